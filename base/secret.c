@@ -1,0 +1,365 @@
+#include "base/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+#define KEY_BYTES 32
+#define KEY_HEX (2 * KEY_BYTES)
+#define ID_HEX 8 /* digits of a key's id */
+#define NONCE_BYTES 12
+#define TAG_BYTES 16
+#define RING_MAX 32
+#define KEY_FILE_MAX 65536
+
+static const char form[] = "s1:"; /* version of the sealed form */
+#define FORM_LEN (sizeof(form) - 1)
+#define HEAD_LEN (FORM_LEN + ID_HEX + 1)
+
+struct ring_key {
+	uint8_t bytes[KEY_BYTES];
+	char id[ID_HEX + 1]; /* from the key itself, so files may be reordered */
+};
+
+struct secret_ring {
+	size_t count;
+	struct ring_key key[RING_MAX]; /* the first one seals */
+};
+
+/* OpenSSL fails here only without memory or with a broken installation: no caller has a remedy. */
+static void
+must(bool condition, const char *what)
+{
+	if (condition)
+		return;
+	fprintf(stderr, "secret: %s failed\n", what);
+	abort();
+}
+
+void
+secret_wipe(void *bytes, size_t len)
+{
+	if (len > 0)
+		OPENSSL_cleanse(bytes, len);
+}
+
+bool
+secret_equal(const void *a, const void *b, size_t len)
+{
+	return CRYPTO_memcmp(a, b, len) == 0;
+}
+
+void
+secret_random(void *out, size_t len)
+{
+	char *at = out;
+
+	while (len > 0) {
+		ssize_t got = getrandom(at, len, 0);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		must(got > 0, "getrandom");
+		at += got;
+		len -= (size_t)got;
+	}
+}
+
+static void
+sha256_two(struct slice a, struct slice b, uint8_t out[32])
+{
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+	must(context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
+		 EVP_DigestUpdate(context, a.data, a.len) == 1 &&
+		 EVP_DigestUpdate(context, b.data, b.len) == 1 &&
+		 EVP_DigestFinal_ex(context, out, NULL) == 1,
+	     "SHA-256");
+	EVP_MD_CTX_free(context);
+}
+
+void
+secret_sha256_hex(struct slice bytes, char *out)
+{
+	uint8_t digest[32];
+
+	sha256_two(bytes, SLICE_LITERAL(""), digest);
+	for (size_t i = 0; i < sizeof(digest); i++)
+		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+/* RFC 2104, spelled out: OpenSSL 3's HMAC() looks its algorithms up by name on every call. */
+void
+secret_hmac_sha256(struct slice key, struct slice bytes, uint8_t out[32])
+{
+	uint8_t short_key[64] = {0}, pad[64], inner[32];
+
+	if (key.len > sizeof(short_key))
+		sha256_two(key, SLICE_LITERAL(""), short_key);
+	else if (key.len > 0)
+		memcpy(short_key, key.data, key.len);
+	for (size_t i = 0; i < sizeof(pad); i++)
+		pad[i] = short_key[i] ^ 0x36;
+	sha256_two((struct slice){(char *)pad, sizeof(pad)}, bytes, inner);
+	for (size_t i = 0; i < sizeof(pad); i++)
+		pad[i] = short_key[i] ^ 0x5C;
+	sha256_two((struct slice){(char *)pad, sizeof(pad)},
+		   (struct slice){(char *)inner, sizeof(inner)}, out);
+	secret_wipe(short_key, sizeof(short_key));
+	secret_wipe(pad, sizeof(pad));
+	secret_wipe(inner, sizeof(inner));
+}
+
+static void
+derive(const struct ring_key *key, const char *label, uint8_t out[32])
+{
+	secret_hmac_sha256((struct slice){(const char *)key->bytes, KEY_BYTES}, slice_text(label),
+			   out);
+}
+
+void
+secret_ring_derive(const struct secret_ring *ring, const char *label, uint8_t out[32])
+{
+	derive(&ring->key[0], label, out);
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (c | 0x20) - 'a' + 10;
+	return -1;
+}
+
+static bool
+parse_key(struct slice line, struct ring_key *key)
+{
+	uint8_t digest[32];
+
+	if (line.len != KEY_HEX)
+		return false;
+	for (size_t i = 0; i < KEY_BYTES; i++) {
+		int high = hex_digit(line.data[2 * i]), low = hex_digit(line.data[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		key->bytes[i] = (uint8_t)(high << 4 | low);
+	}
+	derive(key, "sluice key id", digest);
+	for (size_t i = 0; i < ID_HEX / 2; i++)
+		snprintf(key->id + 2 * i, 3, "%02x", digest[i]);
+	return true;
+}
+
+static const struct ring_key *
+find_key(const struct secret_ring *ring, struct slice id)
+{
+	for (size_t i = 0; i < ring->count; i++) {
+		if (slice_is(id, ring->key[i].id))
+			return &ring->key[i];
+	}
+	return NULL;
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+static struct slice
+strip(struct slice line)
+{
+	const char *comment = line.len > 0 ? memchr(line.data, '#', line.len) : NULL;
+
+	if (comment != NULL)
+		line.len = (size_t)(comment - line.data);
+	for (; line.len > 0 && is_blank(line.data[0]); line.len--)
+		line.data++;
+	while (line.len > 0 && is_blank(line.data[line.len - 1]))
+		line.len--;
+	return line;
+}
+
+static enum sl_code
+parse_ring(const char *path, struct slice text, struct secret_ring *ring, struct sl_error *error)
+{
+	int number = 1;
+
+	for (; text.len > 0; number++) {
+		const char *newline = memchr(text.data, '\n', text.len);
+		size_t len = newline != NULL ? (size_t)(newline - text.data) : text.len;
+		struct slice line = strip((struct slice){text.data, len});
+		struct ring_key *key = &ring->key[ring->count];
+
+		text.data += newline != NULL ? len + 1 : len;
+		text.len -= newline != NULL ? len + 1 : len;
+		if (line.len == 0)
+			continue;
+		if (ring->count == RING_MAX)
+			return sl_fail(error, SL_INVALID, "%s:%d: more than %d keys", path, number,
+				       RING_MAX);
+		if (!parse_key(line, key))
+			return sl_fail(error, SL_INVALID, "%s:%d: a key is %d hexadecimal digits",
+				       path, number, KEY_HEX);
+		if (find_key(ring, slice_text(key->id)) != NULL)
+			return sl_fail(error, SL_INVALID, "%s:%d: this key stands there twice",
+				       path, number);
+		ring->count++;
+	}
+	if (ring->count == 0)
+		return sl_fail(error, SL_INVALID, "%s: no key in it", path);
+	return SL_OK;
+}
+
+/* room gets at most size bytes; a larger file fails.  Start-up only: regular files do not block. */
+static enum sl_code
+read_key_file(const char *path, char *room, size_t size, size_t *len, struct sl_error *error)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = 0;
+
+	if (fd < 0)
+		return sl_fail(error, errno == ENOENT ? SL_NOT_FOUND : SL_INVALID, "%s: %s", path,
+			       strerror(errno));
+	for (*len = 0; *len < size; *len += (size_t)got) {
+		got = read(fd, room + *len, size - *len);
+		if (got < 0 && errno == EINTR)
+			got = 0;
+		else if (got <= 0)
+			break;
+	}
+	if (got < 0)
+		sl_fail(error, SL_INVALID, "%s: %s", path, strerror(errno));
+	else if (*len == size)
+		sl_fail(error, SL_INVALID, "%s: too large for a key file", path);
+	close(fd);
+	return got < 0 || *len == size ? SL_INVALID : SL_OK;
+}
+
+enum sl_code
+secret_ring_load(const char *path, struct secret_ring **out, struct sl_error *error)
+{
+	struct secret_ring *ring = sl_alloc(sizeof(*ring));
+	char *room = sl_alloc(KEY_FILE_MAX);
+	size_t len = 0;
+	enum sl_code code = read_key_file(path, room, KEY_FILE_MAX, &len, error);
+
+	if (code == SL_OK)
+		code = parse_ring(path, (struct slice){room, len}, ring, error);
+	secret_wipe(room, KEY_FILE_MAX);
+	free(room);
+	*out = NULL;
+	if (code == SL_OK)
+		*out = ring;
+	else
+		secret_ring_free(ring);
+	return code;
+}
+
+void
+secret_ring_free(struct secret_ring *ring)
+{
+	if (ring == NULL)
+		return;
+	secret_wipe(ring, sizeof(*ring));
+	free(ring);
+}
+
+void
+secret_seal(const struct secret_ring *ring, struct slice plain, const char *row, struct buf *out)
+{
+	const struct ring_key *key = &ring->key[0];
+	size_t len = NONCE_BYTES + plain.len + TAG_BYTES;
+	uint8_t *sealed = sl_alloc(len);
+	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+	int written;
+
+	must(plain.len < INT32_MAX && strlen(row) < INT32_MAX, "size check");
+	secret_random(sealed, NONCE_BYTES);
+	must(context != NULL &&
+		 EVP_EncryptInit_ex(context, EVP_aes_256_gcm(), NULL, key->bytes, sealed) == 1 &&
+		 EVP_EncryptUpdate(context, NULL, &written, (const uint8_t *)row,
+				   (int)strlen(row)) == 1 &&
+		 EVP_EncryptUpdate(context, sealed + NONCE_BYTES, &written,
+				   (const uint8_t *)plain.data, (int)plain.len) == 1 &&
+		 EVP_EncryptFinal_ex(context, sealed + NONCE_BYTES + plain.len, &written) == 1 &&
+		 EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, TAG_BYTES,
+				     sealed + len - TAG_BYTES) == 1,
+	     "AES-256-GCM");
+	EVP_CIPHER_CTX_free(context);
+	buf_printf(out, "%s%s:", form, key->id);
+	base64_add(out, sealed, len);
+	free(sealed);
+}
+
+/* bytes is nonce | ciphertext | tag; plain has room for the ciphertext's length. */
+static bool
+open_bytes(const struct ring_key *key, struct slice bytes, const char *row, char *plain)
+{
+	const uint8_t *nonce = (const uint8_t *)bytes.data, *cipher = nonce + NONCE_BYTES;
+	size_t len = bytes.len - NONCE_BYTES - TAG_BYTES;
+	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+	int written;
+	bool opened;
+
+	must(context != NULL &&
+		 EVP_DecryptInit_ex(context, EVP_aes_256_gcm(), NULL, key->bytes, nonce) == 1 &&
+		 EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, TAG_BYTES,
+				     (void *)(uintptr_t)(cipher + len)) == 1 &&
+		 EVP_DecryptUpdate(context, NULL, &written, (const uint8_t *)row,
+				   (int)strlen(row)) == 1 &&
+		 EVP_DecryptUpdate(context, (uint8_t *)plain, &written, cipher, (int)len) == 1,
+	     "AES-256-GCM");
+	opened = EVP_DecryptFinal_ex(context, (uint8_t *)plain + len, &written) == 1;
+	EVP_CIPHER_CTX_free(context);
+	if (!opened)
+		secret_wipe(plain, len);
+	return opened;
+}
+
+enum sl_code
+secret_open(const struct secret_ring *ring, struct slice sealed, const char *row, struct buf *plain,
+	    struct sl_error *error)
+{
+	const struct ring_key *key;
+	enum sl_code code = SL_OK;
+	struct buf bytes;
+	size_t len;
+
+	if (sealed.len < HEAD_LEN || sealed.len >= INT32_MAX ||
+	    memcmp(sealed.data, form, FORM_LEN) != 0 || sealed.data[HEAD_LEN - 1] != ':')
+		return sl_fail(error, SL_INVALID, "sealed value: not of the form s1:KEY:BYTES");
+	key = find_key(ring, (struct slice){sealed.data + FORM_LEN, ID_HEX});
+	if (key == NULL)
+		return sl_fail(error, SL_INVALID,
+			       "sealed value: its key is not in the key file (add the old key)");
+	buf_init(&bytes, sealed.len);
+	if (!base64_decode((struct slice){sealed.data + HEAD_LEN, sealed.len - HEAD_LEN}, &bytes) ||
+	    bytes.len < NONCE_BYTES + TAG_BYTES) {
+		buf_fini(&bytes);
+		return sl_fail(error, SL_INVALID, "sealed value: damaged");
+	}
+	len = bytes.len - NONCE_BYTES - TAG_BYTES;
+	if (!buf_reserve(plain, len))
+		code = sl_fail(error, SL_EXHAUSTED, "sealed value: over %zu bytes", plain->cap);
+	else if (!open_bytes(key, buf_slice(&bytes), row, plain->data + plain->len))
+		code = sl_fail(error, SL_INVALID,
+			       "sealed value: damaged, or it belongs to another row");
+	else
+		plain->len += len;
+	if (plain->data != NULL)
+		plain->data[plain->len] = '\0';
+	buf_fini(&bytes);
+	return code;
+}
