@@ -1,0 +1,387 @@
+#include "http/client.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/secret.h"
+#include "http/client_state.h"
+#include "http/field.h"
+
+enum {
+	HOST_CONNECTIONS = 128, /* further calls to that host wait, their deadline running */
+	TOTAL_CONNECTIONS = 4096,
+	IDLE_CONNECTIONS = 256,
+};
+
+/* Curl's wish to know about a descriptor. */
+struct client_watch {
+	struct http_client *client;
+	int fd;
+	struct loop_watch *watch;
+};
+
+static void
+call_free(struct http_call *call)
+{
+	call_end_hop(call);
+	for (int i = 0; i < call->header_count; i++) {
+		secret_wipe(call->headers[i].value, strlen(call->headers[i].value));
+		free(call->headers[i].value);
+		free(call->headers[i].name);
+	}
+	free(call->headers);
+	for (int i = 0; call->credential_headers[i] != NULL; i++)
+		free(call->credential_headers[i]);
+	free(call->credential_headers);
+	curl_url_cleanup(call->url);
+	buf_fini(&call->body);
+	buf_fini(&call->answer_head);
+	buf_fini(&call->answer_body);
+	free(call->method);
+	free(call->reason);
+	free(call->text);
+	free(call);
+}
+
+/* Sets the outcome.  The callback follows from the loop. */
+void
+call_finish(struct http_call *call, enum http_failure failure, const char *code, const char *format,
+	    ...)
+{
+	char text[300] = "";
+	va_list args;
+
+	assert(call->state == CALL_RUNNING);
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	call->failure = failure;
+	call->code = code;
+	call->text = sl_strdup(text);
+	call_end_hop(call);
+	call->state = CALL_DUE;
+	TAILQ_REMOVE(&call->client->running, call, entry);
+	TAILQ_INSERT_TAIL(&call->client->due, call, entry);
+	if (!loop_timer_is_armed(call->client->due_timer))
+		loop_timer_in(call->client->due_timer, 0);
+}
+
+/* The body was decoded: what describes its encoded form no longer holds. */
+static bool
+is_stale(const struct http_call *call, const char *name)
+{
+	return call->decompress && call_field_value(call, "content-encoding") != NULL &&
+	       (strcmp(name, "content-encoding") == 0 || strcmp(name, "content-length") == 0);
+}
+
+static void
+call_deliver(struct http_call *call)
+{
+	struct http_header headers[ANSWER_FIELDS_MAX];
+	struct http_answer answer = {.failure = call->failure,
+				     .code = call->code,
+				     .text = call->text,
+				     .status_text = "",
+				     .headers = headers,
+				     .body = {"", 0}};
+	char *url = NULL;
+
+	if (call->failure == HTTP_ANSWERED) {
+		for (int i = 0; i < call->field_count; i++) {
+			const char *name = call->answer_head.data + call->fields[i].name;
+
+			if (!is_stale(call, name))
+				headers[answer.header_count++] = (struct http_header){
+				    name, call->answer_head.data + call->fields[i].value};
+		}
+		answer.status = call->status;
+		answer.status_text = call->reason != NULL ? call->reason : "";
+		answer.body = buf_slice(&call->answer_body);
+	}
+	if (call->url != NULL)
+		curl_url_get(call->url, CURLUPART_URL, &url, 0);
+	answer.url = url != NULL ? url : "";
+	call->cb(call->arg, &answer);
+	curl_free(url);
+	call_free(call);
+}
+
+static void
+client_deliver(struct http_client *client)
+{
+	struct http_call *call;
+
+	while ((call = TAILQ_FIRST(&client->due)) != NULL) {
+		TAILQ_REMOVE(&client->due, call, entry);
+		call_deliver(call); /* may send, cancel, or free the client */
+	}
+}
+
+static void
+client_on_due(void *arg)
+{
+	client_deliver(arg);
+}
+
+static bool
+is_redirect(int status)
+{
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* A hop is over: an answer, another hop, or a failure. */
+static void
+call_on_hop_over(struct http_call *call, CURLcode result)
+{
+	const char *location;
+	bool follows;
+	char *to;
+	long status = 0;
+
+	if (result != CURLE_OK) {
+		call_finish_curl(call, result);
+		return;
+	}
+	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	call->status = (int)status;
+	location =
+	    is_redirect(call->status) && call->follows ? call_field_value(call, "location") : NULL;
+	if (location == NULL) {
+		call_finish(call, HTTP_ANSWERED, NULL, "%s", "");
+		return;
+	}
+	to = sl_strdup(location); /* the next hop forgets this answer */
+	call_end_hop(call);
+	follows = call_redirect(call, to);
+	free(to);
+	if (follows)
+		call_start_hop(call);
+}
+
+static void
+client_collect(struct http_client *client)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
+		struct http_call *call = NULL;
+		CURLcode result = message->data.result; /* the message dies with the handle */
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
+		call_on_hop_over(call, result);
+	}
+}
+
+static void
+client_act(struct http_client *client, curl_socket_t fd, int what)
+{
+	int running;
+
+	curl_multi_socket_action(client->multi, fd, what, &running);
+	client_collect(client);
+}
+
+static void
+client_on_timer(void *arg)
+{
+	client_act(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void
+client_on_event(void *arg, int what)
+{
+	const struct client_watch *watch = arg;
+
+	client_act(watch->client, watch->fd,
+		   ((what & LOOP_READ) ? CURL_CSELECT_IN : 0) |
+		       ((what & LOOP_WRITE) ? CURL_CSELECT_OUT : 0));
+}
+
+static int
+on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+	struct http_client *client = arg;
+	struct client_watch *watch = socket_arg;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (watch == NULL)
+			return 0;
+		loop_watch_free(watch->watch);
+		curl_multi_assign(client->multi, fd, NULL);
+		loop_free_later(client->loop, free, watch);
+		return 0;
+	}
+	if (watch == NULL) {
+		watch = sl_alloc(sizeof(*watch));
+		watch->client = client;
+		watch->fd = fd;
+		watch->watch = loop_watch_new(client->loop, fd, client_on_event, watch);
+		curl_multi_assign(client->multi, fd, watch);
+	}
+	loop_watch_set(watch->watch, ((what & CURL_POLL_IN) ? LOOP_READ : 0) |
+					 ((what & CURL_POLL_OUT) ? LOOP_WRITE : 0));
+	return 0;
+}
+
+static int
+on_curl_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+	struct http_client *client = arg;
+
+	(void)multi;
+	if (timeout_ms < 0)
+		loop_timer_stop(client->timer);
+	else
+		loop_timer_in(client->timer, timeout_ms);
+	return 0;
+}
+
+enum sl_code
+http_client_new(struct loop *loop, const struct guard *guard, struct http_client **out,
+		struct sl_error *error)
+{
+	struct http_client *client;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return sl_fail(error, SL_INTERNAL, "libcurl does not start");
+	client = sl_alloc(sizeof(*client));
+	client->loop = loop;
+	client->guard = guard;
+	client->multi = curl_multi_init();
+	assert(client->multi != NULL);
+	TAILQ_INIT(&client->running);
+	TAILQ_INIT(&client->due);
+	client->timer = loop_timer_new(loop, client_on_timer, client);
+	client->due_timer = loop_timer_new(loop, client_on_due, client);
+	curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+	curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
+	curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+	curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+	curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)HOST_CONNECTIONS);
+	curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)TOTAL_CONNECTIONS);
+	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
+	*out = client;
+	return SL_OK;
+}
+
+void
+http_client_free(struct http_client *client)
+{
+	struct http_call *call;
+
+	if (client == NULL)
+		return;
+	client->closed = true;
+	while ((call = TAILQ_FIRST(&client->running)) != NULL)
+		call_finish(call, HTTP_CANCELLED, "ERR_CANCELED", "canceled");
+	client_deliver(client);
+	curl_multi_cleanup(client->multi);
+	loop_timer_free(client->timer);
+	loop_timer_free(client->due_timer);
+	curl_global_cleanup();
+	loop_free_later(client->loop, free, client); /* we may be inside one of its callbacks */
+}
+
+static void
+copy_credential_names(struct http_call *call, const char *const *names)
+{
+	size_t count = 0;
+
+	while (names != NULL && names[count] != NULL)
+		count++;
+	call->credential_headers = sl_calloc(count + 1, sizeof(char *));
+	for (size_t i = 0; i < count; i++)
+		call->credential_headers[i] = sl_strdup(names[i]);
+}
+
+/* Copies the headers; false when one of them is none. */
+static bool
+copy_headers(struct http_call *call, const struct http_header *headers, int count)
+{
+	bool good = true;
+
+	call->headers = sl_calloc((size_t)count + 1, sizeof(*call->headers));
+	for (int i = 0; i < count; i++) {
+		call->headers[i].name = sl_strdup(headers[i].name);
+		call->headers[i].value = sl_strdup(headers[i].value);
+		good = good && field_is_token(slice_text(headers[i].name)) &&
+		       field_is_value(slice_text(headers[i].value));
+	}
+	call->header_count = count;
+	return good;
+}
+
+struct http_call *
+http_client_send(struct http_client *client, const struct http_ask *ask, http_answer_cb *cb,
+		 void *arg)
+{
+	struct http_call *call = sl_alloc(sizeof(*call));
+	const char *wrong;
+	bool headers_good;
+
+	call->client = client;
+	call->cb = cb;
+	call->arg = arg;
+	call->method = sl_strdup(ask->method);
+	call->has_body = ask->has_body;
+	call->decompress = ask->decompress;
+	call->forward_credentials = ask->forward_credentials;
+	call->timeout_ms = ask->timeout_ms;
+	call->deadline_ms = clock_mono_ms() + ask->timeout_ms;
+	call->follows = ask->redirects_max > 0;
+	call->redirects_left = ask->redirects_max;
+	call->response_max = ask->response_max > 0 ? (size_t)ask->response_max : 0;
+	buf_init(&call->body, ask->body.len);
+	buf_add_slice(&call->body, ask->body);
+	buf_init(&call->answer_head, 2 * ANSWER_HEAD_MAX);
+	buf_init(&call->answer_body, call->response_max);
+	copy_credential_names(call, ask->credential_headers);
+	headers_good = copy_headers(call, ask->headers, ask->header_count);
+	TAILQ_INSERT_TAIL(&client->running, call, entry);
+	call->url = url_parse(ask->url, &wrong);
+	if (client->closed)
+		call_finish(call, HTTP_CANCELLED, "ERR_CANCELED", "canceled");
+	else if (call->url == NULL)
+		call_finish(call, HTTP_REFUSED_URL, "ERR_INVALID_URL", "%s", wrong);
+	else if (!field_is_token(slice_text(ask->method)))
+		call_finish(call, HTTP_PROTOCOL, "ERR_INVALID_HTTP_TOKEN",
+			    "the method is not a token");
+	else if (!headers_good)
+		call_finish(call, HTTP_PROTOCOL, "ERR_INVALID_CHAR",
+			    "a header's name or value holds a byte it may not");
+	else
+		call_start_hop(call);
+	return call;
+}
+
+void
+http_call_cancel(struct http_call *call)
+{
+	if (call->state == CALL_RUNNING) {
+		call_finish(call, HTTP_CANCELLED, "ERR_CANCELED", "canceled");
+		return;
+	}
+	free(call->text);
+	call->failure = HTTP_CANCELLED;
+	call->code = "ERR_CANCELED";
+	call->text = sl_strdup("canceled");
+}
+
+const char *
+http_answer_header(const struct http_answer *answer, const char *name)
+{
+	for (int i = 0; i < answer->header_count; i++) {
+		if (strcmp(answer->headers[i].name, name) == 0)
+			return answer->headers[i].value;
+	}
+	return NULL;
+}
