@@ -1,0 +1,12 @@
+/* sql/ledger_state.h - what the other file of the ledger needs of it.  Private to sql/. */
+#ifndef SLUICE_SQL_LEDGER_STATE_H
+#define SLUICE_SQL_LEDGER_STATE_H
+
+#include "sql/ledger.h"
+
+/* The connection that accepts; borrowed. */
+struct pg *ledger_writer(const struct ledger *ledger);
+/* SL_INVALID when a row would be refused by the schema; id gets the lower-case form. */
+SL_MUST_USE enum sl_code ledger_check(const struct ledger_job *job, char *id, struct sl_error *error);
+
+#endif

@@ -1,0 +1,60 @@
+# sql/ - the ledger, and the only libpq code.
+
+noinst_LIBRARIES += libsql.a
+
+sql_migrations = \
+	sql/migrations/0001_account.sql \
+	sql/migrations/0002_function.sql \
+	sql/migrations/0003_ledger.sql \
+	sql/migrations/0004_routines.sql \
+	sql/migrations/0005_idempotency.sql
+
+libsql_a_SOURCES = \
+	sql/account.c sql/account.h sql/account_rows.h \
+	sql/account_connection.c \
+	sql/account_environment.c \
+	sql/account_function.c \
+	sql/account_integration.c \
+	sql/ledger.c sql/ledger.h sql/ledger_state.h \
+	sql/ledger_once.c \
+	sql/migrate.c sql/migrate.h sql/migrations.h \
+	sql/pg.c sql/pg.h \
+	sql/reclaim.c sql/reclaim.h \
+	sql/resolve.c sql/resolve.h \
+	sql/settle.c sql/settle.h \
+	sql/settle_batch.c sql/settle_batch.h \
+	sql/unit.c sql/unit.h \
+	sql/value.c sql/value.h
+nodist_libsql_a_SOURCES = sql/migrations.c
+libsql_a_CFLAGS = $(AM_CFLAGS) $(LIBPQ_CFLAGS)
+
+BUILT_SOURCES += sql/migrations.c
+CLEANFILES += sql/migrations.c
+EXTRA_DIST += $(sql_migrations) sql/embed.awk
+
+# The migrations as C strings, in the order given; the number is the place in the list.
+sql/migrations.c: $(sql_migrations) sql/embed.awk
+	$(AM_V_GEN)$(MKDIR_P) sql && cd $(srcdir) && \
+	$(AWK) -f sql/embed.awk $(sql_migrations) >$(abs_builddir)/$@.tmp && \
+	cd $(abs_builddir) && mv $@.tmp $@
+
+# Tests against a real Postgres: SLUICE_TEST_DATABASE names it; without, they exit 77.
+sql_tests = test_sql_migrate \
+	test_sql_ledger \
+	test_sql_settle \
+	test_sql_account
+check_PROGRAMS += $(sql_tests)
+TESTS += $(sql_tests)
+sql_test_libs = libsql.a $(base_test_libs) $(LIBPQ_LIBS)
+test_sql_migrate_SOURCES = tests/integration/test_sql_migrate.c tests/integration/sql_rig.h
+test_sql_migrate_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_migrate_LDADD = $(sql_test_libs)
+test_sql_ledger_SOURCES = tests/integration/test_sql_ledger.c
+test_sql_ledger_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_ledger_LDADD = $(sql_test_libs)
+test_sql_settle_SOURCES = tests/integration/test_sql_settle.c
+test_sql_settle_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_settle_LDADD = $(sql_test_libs)
+test_sql_account_SOURCES = tests/integration/test_sql_account.c
+test_sql_account_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_account_LDADD = $(sql_test_libs)

@@ -1,0 +1,711 @@
+#include "sql/pg.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "sql/unit.h"
+
+#define PG_BACKOFF_MIN_MS 100
+#define PG_BACKOFF_MAX_MS 2000
+#define PG_TIMEOUT_MS 10000
+#define PG_STATEMENTS_MAX 96
+#define PG_LISTENERS_MAX 4
+#define PG_EXPIRE_MS 100
+#define PG_CHANNEL_MAX 40
+
+/* WAITING -> CONNECTING -> GREETING -> UP; all of them may fall back to WAITING; CLOSED is the end.
+ * Invariants: conn is set in CONNECTING, GREETING and UP only; sent is empty but in GREETING and
+ * UP. */
+enum pg_state { PG_WAITING, PG_CONNECTING, PG_GREETING, PG_UP, PG_CLOSED };
+
+static const bool pg_allows[PG_CLOSED + 1][PG_CLOSED + 1] = {
+    [PG_WAITING] = {[PG_CONNECTING] = true, [PG_WAITING] = true, [PG_CLOSED] = true},
+    [PG_CONNECTING] = {[PG_GREETING] = true, [PG_WAITING] = true, [PG_CLOSED] = true},
+    [PG_GREETING] = {[PG_UP] = true, [PG_WAITING] = true, [PG_CLOSED] = true},
+    [PG_UP] = {[PG_WAITING] = true, [PG_CLOSED] = true},
+};
+
+struct pg_listener {
+	struct pg *pg;
+	struct unit_statement listen; /* its text is owned */
+	char channel[PG_CHANNEL_MAX];
+	pg_notify_cb *cb;
+	void *arg;
+};
+
+struct pg_preparation { /* a PREPARE under way */
+	struct pg *pg;
+	const struct unit_statement *statement;
+};
+
+struct pg {
+	struct loop *loop;
+	enum pg_state state;
+	char *conninfo, *name, *password; /* password: to keep it out of error texts; may be NULL */
+	bool hot, conninfo_ok;
+	bool broken; /* of no more use; pg_on_broken() comes at the end of the turn */
+	int timeout_ms, backoff_ms;
+	pg_state_cb *cb;
+	void *arg;
+	PGconn *conn;
+	struct loop_watch *watch;
+	/* WAITING: the next try; CONNECTING and GREETING: giving up; UP: the oldest unit's answer.
+	 */
+	struct loop_timer *timer;
+	struct loop_timer *expiry; /* armed while units wait for a connection */
+	struct unit_list waiting, sent;
+	/* Statements that the server of this connection has, or will have before what follows. */
+	const struct unit_statement *prepared[PG_STATEMENTS_MAX];
+	int prepared_count;
+	struct pg_listener listeners[PG_LISTENERS_MAX];
+	int listener_count;
+	char error[240];
+};
+
+static void pg_connect(struct pg *pg);
+static void pg_on_socket(void *arg, int what);
+
+/* ---- texts for humans ----------------------------------------------------------------------- */
+
+/* One line of text without the password, wherever libpq may have quoted it. */
+static void
+pg_explain(struct pg *pg, const char *text)
+{
+	size_t hidden = pg->password == NULL ? 0 : strlen(pg->password), len = 0;
+
+	while (*text != '\0' && len + 4 < sizeof(pg->error)) {
+		if (hidden > 0 && strncmp(text, pg->password, hidden) == 0) {
+			memcpy(pg->error + len, "***", 3);
+			len += 3;
+			text += hidden;
+			continue;
+		}
+		pg->error[len++] = iscntrl((unsigned char)*text) ? ' ' : *text;
+		text++;
+	}
+	while (len > 0 && pg->error[len - 1] == ' ')
+		len--;
+	pg->error[len] = '\0';
+}
+
+/* libpq quotes the string in what it says about a bad one, so nothing of that is passed on. */
+static void
+pg_parse_conninfo(struct pg *pg)
+{
+	PQconninfoOption *options = PQconninfoParse(pg->conninfo, NULL);
+
+	pg->conninfo_ok = options != NULL;
+	for (const PQconninfoOption *it = options; it != NULL && it->keyword != NULL; it++)
+		if (strcmp(it->keyword, "password") == 0 && it->val != NULL && it->val[0] != '\0')
+			pg->password = sl_strdup(it->val);
+	PQconninfoFree(options);
+}
+
+static void
+pg_on_notice(void *arg, const char *message)
+{
+	const struct pg *pg = arg;
+
+	(void)message; /* may quote values */
+	log_debug("postgres_notice", "connection=%s", log_text(pg->name));
+}
+
+/* ---- state ---------------------------------------------------------------------------------- */
+
+static void
+pg_enter(struct pg *pg, enum pg_state to)
+{
+	assert(pg_allows[pg->state][to]);
+	pg->state = to;
+	switch (to) {
+	case PG_WAITING:
+		loop_timer_in(pg->timer, pg->backoff_ms);
+		return;
+	case PG_CONNECTING:
+	case PG_GREETING:
+		loop_timer_in(pg->timer, pg->timeout_ms);
+		return;
+	case PG_UP:
+		pg->backoff_ms = PG_BACKOFF_MIN_MS;
+		pg->error[0] = '\0';
+		loop_timer_stop(pg->timer);
+		return;
+	case PG_CLOSED:
+		loop_timer_stop(pg->timer);
+		return;
+	}
+}
+
+static void
+pg_disconnect(struct pg *pg)
+{
+	loop_watch_free(pg->watch);
+	pg->watch = NULL;
+	PQfinish(pg->conn);
+	pg->conn = NULL;
+	pg->prepared_count = 0;
+	pg->broken = false;
+}
+
+/* Doubles with each failure; a quarter of it is random, so that a fleet does not return as one. */
+static int
+pg_next_backoff(const struct pg *pg)
+{
+	int next = pg->backoff_ms * 2 > PG_BACKOFF_MAX_MS ? PG_BACKOFF_MAX_MS : pg->backoff_ms * 2;
+	uint8_t dice;
+
+	secret_random(&dice, sizeof(dice));
+	return next - next / 4 * dice / 255;
+}
+
+static void
+pg_fail_all(struct pg *pg, struct unit_list *list)
+{
+	struct unit *unit;
+
+	while ((unit = TAILQ_FIRST(list)) != NULL) {
+		TAILQ_REMOVE(list, unit, link);
+		unit_fail(unit, pg->error[0] != '\0' ? pg->error : "the connection was closed");
+		unit_finish(unit);
+	}
+}
+
+/* The connection is gone: what was sent is in doubt, what waits goes on waiting. */
+static void
+pg_lost(struct pg *pg, const char *why)
+{
+	bool was_up = pg->state == PG_UP;
+
+	pg_explain(pg, why);
+	if (was_up || pg->backoff_ms == PG_BACKOFF_MIN_MS)
+		log_warn("postgres_down", "connection=%s error=%s", log_text(pg->name),
+			 log_text(pg->error));
+	pg_disconnect(pg);
+	pg_enter(pg, PG_WAITING);
+	pg->backoff_ms = pg_next_backoff(pg);
+	pg_fail_all(pg, &pg->sent);
+	if (was_up && pg->state != PG_CLOSED && pg->cb != NULL)
+		pg->cb(pg->arg, false);
+}
+
+static void
+pg_on_broken(void *arg)
+{
+	struct pg *pg = arg;
+
+	if (pg->broken && pg->conn != NULL)
+		pg_lost(pg, PQerrorMessage(pg->conn));
+}
+
+/* From inside a caller's call nobody may be called back: the loss is handled when the turn ends. */
+static void
+pg_break(struct pg *pg)
+{
+	if (!pg->broken)
+		loop_soon(pg->loop, pg_on_broken, pg);
+	pg->broken = true;
+}
+
+static void
+pg_on_timer(void *arg)
+{
+	struct pg *pg = arg;
+
+	switch (pg->state) {
+	case PG_WAITING:
+		pg_connect(pg);
+		return;
+	case PG_CONNECTING:
+	case PG_GREETING:
+		pg_lost(pg, "timed out while connecting");
+		return;
+	case PG_UP:
+		pg_lost(pg, "timed out waiting for an answer");
+		return;
+	case PG_CLOSED:
+		return;
+	}
+}
+
+/* ---- sending -------------------------------------------------------------------------------- */
+
+/* libpq keeps what the socket does not take; without POLLOUT both sides would wait for ever. */
+static void
+pg_flush(struct pg *pg)
+{
+	switch (PQflush(pg->conn)) {
+	case 0:
+		loop_watch_set(pg->watch, LOOP_READ);
+		return;
+	case 1:
+		loop_watch_set(pg->watch, LOOP_READ | LOOP_WRITE);
+		return;
+	default:
+		pg_break(pg);
+	}
+}
+
+static bool
+pg_is_prepared(const struct pg *pg, const struct unit_statement *statement)
+{
+	for (int i = 0; i < pg->prepared_count; i++)
+		if (pg->prepared[i] == statement)
+			return true;
+	return false;
+}
+
+static void
+pg_transmit(struct pg *pg, struct unit *unit)
+{
+	bool ok = true;
+
+	unit->sent = true;
+	if (TAILQ_EMPTY(&pg->sent) && pg->state == PG_UP)
+		loop_timer_in(pg->timer, pg->timeout_ms);
+	TAILQ_INSERT_TAIL(&pg->sent, unit, link);
+	for (int i = 0; ok && i < unit->count; i++)
+		ok = unit_transmit(unit, i, pg->conn);
+	if (!ok || PQpipelineSync(pg->conn) != 1)
+		pg_break(pg);
+}
+
+/* Those who count on the statement fail as it did, not for want of it; the next one tries again. */
+static void
+pg_on_prepared(void *arg, const struct unit_answer *answer)
+{
+	struct pg_preparation *preparation = arg;
+	struct pg *pg = preparation->pg;
+	const struct unit_statement *statement = preparation->statement;
+	struct unit *unit;
+
+	free(preparation);
+	if (answer->code == SL_OK || answer->in_doubt)
+		return;
+	log_error("postgres_prepare_failed", "statement=%s error=%s", statement->name,
+		  log_text(answer->error.text));
+	for (unit = TAILQ_FIRST(&pg->sent); unit != NULL; unit = TAILQ_NEXT(unit, link))
+		unit_fail_with(unit, statement, answer);
+	for (int i = 0; i < pg->prepared_count; i++)
+		if (pg->prepared[i] == statement)
+			pg->prepared[i] = pg->prepared[--pg->prepared_count];
+}
+
+/* A transaction of its own: a statement stays prepared whatever becomes of those who use it. */
+static void
+pg_prepare(struct pg *pg, const struct unit_statement *statement)
+{
+	struct pg_preparation *preparation;
+	struct unit *unit;
+
+	if (statement->name == NULL || pg_is_prepared(pg, statement))
+		return;
+	assert(pg->prepared_count < PG_STATEMENTS_MAX);
+	pg->prepared[pg->prepared_count++] = statement;
+	unit = unit_new();
+	unit_add(unit, statement);
+	unit->prepare = true;
+	unit->cb = pg_on_prepared;
+	preparation = sl_alloc(sizeof(*preparation));
+	preparation->pg = pg;
+	preparation->statement = statement;
+	unit->arg = preparation;
+	pg_transmit(pg, unit);
+}
+
+static void
+pg_send_waiting(struct pg *pg)
+{
+	struct unit *unit;
+
+	while (pg->state == PG_UP && !pg->broken && (unit = TAILQ_FIRST(&pg->waiting)) != NULL) {
+		TAILQ_REMOVE(&pg->waiting, unit, link);
+		for (int i = 0; i < unit->count; i++)
+			pg_prepare(pg, unit->commands[i].statement);
+		pg_transmit(pg, unit);
+	}
+	if (pg->state == PG_UP && !pg->broken)
+		pg_flush(pg);
+}
+
+static void
+pg_on_expiry(void *arg)
+{
+	struct pg *pg = arg;
+	struct unit *unit, *next;
+	struct unit_list late = TAILQ_HEAD_INITIALIZER(late);
+	int64_t now = clock_mono_ms();
+
+	for (unit = TAILQ_FIRST(&pg->waiting); unit != NULL; unit = next) {
+		next = TAILQ_NEXT(unit, link);
+		if (unit->wait_until_ms > now && pg->state != PG_CLOSED)
+			continue;
+		TAILQ_REMOVE(&pg->waiting, unit, link);
+		TAILQ_INSERT_TAIL(&late, unit, link);
+	}
+	if (!TAILQ_EMPTY(&pg->waiting))
+		loop_timer_in(pg->expiry, PG_EXPIRE_MS);
+	pg_fail_all(pg, &late);
+}
+
+static void
+pg_on_refused(void *arg)
+{
+	unit_finish(arg);
+}
+
+void
+pg_submit(struct pg *pg, struct unit *unit)
+{
+	if (pg->state == PG_CLOSED) { /* a callback of pg_free() asks for more */
+		unit_fail(unit, "the connection was closed");
+		loop_soon(pg->loop, pg_on_refused, unit);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&pg->waiting, unit, link);
+	pg_send_waiting(pg);
+	if (!TAILQ_EMPTY(&pg->waiting) && !loop_timer_is_armed(pg->expiry))
+		loop_timer_in(pg->expiry, PG_EXPIRE_MS);
+}
+
+/* ---- receiving ------------------------------------------------------------------------------ */
+
+/* A unit was answered whole.  False: stop, the connection is not what it was. */
+static bool
+pg_answered(struct pg *pg, struct unit *unit)
+{
+	bool read_only = unit->read_only;
+
+	TAILQ_REMOVE(&pg->sent, unit, link);
+	if (pg->state == PG_UP) {
+		if (TAILQ_EMPTY(&pg->sent))
+			loop_timer_stop(pg->timer);
+		else
+			loop_timer_in(pg->timer, pg->timeout_ms);
+	}
+	unit_finish(unit);
+	if (pg->conn == NULL)
+		return false;
+	if (read_only) /* a failover: look for the server that takes writes */
+		pg_lost(pg, "the server is read-only");
+	return pg->conn != NULL;
+}
+
+static void
+pg_collect(struct pg *pg)
+{
+	struct unit *unit;
+
+	while ((unit = TAILQ_FIRST(&pg->sent)) != NULL && !PQisBusy(pg->conn)) {
+		PGresult *result = PQgetResult(pg->conn);
+
+		if (result == NULL) { /* the end of one command */
+			if (unit->at++ > unit->count) {
+				pg_lost(pg, "answers out of step");
+				return;
+			}
+			continue;
+		}
+		if (PQresultStatus(result) != PGRES_PIPELINE_SYNC) {
+			unit_take(unit, result);
+			continue;
+		}
+		PQclear(result);
+		if (!pg_answered(pg, unit))
+			return;
+	}
+}
+
+static void
+pg_collect_notifies(struct pg *pg)
+{
+	PGnotify *notify;
+
+	while (pg->conn != NULL && (notify = PQnotifies(pg->conn)) != NULL) {
+		for (int i = 0; i < pg->listener_count && pg->state != PG_CLOSED; i++) {
+			struct pg_listener *it = &pg->listeners[i];
+
+			if (strcmp(it->channel, notify->relname) == 0)
+				it->cb(it->arg, it->channel, notify->extra);
+		}
+		PQfreemem(notify);
+	}
+}
+
+/* ---- connecting ----------------------------------------------------------------------------- */
+
+/* Never weakens synchronous_commit: accepted means committed (I1); remote_apply stays.  jit off:
+ * the price that enable_seqscan = off puts on a plan would start the compiler. */
+static const struct unit_statement pg_greeting = {
+    NULL,
+    "SELECT set_config('statement_timeout', $1, false),"
+    " set_config('idle_in_transaction_session_timeout', $1, false),"
+    " set_config('client_min_messages', 'error', false),"
+    " set_config('jit', 'off', false),"
+    " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+    "  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
+    " (SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'transaction_timeout')"};
+
+/* Freshly analysed empty tables plan as sequential scans, and a generic plan would keep them. */
+static const struct unit_statement pg_greeting_hot = {
+    NULL, "SELECT set_config('plan_cache_mode', 'force_generic_plan', false),"
+	  " set_config('enable_seqscan', 'off', false),"
+	  " set_config('enable_hashjoin', 'off', false),"
+	  " set_config('enable_mergejoin', 'off', false)"};
+
+static void
+pg_on_listening(void *arg, const struct unit_answer *answer)
+{
+	struct pg_listener *listener = arg;
+
+	if (answer->code == SL_OK)
+		listener->cb(listener->arg, listener->channel, NULL);
+	else if (!answer->in_doubt)
+		log_error("postgres_listen_failed", "error=%s", log_text(answer->error.text));
+}
+
+static void
+pg_send_listen(struct pg *pg, struct pg_listener *listener)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &listener->listen);
+	unit->cb = pg_on_listening;
+	unit->arg = listener;
+	pg_transmit(pg, unit);
+}
+
+static void
+pg_on_greeted(void *arg, const struct unit_answer *answer)
+{
+	struct pg *pg = arg;
+
+	if (pg->state != PG_GREETING) /* pg_lost() or pg_free() is at work */
+		return;
+	if (answer->code != SL_OK) {
+		pg_lost(pg, answer->error.text);
+		return;
+	}
+	pg_enter(pg, PG_UP);
+	log_info("postgres_up", "connection=%s", log_text(pg->name));
+	for (int i = 0; i < pg->listener_count; i++)
+		pg_send_listen(pg, &pg->listeners[i]);
+	if (pg->cb != NULL)
+		pg->cb(pg->arg, true);
+	pg_send_waiting(pg);
+}
+
+static void
+pg_greet(struct pg *pg)
+{
+	struct unit *unit;
+	char timeout[24];
+
+	if (PQsetnonblocking(pg->conn, 1) != 0 || PQenterPipelineMode(pg->conn) != 1) {
+		pg_lost(pg, PQerrorMessage(pg->conn));
+		return;
+	}
+	pg_enter(pg, PG_GREETING);
+	/* The server gives up before we do: then a command that we stopped waiting for is over. */
+	snprintf(timeout, sizeof(timeout), "%dms", pg->timeout_ms / 5 * 4);
+	unit = unit_new();
+	unit_add(unit, &pg_greeting);
+	unit_bind_text(unit, timeout);
+	if (pg->hot)
+		unit_add(unit, &pg_greeting_hot);
+	unit->cb = pg_on_greeted;
+	unit->arg = pg;
+	pg_transmit(pg, unit);
+	if (!pg->broken)
+		pg_flush(pg);
+}
+
+/* libpq may have gone on to another socket with the same number: the watch is made anew each time.
+ */
+static void
+pg_watch(struct pg *pg, int what)
+{
+	loop_watch_free(pg->watch);
+	pg->watch = loop_watch_new(pg->loop, PQsocket(pg->conn), pg_on_socket, pg);
+	loop_watch_set(pg->watch, what);
+}
+
+static void
+pg_poll(struct pg *pg)
+{
+	PostgresPollingStatusType status;
+
+	/* Freed before libpq may close the descriptor. */
+	loop_watch_free(pg->watch);
+	pg->watch = NULL;
+	status = PQconnectPoll(pg->conn);
+	switch (status) {
+	case PGRES_POLLING_READING:
+		pg_watch(pg, LOOP_READ);
+		return;
+	case PGRES_POLLING_WRITING:
+	case PGRES_POLLING_ACTIVE:
+		pg_watch(pg, LOOP_WRITE);
+		return;
+	case PGRES_POLLING_OK:
+		pg_watch(pg, LOOP_READ);
+		pg_greet(pg);
+		return;
+	case PGRES_POLLING_FAILED:
+		pg_lost(pg, PQerrorMessage(pg->conn));
+		return;
+	}
+}
+
+static void
+pg_connect(struct pg *pg)
+{
+	/* Before dbname: what the conninfo may override; after it: what it may not. */
+	const char *keywords[] = {"target_session_attrs",
+				  "keepalives_idle",
+				  "keepalives_interval",
+				  "dbname",
+				  "application_name",
+				  "client_encoding",
+				  NULL};
+	const char *values[] = {"read-write", "30", "10", pg->conninfo, pg->name, "UTF8", NULL};
+
+	pg_enter(pg, PG_CONNECTING);
+	if (!pg->conninfo_ok) {
+		pg_lost(pg, "the connection string cannot be parsed");
+		return;
+	}
+	pg->conn = PQconnectStartParams(keywords, values, 1);
+	if (pg->conn == NULL) {
+		pg_lost(pg, "out of memory");
+		return;
+	}
+	PQsetNoticeProcessor(pg->conn, pg_on_notice, pg);
+	if (PQstatus(pg->conn) == CONNECTION_BAD) {
+		pg_lost(pg, PQerrorMessage(pg->conn));
+		return;
+	}
+	pg_watch(pg, LOOP_WRITE); /* libpq: as if the last poll had said WRITING */
+}
+
+static void
+pg_on_socket(void *arg, int what)
+{
+	struct pg *pg = arg;
+
+	switch (pg->state) {
+	case PG_CONNECTING:
+		pg_poll(pg);
+		return;
+	case PG_GREETING:
+	case PG_UP:
+		break;
+	case PG_WAITING:
+	case PG_CLOSED:
+		return;
+	}
+	if (pg->broken)
+		return;
+	if (PQconsumeInput(pg->conn) != 1) {
+		pg_lost(pg, PQerrorMessage(pg->conn));
+		return;
+	}
+	if (what & LOOP_WRITE)
+		pg_flush(pg);
+	pg_collect(pg);
+	pg_collect_notifies(pg);
+}
+
+/* ---- public --------------------------------------------------------------------------------- */
+
+struct pg *
+pg_new(struct loop *loop, const struct pg_settings *settings, pg_state_cb *cb, void *arg)
+{
+	struct pg *pg = sl_alloc(sizeof(*pg));
+
+	pg->loop = loop;
+	pg->conninfo = sl_strdup(settings->conninfo);
+	pg->name = sl_strdup(settings->name);
+	pg->hot = settings->hot;
+	pg->timeout_ms = settings->timeout_ms > 0 ? settings->timeout_ms : PG_TIMEOUT_MS;
+	pg->backoff_ms = PG_BACKOFF_MIN_MS;
+	pg->cb = cb;
+	pg->arg = arg;
+	pg->timer = loop_timer_new(loop, pg_on_timer, pg);
+	pg->expiry = loop_timer_new(loop, pg_on_expiry, pg);
+	TAILQ_INIT(&pg->waiting);
+	TAILQ_INIT(&pg->sent);
+	pg_parse_conninfo(pg);
+	pg_explain(pg, "not connected yet");
+	loop_timer_in(pg->timer, 0);
+	return pg;
+}
+
+static void
+pg_dispose(void *arg)
+{
+	struct pg *pg = arg;
+
+	for (int i = 0; i < pg->listener_count; i++)
+		free((char *)(uintptr_t)pg->listeners[i].listen.text);
+	secret_wipe(pg->conninfo, strlen(pg->conninfo));
+	if (pg->password != NULL)
+		secret_wipe(pg->password, strlen(pg->password));
+	free(pg->conninfo);
+	free(pg->password);
+	free(pg->name);
+	free(pg);
+}
+
+void
+pg_free(struct pg *pg)
+{
+	if (pg == NULL)
+		return;
+	pg_enter(pg, PG_CLOSED);
+	pg_disconnect(pg);
+	loop_timer_free(pg->timer);
+	loop_timer_free(pg->expiry);
+	pg_fail_all(pg, &pg->sent);
+	pg_fail_all(pg, &pg->waiting);
+	loop_free_later(pg->loop, pg_dispose, pg);
+}
+
+bool
+pg_is_up(const struct pg *pg)
+{
+	return pg->state == PG_UP && !pg->broken;
+}
+
+const char *
+pg_last_error(const struct pg *pg)
+{
+	return pg->error;
+}
+
+void
+pg_listen(struct pg *pg, const char *channel, pg_notify_cb *cb, void *arg)
+{
+	struct pg_listener *listener = &pg->listeners[pg->listener_count++];
+
+	assert(pg->listener_count <= PG_LISTENERS_MAX);
+	assert(strlen(channel) < PG_CHANNEL_MAX);
+	assert(strspn(channel, "abcdefghijklmnopqrstuvwxyz_") == strlen(channel));
+	snprintf(listener->channel, sizeof(listener->channel), "%s", channel);
+	listener->pg = pg;
+	listener->listen.text = sl_asprintf("LISTEN %s", channel);
+	listener->cb = cb;
+	listener->arg = arg;
+	if (pg_is_up(pg)) {
+		pg_send_listen(pg, listener);
+		if (!pg->broken)
+			pg_flush(pg);
+	}
+}

@@ -1,0 +1,331 @@
+#include "sql/reclaim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/envelope.h"
+#include "base/log.h"
+#include "sql/resolve.h"
+#include "sql/unit.h"
+
+struct reclaim {
+	struct loop *loop;
+	struct pg *pg;
+	bool leader;
+};
+
+/* What a call wants back; which callback is set says of what kind it is. */
+struct reclaim_call {
+	struct reclaim *reclaim;
+	reclaim_cb *cb;
+	reclaim_sessions_cb *sessions_cb;
+	reclaim_jobs_cb *jobs_cb;
+	void *arg;
+	int lost; /* index of the commands of resolve.h; -1: none */
+};
+
+/* The lock counts how often it was taken, so the leader looks whether it has it and only then asks:
+ * on the server, because only there it is sure to be the same connection. */
+static const struct unit_statement reclaim_lock = {
+    "reclaim_lock",
+    "SELECT CASE WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    " AND classid = 1397511491 AND objid = 2 AND objsubid = 2 AND pid = pg_backend_pid())"
+    " THEN true ELSE pg_try_advisory_lock(1397511491, 2) END"};
+
+static const struct unit_statement reclaim_live = {
+    "reclaim_live", "SELECT id, beat FROM session WHERE live ORDER BY id"};
+
+static const struct unit_statement reclaim_end = {
+    "reclaim_end", "UPDATE session SET live = false"
+		   " WHERE id = $1::bigint AND beat = $2::bigint AND live RETURNING id"};
+
+static const struct unit_statement reclaim_end_all = {
+    "reclaim_end_all", "UPDATE session SET live = false WHERE live RETURNING id"};
+
+#define RECLAIM_COLUMNS                                                                            \
+	"j.id, j.seq, j.environment_id, j.key_id, j.function_version_id, j.connection_id,"         \
+	" j.kind, j.max_retries, (SELECT coalesce(max(a.number), 0) + 1 FROM attempt a"            \
+	"  WHERE a.job_id = j.id), j.webhook, (extract(epoch FROM j.accepted_at) * 1000)::bigint," \
+	" coalesce(length(j.input), 0) <= $1::bigint,"                                             \
+	" CASE WHEN length(j.input) <= $1::bigint THEN j.input END"
+#define RECLAIM_OPEN " NOT EXISTS (SELECT FROM result r WHERE r.job_id = j.id)"
+
+/* A retry that is lost between here and Redis is found again as an open job. */
+static const struct unit_statement reclaim_take_retries = {
+    "reclaim_take_retries",
+    "WITH due AS (SELECT job_id, number FROM retry WHERE due_at <= now()"
+    "  ORDER BY due_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED),"
+    " taken AS (DELETE FROM retry w USING due"
+    "  WHERE w.job_id = due.job_id AND w.number = due.number RETURNING w.job_id)"
+    " SELECT " RECLAIM_COLUMNS " FROM taken t JOIN job j ON j.id = t.job_id WHERE" RECLAIM_OPEN
+    " ORDER BY j.seq"};
+
+static const struct unit_statement reclaim_open = {
+    "reclaim_open", "SELECT " RECLAIM_COLUMNS " FROM job j WHERE j.id > $2::uuid AND" RECLAIM_OPEN
+		    " AND j.accepted_at <= now() - $3::bigint * interval '1 millisecond'"
+		    " AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)"
+		    " ORDER BY j.id LIMIT $4::bigint"};
+
+static const struct unit_statement reclaim_next = {
+    "reclaim_next",
+    "SELECT coalesce((SELECT greatest(ceil(extract(epoch FROM due_at - now()) * 1000), 0)"
+    " FROM retry ORDER BY due_at LIMIT 1), -1)::bigint"};
+
+static const struct unit_statement reclaim_add_partitions = {"reclaim_add_partitions",
+							     "SELECT add_partitions(-1, 3)"};
+static const struct unit_statement reclaim_forget_keys = {
+    "reclaim_forget_keys", "DELETE FROM idempotency WHERE expires_at < now()"};
+
+static void
+reclaim_on_state(void *arg, bool up)
+{
+	struct reclaim *reclaim = arg;
+
+	(void)up;
+	if (reclaim->leader)
+		log_warn("leadership_lost", "reason=%s", log_text(pg_last_error(reclaim->pg)));
+	reclaim->leader = false; /* the lock went with the connection */
+}
+
+struct reclaim *
+reclaim_new(struct loop *loop, const struct pg_settings *settings)
+{
+	struct reclaim *reclaim = sl_alloc(sizeof(*reclaim));
+
+	reclaim->loop = loop;
+	reclaim->pg = pg_new(loop, settings, reclaim_on_state, reclaim);
+	return reclaim;
+}
+
+void
+reclaim_free(struct reclaim *reclaim)
+{
+	if (reclaim == NULL)
+		return;
+	reclaim->leader = false;
+	pg_free(reclaim->pg);
+	loop_free_later(reclaim->loop, free, reclaim);
+}
+
+static struct reclaim_call *
+reclaim_call_new(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
+{
+	struct reclaim_call *call = sl_alloc(sizeof(*call));
+
+	call->reclaim = reclaim;
+	call->cb = cb;
+	call->arg = arg;
+	call->lost = -1;
+	return call;
+}
+
+/* ---- counts --------------------------------------------------------------------------------- */
+
+static void
+reclaim_answer(struct reclaim_call *call, enum sl_code code, int64_t count,
+	       const struct sl_error *error)
+{
+	call->cb(call->arg, code, count, code == SL_OK ? NULL : error);
+	free(call);
+}
+
+static void
+reclaim_on_number(void *arg, const struct unit_answer *answer)
+{
+	int64_t number = answer->code == SL_OK ? value_int(answer->results[0], 0, 0) : 0;
+
+	reclaim_answer(arg, answer->code, number, &answer->error);
+}
+
+static void
+reclaim_on_lock(void *arg, const struct unit_answer *answer)
+{
+	struct reclaim_call *call = arg;
+	bool leader = answer->code == SL_OK && value_bool(answer->results[0], 0, 0);
+
+	if (leader && !call->reclaim->leader)
+		log_info("leadership_taken", "connection=scheduler");
+	call->reclaim->leader = leader;
+	reclaim_answer(call, answer->code, leader, &answer->error);
+}
+
+void
+reclaim_lead(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &reclaim_lock);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_lock,
+		  reclaim_call_new(reclaim, cb, arg));
+}
+
+bool
+reclaim_is_leader(const struct reclaim *reclaim)
+{
+	return reclaim->leader && pg_is_up(reclaim->pg);
+}
+
+void
+reclaim_next_retry(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &reclaim_next);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
+		  reclaim_call_new(reclaim, cb, arg));
+}
+
+void
+reclaim_partitions(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &reclaim_add_partitions);
+	unit_add(unit, &reclaim_forget_keys);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
+		  reclaim_call_new(reclaim, cb, arg));
+}
+
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+static void
+reclaim_on_sessions(void *arg, const struct unit_answer *answer)
+{
+	struct reclaim_call *call = arg;
+	struct reclaim_session *sessions = NULL;
+	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
+
+	sessions = sl_calloc((size_t)count + 1, sizeof(*sessions));
+	for (int i = 0; i < count; i++) {
+		sessions[i].id = value_int(answer->results[0], i, 0);
+		sessions[i].beat = value_int(answer->results[0], i, 1);
+	}
+	call->sessions_cb(call->arg, answer->code, sessions, count);
+	free(sessions);
+	free(call);
+}
+
+void
+reclaim_sessions(struct reclaim *reclaim, reclaim_sessions_cb *cb, void *arg)
+{
+	struct reclaim_call *call = reclaim_call_new(reclaim, NULL, arg);
+	struct unit *unit = unit_new();
+
+	call->sessions_cb = cb;
+	unit_add(unit, &reclaim_live);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_sessions, call);
+}
+
+static void
+reclaim_on_end(void *arg, const struct unit_answer *answer)
+{
+	struct reclaim_call *call = arg;
+	struct sl_error error;
+
+	if (answer->code != SL_OK) {
+		reclaim_answer(call, answer->code, 0, &answer->error);
+	} else if (PQntuples(answer->results[0]) == 0) {
+		sl_fail(&error, SL_CONFLICT, "the session moved meanwhile");
+		reclaim_answer(call, SL_CONFLICT, 0, &error);
+	} else {
+		reclaim_answer(call, SL_OK, resolve_count(answer, call->lost), NULL);
+	}
+}
+
+void
+reclaim_end_session(struct reclaim *reclaim, int64_t id, int64_t beat, reclaim_cb *cb, void *arg)
+{
+	struct reclaim_call *call = reclaim_call_new(reclaim, cb, arg);
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &reclaim_end);
+	unit_bind_int(unit, id);
+	unit_bind_int(unit, beat);
+	call->lost = resolve_add(unit);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_end, call);
+}
+
+static void
+reclaim_on_end_all(void *arg, const struct unit_answer *answer)
+{
+	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
+
+	reclaim_answer(arg, answer->code, count, &answer->error);
+}
+
+void
+reclaim_end_all_sessions(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &reclaim_end_all);
+	resolve_add(unit);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_end_all,
+		  reclaim_call_new(reclaim, cb, arg));
+}
+
+/* ---- jobs ----------------------------------------------------------------------------------- */
+
+static void
+reclaim_job_read(struct reclaim_job *job, const PGresult *rows, int row)
+{
+	value_uuid(rows, row, 0, job->id);
+	job->seq = value_int(rows, row, 1);
+	job->environment_id = value_int(rows, row, 2);
+	job->key_id = value_int(rows, row, 3);
+	job->function_version_id = value_int(rows, row, 4);
+	job->connection_id = value_int(rows, row, 5);
+	job->kind = (enum job_kind)value_int(rows, row, 6);
+	job->max_retries = (int)value_int(rows, row, 7);
+	job->attempt = (int)value_int(rows, row, 8);
+	job->webhook = value_bool(rows, row, 9);
+	job->accepted_ms = value_int(rows, row, 10);
+	job->has_input = value_bool(rows, row, 11);
+	job->input = value_bytes(rows, row, 12);
+}
+
+static void
+reclaim_on_jobs(void *arg, const struct unit_answer *answer)
+{
+	struct reclaim_call *call = arg;
+	struct reclaim_job *jobs;
+	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
+
+	jobs = sl_calloc((size_t)count + 1, sizeof(*jobs));
+	for (int i = 0; i < count; i++)
+		reclaim_job_read(&jobs[i], answer->results[0], i);
+	call->jobs_cb(call->arg, answer->code, jobs, count);
+	free(jobs);
+	free(call);
+}
+
+void
+reclaim_due_retries(struct reclaim *reclaim, int limit, reclaim_jobs_cb *cb, void *arg)
+{
+	struct reclaim_call *call = reclaim_call_new(reclaim, NULL, arg);
+	struct unit *unit = unit_new();
+
+	call->jobs_cb = cb;
+	unit_add(unit, &reclaim_take_retries);
+	unit_bind_int(unit, ENVELOPE_INPUT_MAX);
+	unit_bind_int(unit, limit);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_jobs, call);
+}
+
+void
+reclaim_open_jobs(struct reclaim *reclaim, int64_t age_ms, const char *after_id, int limit,
+		  reclaim_jobs_cb *cb, void *arg)
+{
+	struct reclaim_call *call = reclaim_call_new(reclaim, NULL, arg);
+	struct unit *unit = unit_new();
+	bool from_start = after_id == NULL || after_id[0] == '\0';
+
+	call->jobs_cb = cb;
+	unit_add(unit, &reclaim_open);
+	unit_bind_int(unit, ENVELOPE_INPUT_MAX);
+	unit_bind_text(unit, from_start ? "00000000-0000-0000-0000-000000000000" : after_id);
+	unit_bind_int(unit, age_ms);
+	unit_bind_int(unit, limit);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_jobs, call);
+}

@@ -1,0 +1,352 @@
+#include "sql/settle_batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+/* The fence command holds the row locked, so a later look at it in the same unit stays true. */
+#define SETTLE_LIVE(param) "EXISTS (SELECT FROM session WHERE id = " param "::bigint AND live)"
+#define SETTLE_OPEN(job) "NOT EXISTS (SELECT FROM result r WHERE r.job_id = " job ")"
+
+static const struct unit_statement settle_fence = {
+    "settle_fence", "SELECT id FROM session WHERE id = $1::bigint AND live FOR SHARE"};
+
+static const struct unit_statement settle_results = {
+    "settle_results", "INSERT INTO result (job_id, attempt, state, session_id, output)"
+		      " SELECT i, n, t, $5::bigint, o FROM unnest($1::uuid[], $2::smallint[],"
+		      " $3::smallint[], $4::bytea[]) u(i, n, t, o) WHERE " SETTLE_LIVE("$5") //
+    " ON CONFLICT (job_id) DO NOTHING RETURNING job_id, attempt"};
+
+static const struct unit_statement settle_results_again = {
+    "settle_results_again",
+    "SELECT i, n FROM unnest($1::uuid[], $2::smallint[], $3::smallint[]) WITH ORDINALITY"
+    " u(i, n, t, o) JOIN result r ON r.job_id = i"
+    " WHERE r.attempt = n AND r.state = t AND r.session_id = $4::bigint ORDER BY o"};
+
+/* The attempt decides once whether a retry follows, so that a repeated unit cannot queue a try that
+ * was taken from the retry table meanwhile. */
+static const struct unit_statement settle_retries = {
+    "settle_retries",
+    "INSERT INTO attempt AS a (job_id, number, session_id, ended_at)"
+    " SELECT DISTINCT i, n, $3::bigint, now() FROM unnest($1::uuid[], $2::smallint[]) u(i, n)"
+    " WHERE " SETTLE_LIVE("$3") " AND " SETTLE_OPEN("i") //
+    " ON CONFLICT (job_id, number) DO UPDATE SET ended_at = now()"
+    " WHERE a.session_id = excluded.session_id AND a.ended_at IS NULL"
+    " RETURNING a.job_id, a.number"};
+
+/* xmin: the attempt was written by this transaction, that is, by the command above. */
+static const struct unit_statement settle_retry_rows = {
+    "settle_retry_rows", "INSERT INTO retry (job_id, number, due_at)"
+			 " SELECT i, n + 1, now() + d * interval '1 millisecond'"
+			 " FROM unnest($1::uuid[], $2::smallint[], $3::bigint[]) u(i, n, d)"
+			 " WHERE EXISTS (SELECT FROM attempt a WHERE a.job_id = i AND a.number = n"
+			 "  AND a.session_id = $4::bigint AND a.ended_at IS NOT NULL"
+			 "  AND a.xmin = pg_current_xact_id()::xid)"
+			 " ON CONFLICT DO NOTHING"};
+
+static const struct unit_statement settle_retries_again = {
+    "settle_retries_again",
+    "SELECT i, n FROM unnest($1::uuid[], $2::smallint[]) WITH ORDINALITY u(i, n, o)"
+    " JOIN attempt a ON a.job_id = i AND a.number = n"
+    " WHERE a.session_id = $3::bigint AND a.ended_at IS NOT NULL ORDER BY o"};
+
+/* Refused: job unknown or ended, more starts than were asked for (I5), begun by someone else. */
+static const struct unit_statement settle_begins = {
+    "settle_begins",
+    "INSERT INTO attempt (job_id, number, session_id)"
+    " SELECT i, n, $3::bigint FROM unnest($1::uuid[], $2::smallint[]) u(i, n)"
+    " JOIN job j ON j.id = i AND n <= j.max_retries + 1"
+    " WHERE " SETTLE_LIVE("$3") " AND " SETTLE_OPEN("i") //
+    " ON CONFLICT (job_id, number) DO NOTHING RETURNING job_id, number"};
+
+static const struct unit_statement settle_begins_again = {
+    "settle_begins_again",
+    "SELECT i, n FROM unnest($1::uuid[], $2::smallint[]) WITH ORDINALITY u(i, n, o)"
+    " JOIN attempt a ON a.job_id = i AND a.number = n"
+    " WHERE a.session_id = $3::bigint AND a.ended_at IS NULL AND " SETTLE_OPEN("i") //
+    " AND " SETTLE_LIVE("$3") " ORDER BY o"};
+
+/* A hold may be taken when it is free, ours, released to us by a token that names its session and
+ * tenure, or its session is seen to be ended.  Seen: a session that this snapshot does not know may
+ * be younger than it and live. */
+static const struct unit_statement settle_holds = {
+    "settle_holds",
+    "UPDATE hold h SET session_id = $4::bigint, tenure = h.tenure + 1"
+    " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) u(k, s, t)"
+    " WHERE h.key_id = k AND h.slot = 0 AND " SETTLE_LIVE("$4") //
+    " AND (h.session_id IS NULL OR h.session_id = $4::bigint"
+    "  OR (h.session_id = s AND h.tenure = t)"
+    "  OR EXISTS (SELECT FROM session o WHERE o.id = h.session_id AND NOT o.live))"
+    " RETURNING h.key_id, h.tenure"};
+
+static const struct unit_statement settle_new_holds = {
+    "settle_new_holds", "INSERT INTO hold (key_id, slot, tenure, session_id)"
+			" SELECT k, 0, 1, $2::bigint FROM unnest($1::bigint[]) u(k)"
+			" WHERE " SETTLE_LIVE("$2") //
+    " ON CONFLICT (key_id, slot) DO NOTHING RETURNING key_id, tenure"};
+
+static const struct unit_statement settle_judge = {
+    "settle_judge",
+    "SELECT i, r.job_id IS NOT NULL,"
+    " EXISTS (SELECT FROM retry w WHERE w.job_id = i),"
+    " (SELECT coalesce(max(a.number), 0)::int FROM attempt a WHERE a.job_id = i), j.max_retries"
+    " FROM unnest($1::uuid[]) WITH ORDINALITY u(i, o) JOIN job j ON j.id = i"
+    " LEFT JOIN result r ON r.job_id = i ORDER BY o"};
+
+/* ---- building ------------------------------------------------------------------------------- */
+
+struct settle_columns {
+	struct value_array ids, numbers, states, outputs, delays;
+};
+
+static void
+settle_collect(struct settle_columns *columns, const struct settle_items *items,
+	       enum settle_kind kind)
+{
+	const struct settle_item *item;
+
+	value_array_init(&columns->ids, VALUE_UUID);
+	value_array_init(&columns->numbers, VALUE_INT2);
+	value_array_init(&columns->states, VALUE_INT2);
+	value_array_init(&columns->outputs, VALUE_BYTEA);
+	value_array_init(&columns->delays, VALUE_INT8);
+	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link)) {
+		if (item->kind != kind)
+			continue;
+		value_array_uuid(&columns->ids, item->job_id);
+		value_array_int(&columns->numbers, item->number);
+		value_array_int(&columns->states, item->state);
+		value_array_bytes(&columns->outputs, item->output);
+		value_array_int(&columns->delays, item->delay_ms);
+	}
+}
+
+static void
+settle_columns_fini(struct settle_columns *columns)
+{
+	value_array_fini(&columns->ids);
+	value_array_fini(&columns->numbers);
+	value_array_fini(&columns->states);
+	value_array_fini(&columns->outputs);
+	value_array_fini(&columns->delays);
+}
+
+/* A command with the columns ids and numbers, and with states and outputs or delays if asked for.
+ */
+enum { WITH_STATES = 1, WITH_OUTPUTS = 2, WITH_DELAYS = 4 };
+
+static int
+settle_command(struct unit *unit, const struct unit_statement *statement,
+	       const struct settle_items *items, enum settle_kind kind, int with, int64_t session)
+{
+	struct settle_columns columns;
+	int index = unit_add(unit, statement);
+
+	settle_collect(&columns, items, kind);
+	unit_bind_array(unit, &columns.ids);
+	unit_bind_array(unit, &columns.numbers);
+	if (with & WITH_STATES)
+		unit_bind_array(unit, &columns.states);
+	if (with & WITH_OUTPUTS)
+		unit_bind_array(unit, &columns.outputs);
+	if (with & WITH_DELAYS)
+		unit_bind_array(unit, &columns.delays);
+	unit_bind_int(unit, session);
+	settle_columns_fini(&columns);
+	return index;
+}
+
+static int
+settle_by_key(const void *a, const void *b)
+{
+	const struct settle_item *const *left = a, *const *right = b;
+
+	return ((*left)->key_id > (*right)->key_id) - ((*left)->key_id < (*right)->key_id);
+}
+
+/* In the order of keys: two workers that claim the same ones wait for each other, not in a circle.
+ */
+static void
+settle_add_claims(struct settle_batch *batch, struct unit *unit, const struct settle_items *items,
+		  int claims, int64_t session)
+{
+	struct settle_item **sorted = sl_calloc((size_t)claims, sizeof(struct settle_item *)),
+			   *item;
+	struct value_array keys, new_keys, sessions, tenures, jobs;
+	int n = 0;
+
+	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link))
+		if (item->kind == SETTLE_CLAIM)
+			sorted[n++] = item;
+	qsort(sorted, (size_t)n, sizeof(*sorted), settle_by_key);
+	value_array_init(&keys, VALUE_INT8);
+	value_array_init(&new_keys, VALUE_INT8);
+	value_array_init(&sessions, VALUE_INT8);
+	value_array_init(&tenures, VALUE_INT8);
+	value_array_init(&jobs, VALUE_UUID);
+	for (int i = 0; i < n; i++) {
+		value_array_int(&keys, sorted[i]->key_id);
+		value_array_int(&new_keys, sorted[i]->key_id);
+		value_array_int(&sessions, sorted[i]->previous_session);
+		value_array_int(&tenures, sorted[i]->previous_tenure);
+	}
+	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link))
+		for (int i = 0; item->kind == SETTLE_CLAIM && i < item->count; i++)
+			value_array_uuid(&jobs, item->judged[i].job_id);
+	batch->holds = unit_add(unit, &settle_holds);
+	unit_bind_array(unit, &keys);
+	unit_bind_array(unit, &sessions);
+	unit_bind_array(unit, &tenures);
+	unit_bind_int(unit, session);
+	batch->new_holds = unit_add(unit, &settle_new_holds);
+	unit_bind_array(unit, &new_keys);
+	unit_bind_int(unit, session);
+	batch->judged = unit_add(unit, &settle_judge);
+	unit_bind_array(unit, &jobs);
+	free(sorted);
+}
+
+void
+settle_batch_build(struct settle_batch *batch, struct unit *unit, const struct settle_items *items,
+		   int64_t session, bool repeat)
+{
+	int count[SETTLE_CLAIM + 1] = {0};
+	const struct settle_item *item;
+
+	*batch = (struct settle_batch){repeat, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link))
+		count[item->kind]++;
+	batch->fence = unit_add(unit, &settle_fence);
+	unit_bind_int(unit, session);
+	if (count[SETTLE_RESULT] > 0)
+		batch->results = settle_command(unit, &settle_results, items, SETTLE_RESULT,
+						WITH_STATES | WITH_OUTPUTS, session);
+	if (count[SETTLE_RESULT] > 0 && repeat)
+		batch->results_again = settle_command(unit, &settle_results_again, items,
+						      SETTLE_RESULT, WITH_STATES, session);
+	if (count[SETTLE_RETRY] > 0) {
+		batch->retries =
+		    settle_command(unit, &settle_retries, items, SETTLE_RETRY, 0, session);
+		batch->retry_rows = settle_command(unit, &settle_retry_rows, items, SETTLE_RETRY,
+						   WITH_DELAYS, session);
+	}
+	if (count[SETTLE_RETRY] > 0 && repeat)
+		batch->retries_again =
+		    settle_command(unit, &settle_retries_again, items, SETTLE_RETRY, 0, session);
+	if (count[SETTLE_BEGIN] > 0)
+		batch->begins =
+		    settle_command(unit, &settle_begins, items, SETTLE_BEGIN, 0, session);
+	if (count[SETTLE_BEGIN] > 0 && repeat)
+		batch->begins_again =
+		    settle_command(unit, &settle_begins_again, items, SETTLE_BEGIN, 0, session);
+	if (count[SETTLE_CLAIM] > 0)
+		settle_add_claims(batch, unit, items, count[SETTLE_CLAIM], session);
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+/* The next item that is this row; rows come in the order of items, with gaps. */
+static struct settle_item *
+settle_match(struct settle_items *items, struct settle_item *from, enum settle_kind kind,
+	     const char *id, int number)
+{
+	struct settle_item *item = from;
+
+	do {
+		if (item == NULL)
+			item = TAILQ_FIRST(items);
+		if (item->kind == kind && item->code != SL_OK && item->number == number &&
+		    strcmp(item->job_id, id) == 0)
+			return item;
+		item = TAILQ_NEXT(item, link);
+	} while (item != from);
+	return NULL;
+}
+
+/* The command that repeats, if there is one, knows more than the one that writes. */
+static void
+settle_mark(const struct unit_answer *answer, int command, int again, struct settle_items *items,
+	    enum settle_kind kind)
+{
+	struct settle_item *next = NULL, *item;
+	const PGresult *rows;
+	char id[UUID_TEXT];
+
+	if (command < 0)
+		return;
+	rows = answer->results[again >= 0 ? again : command];
+	for (int row = 0; row < PQntuples(rows); row++) {
+		value_uuid(rows, row, 0, id);
+		item = settle_match(items, next, kind, id, (int)value_int(rows, row, 1));
+		if (item == NULL)
+			continue;
+		item->code = SL_OK;
+		next = TAILQ_NEXT(item, link);
+	}
+}
+
+static void
+settle_read_holds(const PGresult *rows, struct settle_items *items)
+{
+	struct settle_item *item;
+
+	for (int row = 0; row < PQntuples(rows); row++) {
+		int64_t key = value_int(rows, row, 0);
+
+		for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link)) {
+			if (item->kind != SETTLE_CLAIM || item->key_id != key)
+				continue;
+			item->code = SL_OK;
+			item->tenure = value_int(rows, row, 1);
+		}
+	}
+}
+
+/* Rows come in the order asked; a job without one is unknown. */
+static void
+settle_read_judged(const PGresult *rows, struct settle_items *items)
+{
+	struct settle_item *item;
+	char id[UUID_TEXT];
+	int row = 0;
+
+	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link)) {
+		for (int i = 0; item->kind == SETTLE_CLAIM && i < item->count; i++) {
+			struct settle_judged *judged = &item->judged[i];
+
+			if (row == PQntuples(rows))
+				return;
+			value_uuid(rows, row, 0, id);
+			if (strcmp(id, judged->job_id) != 0)
+				continue;
+			judged->known = true;
+			judged->ended = value_bool(rows, row, 1);
+			judged->waiting = value_bool(rows, row, 2);
+			judged->attempt = (int)value_int(rows, row, 3);
+			judged->max_retries = (int)value_int(rows, row, 4);
+			row++;
+		}
+	}
+}
+
+bool
+settle_batch_read(const struct settle_batch *batch, const struct unit_answer *answer,
+		  struct settle_items *items)
+{
+	bool live = PQntuples(answer->results[batch->fence]) == 1;
+	struct settle_item *item;
+
+	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link))
+		item->code = sl_fail(&item->error, SL_CONFLICT, "%s",
+				     live ? "refused by the ledger" : "the session was ended");
+	settle_mark(answer, batch->results, batch->results_again, items, SETTLE_RESULT);
+	settle_mark(answer, batch->retries, batch->retries_again, items, SETTLE_RETRY);
+	settle_mark(answer, batch->begins, batch->begins_again, items, SETTLE_BEGIN);
+	if (batch->holds >= 0) {
+		settle_read_holds(answer->results[batch->holds], items);
+		settle_read_holds(answer->results[batch->new_holds], items);
+		settle_read_judged(answer->results[batch->judged], items);
+	}
+	return live;
+}
