@@ -1,0 +1,73 @@
+/* queue/core.h - what queue.c, ready.c, lease.c and rebuild.c share; for these files only. */
+#ifndef SLUICE_QUEUE_CORE_H
+#define SLUICE_QUEUE_CORE_H
+
+#include "queue/keys.h"
+#include "queue/queue.h"
+#include "queue/redis.h"
+#include "queue/scripts.h"
+
+struct push_request; /* of ready.c */
+struct rebuild;      /* of rebuild.c */
+
+#define QUEUE_EPOCH_SIZE 48 /* ours are 32 characters; a longer one of somebody else is refused */
+#define QUEUE_SHA_SIZE 41
+
+struct queue {
+	struct loop *loop;
+	struct keys keys;
+	struct redis_url url;
+	struct redis *scripts; /* connection for everything that answers at once */
+	struct redis *waiter;  /* connection that only blocks on the wake list */
+	queue_state_cb *state_cb;
+	void *arg;
+	bool up;
+	bool closing;
+	int shard;
+	char sha[SCRIPT_COUNT][QUEUE_SHA_SIZE];
+	char epoch[QUEUE_EPOCH_SIZE]; /* "": none seen */
+	char build[QUEUE_EPOCH_SIZE]; /* "": this process is not rebuilding */
+	bool reading_epoch;           /* after a -1 */
+	bool waiting;                 /* lease_wait() is out */
+	struct rebuild *rebuild;      /* a begin or end that runs; NULL: none */
+
+	/* ready.c: pushes not sent yet, and those whose entries are (partly) in the call in flight */
+	struct push_request *push_head, *push_tail;
+	size_t push_bytes;		   /* of both, waiting */
+	struct push_request *push_refused; /* to be told soon; the newest first */
+	bool push_in_flight;
+};
+
+/* A script call.  Made, filled (the keys behind KEYS[1], then the epoch, then the arguments), sent;
+ * it frees itself.  reply is as in redis.h, but never the answer to another epoch: that is
+ * SL_CONFLICT "epoch", after which the epoch is read again. */
+struct queue_call;
+/* KEYS[1] is the epoch key, or the build key: when building_too and this process rebuilds. */
+struct queue_call *queue_call_new(struct queue *queue, enum script_id id, int keys,
+				  bool building_too);
+/* Without KEYS[1] and epoch of its own: for the scripts that build. */
+struct queue_call *queue_call_bare(struct queue *queue, enum script_id id, int keys);
+struct redis_args *queue_call_args(struct queue_call *call); /* borrowed until it is sent */
+void queue_call_key(struct queue_call *call, enum key_noun noun);
+void queue_call_epoch(struct queue_call *call); /* ARGV[1] */
+void queue_call_send(struct queue_call *call, redis_reply_cb *cb, void *arg);
+
+/* A queue_cb and its argument, for calls that need nothing else. */
+struct queue_ask {
+	struct queue *queue;
+	queue_cb *cb;
+	void *arg;
+};
+struct queue_ask *queue_ask_new(struct queue *queue, queue_cb *cb, void *arg);
+/* redis_reply_cb: an integer is the value; error and other types are passed on as such. */
+void queue_ask_integer(void *arg, struct redisReply *reply, const struct sl_error *error);
+void queue_ask_done(struct queue_ask *ask, enum sl_code code, int64_t value,
+		    const struct sl_error *error); /* frees */
+
+/* Takes over what the epoch key says ("" when there is none). */
+void queue_adopt_epoch(struct queue *queue, const char *epoch);
+
+void ready_close(struct queue *queue);   /* fails what was not sent */
+void rebuild_close(struct queue *queue); /* after the connections: nothing is in flight any more */
+
+#endif

@@ -1,0 +1,55 @@
+/* queue/lease.h - a worker's lease and the turns of keys it takes under it.
+ *
+ * One script call per worker and turn (exchange) renews the lease, hands in what is settled and
+ * takes the next turns.  A lease is advice: correctness rests on session and hold in the ledger
+ * (sql/settle.h).  Redis time is the only clock of leases; the worker counts its own safety margin
+ * in monotonic time (two thirds of the ttl without a good renewal: no more effects). */
+#ifndef SLUICE_QUEUE_LEASE_H
+#define SLUICE_QUEUE_LEASE_H
+
+#include "queue/queue.h"
+
+#define LEASE_WORKER_MAX \
+	64 /* bytes of a worker's name: its session id and a boot-unique part, [A-Za-z0-9._-] */
+#define LEASE_TURNS_MAX 1000 /* turns wanted, and turns handed in, per exchange (asserted) */
+
+/* Enters the worker with a deadline ttl_ms from now.  SL_CONFLICT: epoch. */
+void lease_join(struct queue *queue, const char *worker, int64_t ttl_ms, queue_cb *cb, void *arg);
+
+struct lease_hand { /* a turn handed in */
+	int64_t key_id;
+	int64_t tenure; /* proof for the next holder */
+	bool front;     /* lane of the turn */
+	int count;      /* entries settled, from the head; 0 hands it back as it was */
+	bool clean; /* false: the token must not vouch ('?'): the claim was refused or in doubt */
+};
+struct lease_turn { /* a turn taken; borrowed for the callback */
+	int64_t key_id;
+	const char *holder;     /* who had it before: "" nobody known, own name: kept */
+	int64_t holder_session; /* parsed from the token's worker name; -1 when unclean or none */
+	int64_t holder_tenure;  /* -1 when unclean or none */
+	bool kept;              /* we held it until now: no claim needed */
+	bool front;
+	int count;
+	const struct slice *envelopes;
+};
+/* SL_OK: turns.  SL_CONFLICT with error text "epoch": another epoch; "lease": the lease had run
+ * out: forget all turns, join again under a new session.  SL_UNAVAILABLE: answer lost: lease_leave,
+ * then join. */
+typedef void lease_exchange_cb(void *arg, enum sl_code code, const struct lease_turn *turns,
+			       int count, const struct sl_error *error);
+void lease_exchange(struct queue *queue, const char *worker, int64_t ttl_ms, int turns_wanted,
+		    int jobs_per_turn, const struct lease_hand *hands, int hand_count,
+		    lease_exchange_cb *cb, void *arg);
+
+/* Ends the lease of the named worker (a worker that leaves), or with NULL all past their deadline
+ * (scheduler, each second).  value: leases ended. */
+void lease_expire(struct queue *queue, const char *worker, queue_cb *cb, void *arg);
+
+/* One wake-up: blocks on the wake list of the waiting connection for at most wait_ms.  value 1: a
+ * token came (there may be work), 0: time is over.  One waiter at a time (asserted). */
+void lease_wait(struct queue *queue, int64_t wait_ms, queue_cb *cb, void *arg);
+/* Puts a token back for somebody else (a worker without room that was woken). */
+void lease_wake(struct queue *queue, queue_cb *cb, void *arg);
+
+#endif

@@ -1,0 +1,59 @@
+# queue: Redis, who runs what next.
+noinst_LIBRARIES += libqueue.a
+
+libqueue_a_SOURCES = \
+	queue/keys.c queue/keys.h \
+	queue/lease.c queue/lease.h \
+	queue/queue.c queue/queue.h queue/core.h \
+	queue/ready.c queue/ready.h \
+	queue/rebuild.c \
+	queue/redis.c queue/redis.h \
+	queue/redis_args.c queue/redis_args.h \
+	queue/redis_lookup.c queue/redis_lookup.h \
+	queue/redis_reply.c queue/redis_reply.h \
+	queue/redis_url.c queue/redis_url.h \
+	queue/scripts.h
+nodist_libqueue_a_SOURCES = queue/scripts.c
+libqueue_a_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS) $(LIBEVENT_CFLAGS)
+
+# One file per transition; a missing or misnamed one does not compile (enum script_id).
+queue_lua = \
+	queue/lua/push.lua \
+	queue/lua/exchange.lua \
+	queue/lua/join.lua \
+	queue/lua/expire.lua \
+	queue/lua/wake.lua \
+	queue/lua/missing.lua \
+	queue/lua/position.lua \
+	queue/lua/build.lua \
+	queue/lua/clear.lua \
+	queue/lua/publish.lua
+
+EXTRA_DIST += $(queue_lua) queue/lua/embed.awk
+BUILT_SOURCES += queue/scripts.c
+CLEANFILES += queue/scripts.c
+
+queue/scripts.c: $(queue_lua) queue/lua/embed.awk
+	$(AM_V_GEN)$(MKDIR_P) queue && cd $(srcdir) && \
+	LC_ALL=C $(AWK) -f queue/lua/embed.awk $(queue_lua) > $(abs_builddir)/queue/scripts.c.new && \
+	mv $(abs_builddir)/queue/scripts.c.new $(abs_builddir)/$@
+
+# Tests.  Those of tests/integration want SLUICE_TEST_REDIS and exit 77 without it.
+queue_tests = test_queue_keys \
+	test_queue \
+	test_queue_faults \
+	test_queue_model
+check_PROGRAMS += $(queue_tests)
+TESTS += $(queue_tests)
+queue_test_libs = libqueue.a $(base_test_libs) $(HIREDIS_LIBS)
+test_queue_keys_SOURCES = tests/unit/test_queue_keys.c
+test_queue_keys_LDADD = $(queue_test_libs)
+test_queue_SOURCES = tests/integration/test_queue.c tests/integration/queue_rig.h
+test_queue_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_LDADD = $(queue_test_libs)
+test_queue_faults_SOURCES = tests/integration/test_queue_faults.c
+test_queue_faults_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_faults_LDADD = $(queue_test_libs)
+test_queue_model_SOURCES = tests/integration/test_queue_model.c
+test_queue_model_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_model_LDADD = $(queue_test_libs)

@@ -1,0 +1,49 @@
+-- expire - end leases past their deadline (or the one named) and put their keys in front.
+--
+-- KEYS: epoch, ready (zset: key by turn), held (hash: key -> see exchange.lua), wake (list),
+--   workers (zset: worker by deadline in ms).
+-- ARGV: epoch, list prefix, worker to end now or ''.
+-- Returns how many leases ended, or -1 when the epoch differs; then nothing is written.
+--
+-- Jobs never left their lists; the next holder asks the ledger about each.  A clean token that the
+-- lost worker had found is put back: it may have died before it claimed.
+-- Cost: O(keys of the shard), and only when a worker is lost.  Repeatable.
+-- Callers: lease_expire() in queue/lease.c: the scheduler each second; a worker that leaves.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+	return -1
+end
+local gone, ended = {ARGV[3]}, 0
+if ARGV[3] == '' then
+	local time = redis.call('TIME')
+	local now = time[1] * 1000 + math.floor(time[2] / 1000)
+	gone = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 1000)
+	if #gone == 0 then
+		return 0
+	end
+end
+ended = redis.call('ZREM', KEYS[5], unpack(gone))
+
+local lost = {}
+for _, worker in ipairs(gone) do
+	lost[worker] = true
+end
+local cursor, freed = '0', false
+repeat
+	local found = redis.call('HSCAN', KEYS[3], cursor, 'COUNT', 1000)
+	cursor = found[1]
+	for i = 1, #found[2], 2 do
+		local key, value = found[2][i], found[2][i + 1]
+		local worker, token = string.match(value, '^%+([^ ]+) ?(.*)$')
+		if worker and lost[worker] then
+			redis.call('HSET', KEYS[3], key, '-' .. (token ~= '' and token or worker .. ':?'))
+			if redis.call('EXISTS', ARGV[2] .. 'q:' .. key, ARGV[2] .. 'f:' .. key) > 0 then
+				redis.call('ZADD', KEYS[2], 'NX', 0, key)
+				freed = true
+			end
+		end
+	end
+until cursor == '0'
+if freed and redis.call('LLEN', KEYS[4]) == 0 then
+	redis.call('RPUSH', KEYS[4], '1')
+end
+return ended

@@ -1,0 +1,63 @@
+-- position - how many entries of a key stand before a job, and how many there are.
+--
+-- KEYS: epoch (or build), then the key's lists.  ARGV: epoch, seq in 12 digits or '' (length only).
+-- Returns {length of the lists, entries with a lower seq or -1 when the job is in no list}, or {-1}
+--   when the epoch differs.
+--
+-- Reads only.  Lists up to 4,096 entries are read whole, longer ones searched by halves (they are
+-- in ledger order but for pushes that overtook each other), with a window around the place.
+-- A list of another type holds nothing.  Callers: ready_position(), ready_depth() in queue/ready.c.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+	return {-1}
+end
+local WHOLE, STEP, WINDOW = 4096, 256, 128
+local wanted = tonumber(ARGV[2])
+local total, before, found = 0, 0, false
+
+local function seq(envelope)
+	return tonumber(string.sub(envelope, 1, 12)) or 0
+end
+
+-- Counts the entries from..to of list that are older than the job.
+local function count(list, from, to)
+	for _, envelope in ipairs(redis.call('LRANGE', list, from, to)) do
+		local here = seq(envelope)
+		if here < wanted then
+			before = before + 1
+		elseif here == wanted then
+			found = true
+		end
+	end
+end
+
+-- Index of the first entry of list that is not older than the job.
+local function place(list, length)
+	local low, high = 0, length
+	while low < high do
+		local middle = math.floor((low + high) / 2)
+		if seq(redis.call('LINDEX', list, middle)) < wanted then
+			low = middle + 1
+		else
+			high = middle
+		end
+	end
+	return low
+end
+
+for k = 2, #KEYS do
+	local length = redis.pcall('LLEN', KEYS[k])
+	if type(length) == 'table' then
+		length = 0
+	end
+	total = total + length
+	if wanted and length <= WHOLE then
+		for from = 0, length - 1, STEP do
+			count(KEYS[k], from, from + STEP - 1)
+		end
+	elseif wanted then
+		local from = math.max(place(KEYS[k], length) - WINDOW, 0)
+		before = before + from
+		count(KEYS[k], from, from + 2 * WINDOW)
+	end
+end
+return {total, found and before or -1}

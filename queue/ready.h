@@ -1,0 +1,38 @@
+/* queue/ready.h - put jobs where workers find them. */
+#ifndef SLUICE_QUEUE_READY_H
+#define SLUICE_QUEUE_READY_H
+
+#include "queue/queue.h"
+
+#define READY_MISSING_MAX 500 /* seqs per question (asserted) */
+
+enum ready_lane {
+	READY_NEW,   /* lane q: jobs just accepted, in ledger order */
+	READY_FRONT, /* lane f: late pushes and retries; merged by seq when taken */
+};
+
+struct ready_entry {
+	int64_t key_id;
+	struct slice envelope; /* copied */
+};
+
+/* Pushes entries (of any keys, in ledger order per key).  Pushes that come while one is in flight
+ * are gathered into the next script call (caps: 500 entries or 1 MiB a call).  SL_CONFLICT: epoch
+ * differs, nothing was written (the sweep will bring them); SL_UNAVAILABLE: Redis is away, or the
+ * answer was lost (a second push is harmless: the ledger refuses a second start). */
+void ready_push(struct queue *queue, enum ready_lane lane, const struct ready_entry *entries,
+		int count, queue_cb *cb, void *arg);
+
+/* Which of these seqs of a key are in neither of its lists?  For the sweep.  missing[i] set per seq
+ * asked. */
+typedef void ready_missing_cb(void *arg, enum sl_code code, const bool *missing, int count);
+void ready_missing(struct queue *queue, int64_t key_id, const int64_t *seqs, int count,
+		   ready_missing_cb *cb, void *arg);
+
+/* How many entries of the key stand before seq (0: next or running); value -1 when it is in no
+ * list. */
+void ready_position(struct queue *queue, int64_t key_id, int64_t seq, queue_cb *cb, void *arg);
+/* Length of the key's lists. */
+void ready_depth(struct queue *queue, int64_t key_id, queue_cb *cb, void *arg);
+
+#endif
