@@ -1,0 +1,264 @@
+// Lowers the CommonJS bundle of one function to the ES5 that the runner's engine executes.
+//
+// One parse and one walk: the walk refuses what cannot run (naming construct, line, column and remedy) and
+// rewrites what TypeScript leaves alone (regular expressions, long numbers, line separators in strings).
+// Helpers such as __awaiter are globals of the runner's prelude and are not emitted here.
+import ts from "typescript";
+
+import { lowerRegex, unsupportedRegex } from "./regex.mjs";
+import { Refusal } from "./refusal.mjs";
+
+// Part of the cache key of compiled code: raise it when the output changes for the same input.
+export const PIPELINE = 1;
+export const MAX_SOURCE = 50 * 1000 * 1000;
+// What remains once the inline source map is gone: a function, its libraries and no data files.
+export const MAX_CODE = 2 * 1000 * 1000;
+
+export const MODULES = new Set([
+	"nango",
+	"zod",
+	"crypto",
+	"node:crypto",
+	"url",
+	"node:url",
+	"buffer",
+	"node:buffer",
+]);
+
+const K = ts.SyntaxKind;
+const SOURCE_MAP = /^\/\/[#@] sourceMappingURL=data:[^\n]*$/gm;
+
+const OPTIONS = {
+	target: ts.ScriptTarget.ES5,
+	module: ts.ModuleKind.CommonJS,
+	moduleDetection: ts.ModuleDetectionKind.Legacy,
+	downlevelIteration: true,
+	noEmitHelpers: true,
+	alwaysStrict: false,
+	allowJs: true,
+	esModuleInterop: true,
+	removeComments: true,
+	sourceMap: true,
+	newLine: ts.NewLineKind.LineFeed,
+	ignoreDeprecations: "5.0",
+	noResolve: true,
+	isolatedModules: true,
+};
+
+// Removes what carries no code.  Lines keep their numbers.
+export function stripSource(text) {
+	let out = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+	if (out.startsWith("#!")) out = "//" + out;
+	return out.includes("sourceMappingURL=data:") ? out.replace(SOURCE_MAP, "") : out;
+}
+
+function refuse(sourceFile, pos, construct, remedy) {
+	const at = sourceFile.getLineAndCharacterOfPosition(pos);
+	throw new Refusal(`${construct} cannot run here: ${remedy}`, {
+		line: at.line + 1,
+		column: at.character + 1,
+		construct,
+	});
+}
+
+function checkModule(file, node, argument) {
+	if (!argument || !ts.isStringLiteralLike(argument)) {
+		refuse(file, node.getStart(file), "require of a computed name", "write the module's name out");
+	}
+	if (!MODULES.has(argument.text)) {
+		const name = argument.text.length > 120 ? argument.text.slice(0, 120) + "..." : argument.text;
+		refuse(
+			file,
+			argument.getStart(file),
+			`module "${name}"`,
+			"only nango, zod, crypto, url and buffer can be required; bundle anything else",
+		);
+	}
+}
+
+function checkCall(file, node) {
+	const callee = node.expression;
+	if (callee.kind === K.ImportKeyword) {
+		refuse(file, node.getStart(file), "dynamic import", "import the module at the top of the file");
+	}
+	if (!ts.isIdentifier(callee)) return;
+	if (callee.text === "require") checkModule(file, node, node.arguments && node.arguments[0]);
+	else if (callee.text === "eval") {
+		refuse(file, node.getStart(file), "eval", "code cannot be made from strings");
+	} else if (callee.text === "Function") {
+		refuse(file, node.getStart(file), "new Function", "code cannot be made from strings");
+	}
+}
+
+function lowerRegexNode(file, node) {
+	const text = node.text;
+	const end = text.lastIndexOf("/");
+	const pattern = text.slice(1, end);
+	const flags = text.slice(end + 1);
+	const construct = unsupportedRegex(pattern, flags);
+	if (construct) {
+		refuse(file, node.getStart(file), construct, "rewrite the expression without it");
+	}
+	let lowered;
+	try {
+		lowered = lowerRegex(pattern, flags);
+	} catch (error) {
+		refuse(file, node.getStart(file), "invalid regular expression", String(error.message));
+	}
+	if (lowered.pattern === pattern && lowered.flags === flags) return node;
+	return ts.factory.createRegularExpressionLiteral(`/${lowered.pattern}/${lowered.flags}`);
+}
+
+// The engine rounds exact halves up where the standard says to even; 17 digits are never a half.
+function lowerNumber(node) {
+	const digits = node.text.replace(/[^0-9]/g, "");
+	if (digits.length < 16) return node;
+	const value = Number(node.text);
+	if (!Number.isFinite(value)) return node;
+	return ts.factory.createNumericLiteral(value.toPrecision(17));
+}
+
+function hasSeparator(text) {
+	return text.includes("\u2028") || text.includes("\u2029");
+}
+
+function checkNode(file, node) {
+	switch (node.kind) {
+		case K.CallExpression:
+		case K.NewExpression:
+			return checkCall(file, node);
+		case K.ImportDeclaration:
+		case K.ExportDeclaration:
+			return node.moduleSpecifier && checkModule(file, node, node.moduleSpecifier);
+		case K.WithStatement:
+			return refuse(file, node.getStart(file), "with statement", "name the object instead");
+		case K.BigIntLiteral:
+			return refuse(file, node.getStart(file), "BigInt literal", "use a number or a string");
+		default:
+			return undefined;
+	}
+}
+
+function rewriteNode(file, node) {
+	switch (node.kind) {
+		case K.RegularExpressionLiteral:
+			return lowerRegexNode(file, node);
+		case K.NumericLiteral:
+			return lowerNumber(node);
+		case K.StringLiteral:
+			// A node without a position is printed with escapes, one with a position as it was typed.
+			return hasSeparator(node.text) ? ts.factory.createStringLiteral(node.text) : node;
+		default:
+			return node;
+	}
+}
+
+function syntaxError(file, diagnostic) {
+	const at = file.getLineAndCharacterOfPosition(diagnostic.start ?? 0);
+	return new Refusal(ts.flattenDiagnosticMessageText(diagnostic.messageText, " "), {
+		line: at.line + 1,
+		column: at.character + 1,
+		construct: "syntax error",
+	});
+}
+
+function walker(check) {
+	return (context) => (file) => {
+		if (file.parseDiagnostics.length > 0) throw syntaxError(file, file.parseDiagnostics[0]);
+		const visit = (node) => {
+			check(file, node);
+			return rewriteNode(file, ts.visitEachChild(node, visit, context));
+		};
+		return ts.visitEachChild(file, visit, context);
+	};
+}
+
+const tooDeep = () =>
+	new Refusal("the source is nested too deeply: split the expression", { construct: "nesting" });
+
+function transpile(text, fileName, check) {
+	try {
+		return ts.transpileModule(text, {
+			fileName,
+			reportDiagnostics: false,
+			compilerOptions: OPTIONS,
+			transformers: { before: [walker(check)] },
+		});
+	} catch (error) {
+		if (error instanceof RangeError) throw tooDeep();
+		throw error;
+	}
+}
+
+const withoutMap = (out) => out.outputText.replace(/\n?\/\/# sourceMappingURL=[^\n]*\n?$/, "\n");
+
+// Lowers code of our own: nothing is refused.
+export function lowerTrusted(text, fileName) {
+	return withoutMap(transpile(text, fileName, () => {}));
+}
+
+// source: the bundle; name, integration: for the file name in messages.
+// Returns ES5 text ending in a line table (lineTable) that the prelude reads when it prints a stack.
+export function lower(source, { name = "function", integration = "integration" } = {}) {
+	if (typeof source !== "string") throw new Refusal("no source was given");
+	if (source.length > MAX_SOURCE) {
+		throw new Refusal(`the source is larger than ${MAX_SOURCE} bytes`, { construct: "size" });
+	}
+	const text = stripSource(source);
+	if (text.length > MAX_CODE) {
+		throw new Refusal(`the code is larger than ${MAX_CODE} bytes: bundle less`, {
+			construct: "size",
+		});
+	}
+	const fileName = `${name}-${integration}.js`.replace(/[^A-Za-z0-9_.-]/g, "_");
+	const out = transpile(text, fileName, checkNode);
+	return withoutMap(out) + lineTable(out.sourceMapText);
+}
+
+const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const VALUE = new Map([...BASE64].map((c, i) => [c, i]));
+
+function decodeSegment(segment) {
+	const fields = [];
+	let value = 0;
+	let shift = 0;
+	for (const c of segment) {
+		const digit = VALUE.get(c);
+		value += (digit & 31) * 2 ** shift;
+		shift += 5;
+		if (digit & 32) continue;
+		fields.push(value % 2 ? -Math.floor(value / 2) : value / 2);
+		value = 0;
+		shift = 0;
+	}
+	return fields;
+}
+
+// One entry per line of output: "line:column" of the source, the line as a difference to the entry before,
+// empty when there is none.  The engine knows lines only, so an entry points at the first statement of its line.
+export function lineTable(mapText) {
+	const { mappings } = JSON.parse(mapText);
+	const entries = [];
+	let line = 0;
+	let column = 0;
+	let last = 0;
+	for (const group of mappings.split(";")) {
+		let first = null;
+		if (group) {
+			for (const segment of group.split(",")) {
+				const fields = decodeSegment(segment);
+				if (fields.length < 4) continue;
+				line += fields[2];
+				column += fields[3];
+				if (!first) first = { line: line + 1, column: column + 1 };
+			}
+		}
+		if (first) {
+			entries.push(`${first.line - last}:${first.column}`);
+			last = first.line;
+		} else {
+			entries.push("");
+		}
+	}
+	return `//# lines=${entries.join(",")}\n`;
+}

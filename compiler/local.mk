@@ -1,0 +1,9 @@
+# compiler: a Node package; its sources are installed, its packages come by `npm ci --omit=dev` there.
+compilerdir = $(pkgdatadir)/compiler
+dist_compiler_DATA = compiler/package.json compiler/package-lock.json
+compilerbindir = $(compilerdir)/bin
+dist_compilerbin_DATA = $(compiler_bin)
+compilerlibdir = $(compilerdir)/lib
+dist_compilerlib_DATA = $(compiler_lib)
+compiler_bin = compiler/bin/build-prelude.mjs compiler/bin/sluice-deploy.mjs compiler/bin/worker.mjs
+compiler_lib = compiler/lib/bundle.mjs compiler/lib/lower.mjs compiler/lib/prelude.mjs compiler/lib/project.mjs compiler/lib/refusal.mjs compiler/lib/regex.mjs compiler/lib/version.mjs

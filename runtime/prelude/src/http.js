@@ -1,0 +1,228 @@
+// Requests through the host, with the shapes of axios: parameters, bodies, responses and errors.
+import { define, getter, host, isObject, put } from "./core.js";
+import { isBytes, octets, wrap } from "./bytes.js";
+import { HostError, call } from "./calls.js";
+import { URLSearchParams } from "./url.js";
+
+const FORM = "application/x-www-form-urlencoded";
+
+const isFlat = (list) => !list.some(isObject);
+
+function textOf(value) {
+	if (value instanceof Date) return value.toISOString();
+	return String(value);
+}
+
+// { a: [1, 2], b: { c: 3 } } -> [["a[]", "1"], ["a[]", "2"], ["b[c]", "3"]]
+function pairs(value, prefix, out, above) {
+	if (above.indexOf(value) >= 0) throw new Error(`Circular reference detected in ${prefix}`);
+	const path = above.concat([value]);
+	const keys = Object.keys(value);
+	for (let i = 0; i < keys.length; i++) {
+		const member = value[keys[i]];
+		if (member === undefined || member === null) continue;
+		const name = prefix === "" ? keys[i] : `${prefix}[${keys[i]}]`;
+		if (Array.isArray(member) && isFlat(member)) {
+			const each = name.slice(-2) === "[]" ? name : `${name}[]`;
+			for (let j = 0; j < member.length; j++) {
+				if (member[j] !== undefined && member[j] !== null) out.push([each, textOf(member[j])]);
+			}
+		} else if (isObject(member) && !(member instanceof Date)) pairs(member, name, out, path);
+		else out.push([name, textOf(member)]);
+	}
+	return out;
+}
+
+function encodeParam(text) {
+	return encodeURIComponent(text)
+		.replace(/%3A/g, ":")
+		.replace(/%24/g, "$")
+		.replace(/%2C/g, ",")
+		.replace(/%20/g, "+")
+		.replace(/%5B/g, "[")
+		.replace(/%5D/g, "]");
+}
+
+// The query of a request as text, without the question mark.
+export function serialiseParams(params) {
+	if (params === undefined || params === null) return "";
+	if (typeof params === "string") return params.replace(/^\?/, "");
+	if (params instanceof URLSearchParams) return params.toString();
+	return pairs(params, "", [], [])
+		.map((pair) => `${encodeParam(pair[0])}=${encodeParam(pair[1])}`)
+		.join("&");
+}
+
+function findHeader(headers, name) {
+	return Object.keys(headers).find((key) => key.toLowerCase() === name);
+}
+
+function plainHeaders(headers) {
+	const out = {};
+	if (!isObject(headers)) return out;
+	const keys = Object.keys(headers);
+	for (let i = 0; i < keys.length; i++) {
+		const value = headers[keys[i]];
+		if (value === undefined || value === null || value === false) continue;
+		put(out, keys[i], Array.isArray(value) ? value.map(String).join(", ") : String(value));
+	}
+	return out;
+}
+
+// The octets to send; sets the content type where axios would.
+function bodyOf(data, headers, method) {
+	const named = findHeader(headers, "content-type");
+	const type = named === undefined ? "" : headers[named];
+	const setType = (value) => {
+		if (named === undefined) headers["content-type"] = value;
+	};
+	if (data === undefined || data === null) {
+		if (data === undefined && named !== undefined) delete headers[named];
+		return undefined;
+	}
+	const sends = method === "POST" || method === "PUT" || method === "PATCH";
+	if (isBytes(data)) {
+		if (sends) setType(FORM);
+		return octets(data);
+	}
+	if (data instanceof URLSearchParams) {
+		setType(`${FORM};charset=utf-8`);
+		return data.toString();
+	}
+	if (isObject(data) && type.indexOf(FORM) >= 0) {
+		return new URLSearchParams(pairs(data, "", [], [])).toString();
+	}
+	if (isObject(data) || type.indexOf("application/json") >= 0) {
+		setType("application/json");
+		return typeof data === "string" ? data : JSON.stringify(data);
+	}
+	if (sends) setType(FORM);
+	return String(data);
+}
+
+// Response headers as axios hands them out: lower case, with get and has.
+const headerMethods = {};
+define(headerMethods, "get", function (name) {
+	const key = findHeader(this, String(name).toLowerCase());
+	return key === undefined ? undefined : this[key];
+});
+define(headerMethods, "has", function (name) {
+	return findHeader(this, String(name).toLowerCase()) !== undefined;
+});
+define(headerMethods, "toJSON", function () {
+	return Object.assign({}, this);
+});
+
+export function responseHeaders(raw) {
+	const out = Object.create(headerMethods);
+	const keys = Object.keys(raw || {});
+	for (let i = 0; i < keys.length; i++) put(out, keys[i].toLowerCase(), raw[keys[i]]);
+	return out;
+}
+
+function dataOf(body, responseType) {
+	const bytes = body === undefined || body === null ? new Uint8Array(0) : body;
+	if (responseType === "arraybuffer") return wrap(bytes);
+	let text = host.utf8Decode(bytes);
+	if (text.charCodeAt(0) === 0xfeff) text = text.slice(1);
+	if (text === "" || (responseType && responseType !== "json")) return text;
+	try {
+		return JSON.parse(text);
+	} catch (error) {
+		return text;
+	}
+}
+
+export class AxiosError extends Error {
+	constructor(message, code, config, request, response) {
+		super(message);
+		define(this, "name", "AxiosError");
+		define(this, "message", message);
+		if (code !== undefined) this.code = code;
+		this.config = config;
+		this.request = request;
+		if (response !== undefined) {
+			this.response = response;
+			this.status = response.status;
+		}
+	}
+
+	toJSON() {
+		return {
+			message: this.message,
+			name: this.name,
+			stack: this.stack,
+			config: { url: this.config.url, method: this.config.method },
+			code: this.code,
+			status: this.status || null,
+		};
+	}
+}
+getter(AxiosError.prototype, "isAxiosError", () => true);
+
+const TRANSPORT = /^[A-Z][A-Z0-9_]+$/;
+
+function transportError(error, config, request) {
+	if (!(error instanceof HostError) || !TRANSPORT.test(error.code)) return error;
+	return new AxiosError(error.message, error.code, config, request);
+}
+
+const PASSED = [
+	"retries",
+	"retryOn",
+	"retryHeader",
+	"baseUrlOverride",
+	"decompress",
+	"responseType",
+	"forwardHeadersOnRedirect",
+];
+
+// What the host is asked; `method` is upper case.
+function question(config, method, headers, where) {
+	const meta = {
+		method,
+		endpoint: String(config.endpoint === undefined ? "" : config.endpoint),
+		headers,
+		params: serialiseParams(config.params),
+		providerConfigKey: config.providerConfigKey || where.providerConfigKey,
+		connectionId: config.connectionId || where.connectionId,
+	};
+	for (let i = 0; i < PASSED.length; i++) {
+		if (config[PASSED[i]] !== undefined) meta[PASSED[i]] = config[PASSED[i]];
+	}
+	if (meta.retries === undefined) meta.retries = 0;
+	return meta;
+}
+
+// where: { providerConfigKey, connectionId } of the run.  Resolves with { data, status, statusText, headers,
+// config, request }, rejects with an AxiosError.
+export async function request(config, where) {
+	if (!isObject(config)) throw new Error("The request needs a configuration object with an endpoint");
+	if (config.responseType === "stream") {
+		throw new Error('responseType "stream" is not supported: use "arraybuffer"');
+	}
+	const method = String(config.method || "GET").toUpperCase();
+	const headers = plainHeaders(config.headers);
+	const body = bodyOf(config.data, headers, method);
+	const meta = question(config, method, headers, where);
+	const shown = Object.assign({}, config, { method: method.toLowerCase(), url: meta.endpoint, headers });
+	const sent = { method, path: meta.endpoint };
+	let answer;
+	try {
+		answer = await call("http", meta, body);
+	} catch (error) {
+		throw transportError(error, shown, sent);
+	}
+	const response = {
+		data: dataOf(answer.body, config.responseType),
+		status: answer.meta.status,
+		statusText: answer.meta.statusText || "",
+		headers: responseHeaders(answer.meta.headers),
+		config: shown,
+		request: sent,
+	};
+	if (response.status >= 200 && response.status < 300) return response;
+	const code = response.status >= 500 ? "ERR_BAD_RESPONSE" : response.status >= 400 ? "ERR_BAD_REQUEST" : undefined;
+	throw new AxiosError(`Request failed with status code ${response.status}`, code, shown, sent, response);
+}
+

@@ -1,0 +1,165 @@
+// nango.paginate: pages of a provider's list, by cursor, link or offset.
+import { isObject, put } from "./core.js";
+
+const METHODS_WITH_BODY = ["post", "put", "patch"];
+
+function at(value, path) {
+	if (path === undefined || path === null || path === "") return value;
+	const names = String(path).split(".");
+	let found = value;
+	for (let i = 0; i < names.length; i++) {
+		if (found === undefined || found === null) return undefined;
+		found = found[names[i]];
+	}
+	return found;
+}
+
+function check(options) {
+	const need = (name) => {
+		if (!options[name]) throw new Error(`Pagination of type "${options.type}" needs "${name}"`);
+	};
+	switch (options.type) {
+		case "cursor":
+			need("cursor_name_in_request");
+			need("cursor_path_in_response");
+			if (options.limit) need("limit_name_in_request");
+			return;
+		case "link":
+			if (!options.link_rel_in_response_header && !options.link_path_in_response_body) {
+				need("link_rel_in_response_header");
+			}
+			return;
+		case "offset":
+			need("offset_name_in_request");
+			return;
+		default:
+			throw new Error(
+				options.type === undefined
+					? "There is no pagination type: name one in config.paginate"
+					: `The pagination type "${String(options.type)}" is not known`,
+			);
+	}
+}
+
+// Sets a parameter in the query, or in the body under a dotted name.
+function setParameter(config, name, value, inBody) {
+	if (!inBody) {
+		put(config.params, name, String(value));
+		return;
+	}
+	const names = name.split(".");
+	let target = config.data;
+	for (let i = 0; i < names.length - 1; i++) {
+		if (!isObject(target[names[i]])) put(target, names[i], {});
+		target = target[names[i]];
+	}
+	put(target, names[names.length - 1], value);
+}
+
+function readParams(params) {
+	if (typeof params !== "string") return Object.assign({}, params);
+	const out = {};
+	new URLSearchParams(params).forEach((value, name) => put(out, name, value));
+	return out;
+}
+
+async function seen(options, nextPageParam, response) {
+	if (typeof options.on_page === "function") await options.on_page({ nextPageParam, response });
+}
+
+async function* cursorPages(config, options, inBody, get) {
+	for (;;) {
+		const response = await get(config);
+		const page = at(response.data, options.response_path);
+		if (!page || !page.length) {
+			await seen(options, undefined, response);
+			return;
+		}
+		const next = at(response.data, options.cursor_path_in_response);
+		const blank = typeof next === "string" ? next.trim() === "" : typeof next !== "number";
+		await seen(options, blank ? undefined : next, response);
+		yield page;
+		if (blank) return;
+		setParameter(config, options.cursor_name_in_request, next, inBody);
+	}
+}
+
+// <https://api.example.com/items?page=2>; rel="next", ...
+function linkOf(header, rel) {
+	const parts = (Array.isArray(header) ? header.join(",") : String(header || "")).split(/,(?=\s*<)/);
+	for (let i = 0; i < parts.length; i++) {
+		const m = /^\s*<([^>]*)>(.*)$/.exec(parts[i]);
+		if (m === null) continue;
+		const name = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;"]+))/i.exec(m[2]);
+		if (name !== null && (name[1] || name[2] || "").split(/\s+/).indexOf(rel) >= 0) return m[1];
+	}
+	return undefined;
+}
+
+async function* linkPages(config, options, get) {
+	let last;
+	for (;;) {
+		const response = await get(config);
+		const page = at(response.data, options.response_path);
+		const link = options.link_rel_in_response_header
+			? linkOf(response.headers.link, options.link_rel_in_response_header)
+			: at(response.data, options.link_path_in_response_body);
+		await seen(options, link || undefined, response);
+		yield page || [];
+		if (!link || link === last) return;
+		last = link;
+		delete config.params;
+		if (URL.canParse(link)) {
+			const url = new URL(link);
+			config.baseUrlOverride = url.origin;
+			config.endpoint = url.pathname + url.search;
+		} else {
+			config.endpoint = String(link);
+		}
+	}
+}
+
+async function* offsetPages(config, options, inBody, get) {
+	let offset = options.offset_start_value || 0;
+	for (;;) {
+		if (inBody) setParameter(config, options.offset_name_in_request, offset, true);
+		else put(config.params, options.offset_name_in_request, String(offset));
+		const response = await get(config);
+		const page = at(response.data, options.response_path);
+		const size = page ? page.length : 0;
+		const more = size > 0 && !(options.limit && size < options.limit);
+		const next = offset + (options.offset_calculation_method === "per-page" ? 1 : size);
+		await seen(options, more ? next : undefined, response);
+		if (size === 0) return;
+		yield page;
+		if (!more) return;
+		offset = next;
+	}
+}
+
+// defaults(): the provider's own settings; get(config): one request.
+export async function* paginate(original, defaults, get) {
+	const config = Object.assign({}, original);
+	const own = isObject(config.paginate) ? config.paginate : {};
+	const options = Object.assign({}, await defaults(), own);
+	delete config.paginate;
+	check(options);
+	config.method = config.method || "GET";
+	const guess = METHODS_WITH_BODY.indexOf(String(config.method).toLowerCase()) >= 0;
+	const inBody = options.in_body === undefined ? guess : Boolean(options.in_body);
+	if (inBody) config.data = JSON.parse(JSON.stringify(config.data || {}));
+	config.params = readParams(config.params);
+	if (options.limit && options.limit_name_in_request) {
+		setParameter(config, options.limit_name_in_request, options.limit, inBody);
+	}
+	switch (options.type) {
+		case "cursor":
+			yield* cursorPages(config, options, inBody, get);
+			return;
+		case "link":
+			yield* linkPages(config, options, get);
+			return;
+		default:
+			yield* offsetPages(config, options, inBody, get);
+	}
+}

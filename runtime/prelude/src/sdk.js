@@ -1,0 +1,344 @@
+// The `nango` object of a run.
+import { define, isObject } from "./core.js";
+import { HostError, ask, call, tell } from "./calls.js";
+import { ActionError } from "./failure.js";
+import { Response } from "./fetch.js";
+import { request } from "./http.js";
+import { paginate } from "./paginate.js";
+
+const LEVELS = ["debug", "info", "warn", "error", "off"];
+const LEVEL_NAMES = { verbose: "debug", silly: "debug", http: "info" };
+const MAX_LOG = 99000;
+const CONNECTION_MS = 60 * 1000;
+const INTEGRATION_MS = 10 * 60 * 1000;
+const CHUNK = 1000;
+const IDS_CHUNK = 100;
+
+// Members of the original's object that functions must not touch.
+const INTERNAL = [
+	"nango",
+	"attributes",
+	"integrationConfig",
+	"memoizedConnections",
+	"memoizedIntegration",
+	"lifecycle",
+	"abortSignal",
+	"telemetry",
+	"locking",
+	"checkpoint",
+	"axiosTemplate",
+];
+
+// One heap serves one run: what differs between runs is here, and all else is made before the heap is frozen.
+const run = { where: null, logger: null, context: null };
+
+// A value kept for `ms`; `key` tells several apart.
+function keeper(ms) {
+	let kept = Object.create(null);
+	return {
+		async get(key, make) {
+			const found = kept[key];
+			if (found !== undefined && Date.now() - found.at < ms) return found.value;
+			const value = await make();
+			kept[key] = { value, at: Date.now() };
+			return value;
+		},
+		drop() {
+			kept = Object.create(null);
+		},
+	};
+}
+
+function levelOf(value) {
+	const name = LEVEL_NAMES[value] || value;
+	return LEVELS.indexOf(name) >= 0 && name !== "off" ? name : "info";
+}
+
+function logging() {
+	return {
+		async log() {
+			const args = Array.prototype.slice.call(arguments);
+			if (args.length === 0) return;
+			const last = args[args.length - 1];
+			let level = "info";
+			if (args.length > 1 && isObject(last) && "level" in last) {
+				level = levelOf(last.level);
+				args.pop();
+			}
+			if (LEVELS.indexOf(level) < LEVELS.indexOf(run.logger.level)) return;
+			const shown = typeof args[0] === "string" ? args[0] : JSON.stringify(args[0]);
+			const entry = { level, message: String(shown).slice(0, MAX_LOG) };
+			if (isObject(args[1])) {
+				const meta = JSON.stringify(args[1]);
+				if (meta !== undefined && meta.length < MAX_LOG) entry.meta = JSON.parse(meta);
+			}
+			tell("log", entry);
+		},
+		setLogger(options) {
+			const level = options && (LEVEL_NAMES[options.level] || options.level);
+			if (LEVELS.indexOf(level) < 0) throw new Error(`The logger level "${String(level)}" is not known`);
+			if (run.logger.level !== "off") run.logger.level = level;
+		},
+	};
+}
+
+function http() {
+	const send = (config) => request(config, run.where);
+	const by = (method) => (config) => send(Object.assign({}, config, { method }));
+	const defaults = async (config) => {
+		try {
+			const key = config.providerConfigKey || run.where.providerConfigKey;
+			return (await ask("paginate_defaults", { providerConfigKey: key })) || {};
+		} catch (error) {
+			if (error instanceof HostError && error.code === "unsupported") return {};
+			throw error;
+		}
+	};
+	return {
+		proxy: send,
+		get: by("GET"),
+		post: by("POST"),
+		put: by("PUT"),
+		patch: by("PATCH"),
+		delete: by("DELETE"),
+		paginate: (config) => paginate(config, () => defaults(config), send),
+		uncontrolledFetch: fetchDirectly,
+	};
+}
+
+async function fetchDirectly(options) {
+	const url = String(options.url);
+	const meta = { url, method: options.method || "GET", headers: Object.assign({}, options.headers) };
+	let answer;
+	try {
+		answer = await call("fetch", meta, options.body === null ? undefined : options.body);
+	} catch (error) {
+		if (error instanceof HostError && error.code === "url_not_allowed") {
+			throw new ActionError({ code: "url_not_allowed", message: error.message });
+		}
+		throw error;
+	}
+	return new Response(answer.body, Object.assign({ url }, answer.meta));
+}
+
+function metadataResponse(answer) {
+	const meta = answer.meta || {};
+	return {
+		data: meta.data,
+		status: meta.status,
+		statusText: meta.statusText || "",
+		headers: {},
+		config: {},
+	};
+}
+
+function tokenOf(credentials) {
+	if (!credentials) return credentials;
+	switch (credentials.type) {
+		case "OAUTH2":
+			return credentials.access_token;
+		case "OAUTH1":
+			return { oAuthToken: credentials.oauth_token, oAuthTokenSecret: credentials.oauth_token_secret };
+		default:
+			return credentials;
+	}
+}
+
+function account() {
+	const connections = keeper(CONNECTION_MS);
+	const integrations = keeper(INTEGRATION_MS);
+	const getConnection = async (providerConfigKey, connectionId, options) => {
+		const meta = Object.assign({}, options, {
+			providerConfigKey: providerConfigKey || run.where.providerConfigKey,
+			connectionId: connectionId || run.where.connectionId,
+		});
+		const make = () => ask("connection", meta);
+		if (options && Object.keys(options).some((name) => options[name])) return make();
+		return connections.get(JSON.stringify([meta.providerConfigKey, meta.connectionId]), make);
+	};
+	const getIntegration = async (options) => {
+		const include = (options && options.include) || [];
+		const meta = { providerConfigKey: run.where.providerConfigKey, include };
+		return integrations.get(include.slice().sort().join(","), () => ask("integration", meta));
+	};
+	const write = (op) => async (metadata) => {
+		connections.drop();
+		const answer = await call(op, { ...run.where, metadata });
+		connections.drop();
+		return metadataResponse(answer);
+	};
+	const getMetadata = async () => (await getConnection()).metadata;
+	const updateMetadata = write("metadata_update");
+	return {
+		getConnection,
+		getIntegration,
+		getMetadata,
+		updateMetadata,
+		setMetadata: write("metadata_set"),
+		getToken: async () => tokenOf((await getConnection()).credentials),
+		getWebhookURL: async () => {
+			const integration = await getIntegration({ include: ["webhook"] });
+			return integration === null ? undefined : integration.webhook_url;
+		},
+		getEnvironmentVariables: async () => (await ask("environment_variables", {})) || [],
+		getFlowAttributes: () => ask("get_flow_attributes", {}),
+		getFieldMapping: async () => ((await getMetadata()) || {}).fieldMapping || {},
+		setFieldMapping: (mapping) => updateMetadata({ fieldMapping: mapping }),
+	};
+}
+
+function orchestration() {
+	return {
+		triggerAction: (providerConfigKey, connectionId, actionName, input) =>
+			ask("trigger_action", { providerConfigKey, connectionId, actionName, input }),
+		triggerSync: async (providerConfigKey, connectionId, sync, options) => {
+			await ask("trigger_sync", { providerConfigKey, connectionId, sync, options });
+		},
+		startSync: async (providerConfigKey, syncs, connectionId) => {
+			await ask("start_sync", { providerConfigKey, syncs, connectionId });
+		},
+		tryAcquireLock: (options) => ask("try_acquire_lock", options),
+		releaseLock: (options) => ask("release_lock", options),
+		releaseAllLocks: () => ask("release_all_locks", {}),
+		getCheckpoint: () => ask("get_checkpoint", {}),
+		saveCheckpoint: async (checkpoint) => {
+			await ask("save_checkpoint", { checkpoint });
+		},
+		clearCheckpoint: async () => {
+			await ask("clear_checkpoint", {});
+		},
+	};
+}
+
+function withoutMetadata(record) {
+	if (!isObject(record) || !("_nango_metadata" in record)) return record;
+	const { _nango_metadata: ignored, ...rest } = record;
+	return rest;
+}
+
+function recordWriter(op) {
+	return async (list, model) => {
+		if (!Array.isArray(list)) throw new Error(`${op} needs a list of records`);
+		for (let from = 0; from < list.length; from += CHUNK) {
+			const chunk = list.slice(from, from + CHUNK).map(withoutMetadata);
+			await call(op, { model, count: chunk.length }, JSON.stringify(chunk));
+		}
+		return true;
+	};
+}
+
+async function* listRecords(model, options) {
+	let cursor = options && options.cursor;
+	for (;;) {
+		const page = await ask("list_records", { model, cursor });
+		for (let i = 0; i < page.records.length; i++) yield page.records[i];
+		if (!page.next_cursor) return;
+		cursor = page.next_cursor;
+	}
+}
+
+async function getRecordsByIds(ids, model) {
+	const found = new Map();
+	for (let from = 0; from < ids.length; from += IDS_CHUNK) {
+		const chunk = ids.slice(from, from + IDS_CHUNK);
+		const records = await ask("get_records_by_ids", { model, ids: chunk.map(String) });
+		const byId = new Map(records.map((record) => [String(record.id), record]));
+		chunk.forEach((id) => {
+			if (byId.has(String(id))) found.set(id, byId.get(String(id)));
+		});
+	}
+	return found;
+}
+
+function records() {
+	const batchSave = recordWriter("batch_save");
+	return {
+		batchSave,
+		batchSend: batchSave,
+		batchUpdate: recordWriter("batch_update"),
+		batchDelete: recordWriter("batch_delete"),
+		getRecordsByIds,
+		listRecords,
+		trackDeletesStart: async (model) => {
+			await ask("track_deletes_start", { model });
+		},
+		trackDeletesEnd: (model) => ask("track_deletes_end", { model }),
+		deleteRecordsFromPreviousExecutions: (model) => ask("delete_records_from_previous_executions", { model }),
+		setMergingStrategy: async (merging, model) => {
+			await ask("set_merging_strategy", { strategy: merging.strategy, model });
+		},
+	};
+}
+
+function validation(log) {
+	return {
+		zodValidateInput: async ({ zodSchema, input }) => {
+			const result = zodSchema.safeParse(input);
+			if (result.success) return result;
+			const issues = result.error.issues;
+			for (let i = 0; i < issues.length; i++) {
+				const path = issues[i].path.join(".");
+				const where = path === "" ? "" : ` at path ${path}`;
+				await log(`Invalid input of ${run.context.functionName}: ${issues[i].message}${where}`, { level: "error" });
+			}
+			const list = issues.map((issue) => [issue.path.join("."), issue.message].filter(Boolean).join(": "));
+			throw new ActionError({ message: `Invalid input: ${list.join("; ")}` });
+		},
+	};
+}
+
+const SCRIPT_TYPES = { action: "action", sync: "sync", webhook: "webhook", event: "on-event" };
+
+// What a function may read; the order is that of the original.
+function addMembers(out, kind) {
+	const { context, where } = run;
+	out.logger = run.logger;
+	out.activityLogId = context.jobId;
+	out.syncId = context.syncId;
+	out.nangoConnectionId = undefined;
+	out.environmentId = context.environmentId;
+	out.environmentName = context.environmentName;
+	out.syncJobId = undefined;
+	out.syncConfig = { sync_name: context.functionName };
+	out.runnerFlags = {};
+	out.scriptType = SCRIPT_TYPES[kind];
+	out.isCLI = false;
+	out.accountId = undefined;
+	out.connectionId = where.connectionId;
+	out.providerConfigKey = where.providerConfigKey;
+	out.provider = context.provider;
+	out.ActionError = ActionError;
+	if (kind === "sync" || kind === "webhook") {
+		out.variant = context.variant || "base";
+		out.lastSyncDate = context.lastSyncDate ? new Date(context.lastSyncDate) : undefined;
+		out.track_deletes = false;
+	}
+}
+
+function forbid(facade, name) {
+	const refuse = () => {
+		throw new Error(`nango.${name} is not available in functions`);
+	};
+	Object.defineProperty(facade, name, { get: refuse, set: refuse, enumerable: false, configurable: false });
+}
+
+function makeFacade(groups) {
+	const facade = Object.create(null);
+	groups.forEach((group) => Object.keys(group).forEach((name) => define(facade, name, group[name])));
+	INTERNAL.forEach((name) => forbid(facade, name));
+	return facade;
+}
+
+const logs = logging();
+const common = [http(), account(), orchestration(), validation(logs.log), logs];
+const plainFacade = makeFacade(common);
+const syncFacade = makeFacade(common.concat([records()]));
+
+export function createNango(kind, context) {
+	run.context = context;
+	run.where = { providerConfigKey: context.providerConfigKey, connectionId: context.connectionId };
+	run.logger = { level: context.loggerLevel || "warn" };
+	const facade = kind === "sync" || kind === "webhook" ? syncFacade : plainFacade;
+	addMembers(facade, kind);
+	return Object.freeze(facade);
+}

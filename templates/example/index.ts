@@ -1,0 +1,1 @@
+import './demo-crm/actions/contact-summary.js';
