@@ -1,0 +1,127 @@
+/* runtime/channel.h - the protocol between the daemon and sluice-runner, version 1.
+ *
+ * Frames as in base/frame.h (4 bytes length, msgpack array) over unix stream socketpairs.  JSON
+ * travels as bin, never as msgpack trees.  Both ends check shape (frame_is) and order; the daemon
+ * treats the runner as hostile.  Letters: i int, b bool, s bytes, ? anything.
+ *
+ * Control socket, daemon <-> root process (the zygote):
+ *   FORK    [20, tag]            + one descriptor by SCM_RIGHTS: start a function process on it
+ *   FORKED  [21, tag, pid]       pid -1: fork failed; else + one descriptor: a pidfd of the
+ * process, made before the zygote can reap it, so that a signal never meets a recycled pid GONE
+ * [22, pid, status]    a function process ended (wait status) HELLO   [23, protocol version, engine
+ * text]  first frame of the zygote, after its sandbox self-check
+ *
+ * Function socket, daemon <-> one function process:
+ *   LOAD    [1, version id, name, file name, code]    once, first; code is ES5 text
+ *   LOADED  [11, ok, error json]
+ *   RUN     [2, run id, kind, input json, context json, cpu limit ms]
+ *   CALL    [12, run id, call id, op, meta json, body]   the function asks for something; call id
+ * 0: no answer wanted REPLY   [3, run id, call id, ok, meta json, body]    the answer; ok false:
+ * meta is an error object DONE    [14, run id, ok, payload json]          ok: the output ("" when
+ * undefined); else the error object DIED    [15, run id, reason, detail]  from the function
+ * process: the run's child ended without DONE; reason "signal" (detail: number), "memory", "cpu",
+ * "fatal", "exit" (detail: status, -1: fork failed) After DONE or DIED the process takes the next
+ * RUN.  Runs never overlap on one socket.
+ *
+ * kind: "action", "sync", "webhook", "event".
+ * context json: {"environmentName","environmentId","connectionId","providerConfigKey","provider",
+ *   "functionName","jobId","attempt","syncId","lastSyncDate","variant","loggerLevel","environmentVariables":null}
+ *
+ * Ops of CALL (meta -> reply meta; body -> reply body):
+ *   http {method,endpoint,headers,params,retries,retryOn,baseUrlOverride,decompress,responseType,
+ *                    forwardHeadersOnRedirect,providerConfigKey,connectionId,retryHeader}; body:
+ * request bytes (content-type header set by the SDK) -> {status,statusText,headers}; body: response
+ * bytes. Any status is ok=true; ok=false is {code:"ECONNREFUSED",message} for transport failures,
+ * {code:"script_aborted"|...,message} for refusals connection
+ * {providerConfigKey?,connectionId?,forceRefresh?,...} -> F of wire.md 5.1 metadata_set
+ * {providerConfigKey,connectionId,metadata} -> {status,data}   (metadata_update likewise)
+ *   environment_variables {} -> [{name,value}]
+ *   log             {level,message,meta?} ; call id 0
+ * Unknown op: ok=false {code:"unsupported",message}.
+ *
+ * Error object of DONE: the `error` member of the HTTP answer, wire.md 2.1, e.g.
+ *   {"code":"action_script_runtime_error","message":..,"payload":{..}}. */
+#ifndef SLUICE_RUNTIME_CHANNEL_H
+#define SLUICE_RUNTIME_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/frame.h"
+
+#define RUNNER_PROTOCOL 1
+#define RUNNER_FRAME_MAX (64u << 20) /* bytes of one frame, both ways */
+
+enum runner_frame {
+	RUNNER_LOAD = 1,
+	RUNNER_RUN = 2,
+	RUNNER_REPLY = 3,
+	RUNNER_LOADED = 11,
+	RUNNER_CALL = 12,
+	RUNNER_DONE = 14,
+	RUNNER_DIED = 15,
+	RUNNER_FORK = 20,
+	RUNNER_FORKED = 21,
+	RUNNER_GONE = 22,
+	RUNNER_HELLO = 23,
+};
+
+/* Exit statuses of function processes and of runs, as in DIED and GONE. */
+enum runner_exit {
+	RUNNER_EXIT_OK = 0,
+	RUNNER_EXIT_MEMORY = 70,   /* heap limit */
+	RUNNER_EXIT_FATAL = 71,    /* the engine's fatal error handler */
+	RUNNER_EXIT_PROTOCOL = 72, /* the daemon sent something unexpected, or the socket failed */
+	RUNNER_EXIT_SETUP = 73,    /* limits or sandbox could not be put in place */
+};
+
+/* What a function process may send now.  Without a run and not loading: nothing. */
+struct runner_expect {
+	bool loading;      /* LOADED has not come yet */
+	int64_t run_id;    /* 0: no run */
+	int64_t last_call; /* the highest call id so far; the next is higher, or 0 for no answer */
+};
+
+/* Judges a frame from a function process, or from the zygote; false: *why says what is wrong
+ * with it, and its sender is to be killed.  No state, so that it can be fuzzed. */
+bool runner_frame_ok(const struct runner_expect *expect, const struct frame *frame,
+		     const char **why);
+bool runner_control_ok(bool up, const struct frame *frame, const char **why);
+
+/* The daemon's end of one socket: whole frames, never blocking. */
+struct loop;
+struct channel; /* opaque */
+struct channel_events {
+	/* A well-formed frame, borrowed for the call; may free the channel. */
+	void (*on_frame)(void *arg, const struct frame *frame);
+	/* Once and last, unless freed before: the peer closed, the socket failed, or its bytes are
+	 * no frames; why is for humans.  May free the channel. */
+	void (*on_end)(void *arg, const char *why);
+	/* Output fell to CHANNEL_OUT_LOW after it had been above.  May be NULL. */
+	void (*on_drain)(void *arg);
+};
+
+#define CHANNEL_OUT_LOW \
+	(16u << 20)                /* bytes waiting; above, the owner should stop asking for more */
+#define CHANNEL_OUT_MAX (1u << 30) /* bytes waiting; beyond, the channel ends */
+
+/* Owns fd, which is made non-blocking.  descriptors: the peer is trusted to pass some. */
+struct channel *channel_new(struct loop *loop, int fd, bool descriptors,
+			    const struct channel_events *events, void *arg);
+void channel_free(struct channel *channel); /* closes; NULL is fine */
+/* Where frames are written (frame_begin), to be sent by channel_flush(). */
+struct buf *channel_out(struct channel *channel);
+void channel_flush(struct channel *channel); /* reports nothing: failures come by on_end later */
+size_t channel_waiting(const struct channel *channel); /* bytes not sent yet */
+/* Paused: nothing is read, and frames that were read already wait. */
+void channel_pause(struct channel *channel, bool paused);
+/* Reads and reports what has arrived by now. */
+void channel_catch_up(struct channel *channel);
+/* Sends a small frame with a copy of fd along, now or not at all; not with channel_flush().  1:
+ * sent; 0: the peer is gone (on_end follows); -1: its socket is full. */
+int channel_send_descriptor(struct channel *channel, struct slice frame, int fd);
+int channel_take_descriptor(struct channel *channel); /* now the caller's; -1: none */
+
+#endif

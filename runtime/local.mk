@@ -1,0 +1,74 @@
+# runtime: customer code in a process of its own; libruntime.a is the daemon's end.
+noinst_LIBRARIES += libruntime.a
+libruntime_a_SOURCES = \
+	runtime/channel.c runtime/channel.h \
+	runtime/pool.c runtime/pool.h runtime/pool_internal.h \
+	runtime/pool_process.c runtime/pool_zygote.c \
+	runtime/sandbox.c runtime/sandbox.h \
+	runtime/text.c runtime/text.h
+libruntime_a_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
+
+libexec_PROGRAMS += sluice-runner
+sluice_runner_SOURCES = \
+	runtime/runner_main.c runtime/runner.h runtime/bytecode.h \
+	runtime/arena.c runtime/arena.h \
+	runtime/binding.c runtime/binding.h \
+	runtime/digest.c runtime/digest.h \
+	runtime/function.c runtime/run.c runtime/script.c \
+	runtime/timers.c runtime/timers.h \
+	runtime/wire.c runtime/wire.h \
+	runtime/zygote.c
+nodist_sluice_runner_SOURCES = runtime/bytecode.c
+sluice_runner_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS) $(OPENSSL_CFLAGS)
+sluice_runner_LDADD = libruntime.a libbase.a $(DUKTAPE_LIBS) $(SECCOMP_LIBS) $(OPENSSL_LIBS) $(MSGPACK_LIBS)
+
+noinst_PROGRAMS += mkbytecode
+mkbytecode_SOURCES = runtime/mkbytecode.c
+mkbytecode_LDADD = libruntime.a libbase.a $(DUKTAPE_LIBS)
+
+# The prelude is made from a checkout with Node and is shipped in the tarball; its bytecode is made
+# here, by the Duktape that will load it.
+prelude_sources = \
+	runtime/prelude/src/arrays.js \
+	runtime/prelude/src/bytes.js \
+	runtime/prelude/src/calls.js \
+	runtime/prelude/src/collections.js \
+	runtime/prelude/src/core.js \
+	runtime/prelude/src/crypto.js \
+	runtime/prelude/src/date.js \
+	runtime/prelude/src/errors.js \
+	runtime/prelude/src/failure.js \
+	runtime/prelude/src/fetch.js \
+	runtime/prelude/src/helpers.js \
+	runtime/prelude/src/http.js \
+	runtime/prelude/src/jobs.js \
+	runtime/prelude/src/json.js \
+	runtime/prelude/src/main.js \
+	runtime/prelude/src/modules.js \
+	runtime/prelude/src/objects.js \
+	runtime/prelude/src/paginate.js \
+	runtime/prelude/src/sdk.js \
+	runtime/prelude/src/strings.js \
+	runtime/prelude/src/symbols.js \
+	runtime/prelude/src/timers.js \
+	runtime/prelude/src/url.js \
+	runtime/prelude/src/zod.js
+EXTRA_DIST += runtime/prelude/prelude.js $(prelude_sources)
+CLEANFILES += runtime/bytecode.c
+
+$(srcdir)/runtime/prelude/prelude.js: $(srcdir)/compiler/package-lock.json $(prelude_sources)
+	$(AM_V_GEN)cd $(srcdir)/compiler && { test -d node_modules || npm ci --no-audit --no-fund --loglevel=error; } && \
+	$(NODE) bin/build-prelude.mjs $(abs_srcdir)/runtime/prelude/prelude.js
+
+runtime/bytecode.c: $(srcdir)/runtime/prelude/prelude.js mkbytecode$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) runtime && ./mkbytecode$(EXEEXT) $(srcdir)/runtime/prelude/prelude.js $@.tmp && mv $@.tmp $@
+
+# Unit tests; the pool drives the real sluice-runner (SLUICE_TEST_RUNNER).
+runtime_tests = test_runtime_text \
+	test_runtime_pool
+check_PROGRAMS += $(runtime_tests)
+TESTS += $(runtime_tests)
+test_runtime_text_SOURCES = tests/unit/test_runtime_text.c
+test_runtime_text_LDADD = libruntime.a $(base_test_libs)
+test_runtime_pool_SOURCES = tests/unit/test_runtime_pool.c
+test_runtime_pool_LDADD = libruntime.a $(base_test_libs) $(SECCOMP_LIBS)

@@ -1,0 +1,310 @@
+#include "runtime/pool.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "runtime/pool_internal.h"
+
+#define PAYLOAD_MAX (RUNNER_FRAME_MAX - 4096) /* of LOAD or RUN, beside what frames them */
+
+static void on_soon(void *arg);
+
+enum sl_code
+pool_new(struct loop *loop, const struct pool_settings *settings, struct pool **out,
+	 struct sl_error *error)
+{
+	struct pool *pool;
+
+	if (settings->processes_max < 1 || settings->heap_bytes < 1 << 20 || settings->cpu_ms < 1 ||
+	    settings->idle_ms < 0)
+		return sl_fail(error, SL_INVALID,
+			       "runner settings: processes, heap (1 MiB or more) and CPU time "
+			       "must be positive");
+	pool = sl_alloc(sizeof(*pool));
+	pool->loop = loop;
+	pool->settings = *settings;
+	pool->runner_path = sl_strdup(settings->runner_path);
+	pool->settings.runner_path = pool->runner_path;
+	pool->soon = loop_timer_new(loop, on_soon, pool);
+	zygote_start(pool);
+	pool->had_room = pool_has_room(pool);
+	*out = pool;
+	return SL_OK;
+}
+
+static void
+free_struct(void *arg)
+{
+	struct pool *pool = arg;
+
+	free(pool->runner_path);
+	free(pool);
+}
+
+void
+pool_free(struct pool *pool)
+{
+	struct process *process;
+
+	if (pool == NULL)
+		return;
+	pool->freeing = true;
+	while ((process = pool->processes) != NULL) {
+		struct run *run = process->run;
+
+		process_retire(process);
+		if (run != NULL)
+			run_finish(run, RUN_ABORTED, SLICE_LITERAL(""), "the pool is closing");
+		if (process == pool->processes)
+			process_free(process);
+	}
+	zygote_stop(pool);
+	loop_timer_free(pool->soon);
+	loop_free_later(pool->loop, free_struct, pool);
+}
+
+bool
+pool_has_room(const struct pool *pool)
+{
+	return !pool->freeing && zygote_is_usable(pool) &&
+	       pool->running < pool->settings.processes_max;
+}
+
+int
+pool_running(const struct pool *pool)
+{
+	return pool->running;
+}
+
+void
+pool_on_room(struct pool *pool, void (*cb)(void *arg), void *arg)
+{
+	pool->room_cb = cb;
+	pool->room_arg = arg;
+}
+
+void
+pool_note_room(struct pool *pool)
+{
+	bool room = pool_has_room(pool);
+
+	if (room && !pool->had_room) {
+		pool->room_due = true;
+		loop_timer_in(pool->soon, 0);
+	}
+	if (!room)
+		pool->room_due = false;
+	pool->had_room = room;
+}
+
+static struct run *
+find_aborted(struct pool *pool)
+{
+	for (struct process *process = pool->processes; process != NULL; process = process->next) {
+		if (process->run != NULL && process->run->aborted)
+			return process->run;
+	}
+	return NULL;
+}
+
+static void
+on_soon(void *arg)
+{
+	struct pool *pool = arg;
+	struct run *run;
+
+	while ((run = find_aborted(pool)) != NULL) { /* on_end may abort others */
+		process_retire(run->process);
+		run_finish(run, RUN_ABORTED, SLICE_LITERAL(""), "aborted");
+	}
+	pool_pump(pool);
+	if (!pool->room_due)
+		return;
+	pool->room_due = false;
+	if (pool->room_cb != NULL)
+		pool->room_cb(pool->room_arg);
+}
+
+/* The idle process that has waited longest, or NULL. */
+static struct process *
+find_oldest_idle(struct pool *pool)
+{
+	struct process *oldest = NULL;
+
+	for (struct process *process = pool->processes; process != NULL; process = process->next) {
+		if (process->state == PROCESS_IDLE &&
+		    (oldest == NULL || process->entered_ms < oldest->entered_ms))
+			oldest = process;
+	}
+	return oldest;
+}
+
+/* The idle process for a function that was used last: its pages are the warmest. */
+static struct process *
+find_idle(struct pool *pool, const struct pool_function *function)
+{
+	struct process *newest = NULL;
+
+	for (struct process *process = pool->processes; process != NULL; process = process->next) {
+		if (process->state == PROCESS_IDLE && process->version_id == function->version_id &&
+		    process->environment_id == function->environment_id &&
+		    (newest == NULL || process->entered_ms > newest->entered_ms))
+			newest = process;
+	}
+	return newest;
+}
+
+void
+pool_pump(struct pool *pool)
+{
+	int existing = 0, dying = 0, waiting = 0;
+
+	for (struct process *process = pool->processes; process != NULL; process = process->next) {
+		existing += process_exists(process) ? 1 : 0;
+		dying += process->state == PROCESS_DYING ? 1 : 0;
+		waiting += process->state == PROCESS_WAITING ? 1 : 0;
+	}
+	/* The list has the newest first; the one that has waited longest goes first. */
+	while (waiting > 0 && existing < pool->settings.processes_max) {
+		struct process *first = NULL;
+
+		for (struct process *process = pool->processes; process != NULL;
+		     process = process->next) {
+			if (process->state == PROCESS_WAITING)
+				first = process;
+		}
+		if (!zygote_fork(pool, first))
+			return;
+		existing++;
+		waiting--;
+	}
+	while (waiting > dying) {
+		struct process *idle = find_oldest_idle(pool);
+
+		if (idle == NULL)
+			return;
+		process_retire(idle);
+		dying++;
+	}
+}
+
+static struct run *
+run_new(struct pool *pool, int64_t deadline_ms, const struct run_events *events, void *arg)
+{
+	struct run *run = sl_alloc(sizeof(*run));
+
+	run->pool = pool;
+	run->id = ++pool->last_run;
+	run->deadline_at_ms = clock_mono_ms() + (deadline_ms > 0 ? deadline_ms : 0);
+	run->events = events;
+	run->arg = arg;
+	return run;
+}
+
+enum sl_code
+pool_run(struct pool *pool, const struct pool_function *function, const char *kind,
+	 struct slice input, struct slice context, int64_t deadline_ms,
+	 const struct run_events *events, void *arg, struct run **out, struct sl_error *error)
+{
+	struct process *process;
+
+	if (pool->freeing || !zygote_is_usable(pool))
+		return sl_fail(error, SL_UNAVAILABLE, "no runner right now");
+	if (pool->running >= pool->settings.processes_max)
+		return sl_fail(error, SL_EXHAUSTED, "all %d runner processes are busy",
+			       pool->settings.processes_max);
+	if (function->code_len > PAYLOAD_MAX || input.len > PAYLOAD_MAX ||
+	    context.len > PAYLOAD_MAX - input.len)
+		return sl_fail(error, SL_INVALID, "the function or its input is over %u bytes",
+			       (unsigned)PAYLOAD_MAX);
+	process = find_idle(pool, function);
+	if (process == NULL)
+		process = process_new(pool, function, error);
+	if (process == NULL)
+		return SL_UNAVAILABLE;
+	*out = run_new(pool, deadline_ms, events, arg);
+	pool->running++;
+	process_attach(process, *out);
+	process_send_run(process, kind, input, context);
+	pool_pump(pool);
+	pool_note_room(pool);
+	return SL_OK;
+}
+
+static void
+free_run(void *arg)
+{
+	free(arg);
+}
+
+void
+run_detach(struct run *run)
+{
+	assert(run->process->run == run);
+	run->process->run = NULL;
+	run->process = NULL;
+}
+
+void
+run_finish(struct run *run, enum run_end end, struct slice payload, const char *text)
+{
+	struct pool *pool = run->pool;
+
+	if (run->process != NULL)
+		run_detach(run);
+	pool->running--;
+	if (run->aborted) {
+		end = RUN_ABORTED;
+		payload = SLICE_LITERAL("");
+		text = "aborted";
+	}
+	loop_free_later(pool->loop, free_run, run);
+	run->events->on_end(run->arg, run, end, payload, text);
+	pool_note_room(pool);
+}
+
+void
+run_finish_crashed(struct run *run, const char *text)
+{
+	run_finish(run, RUN_CRASHED, SLICE_LITERAL(""), text);
+}
+
+void
+run_reply(struct run *run, int64_t call_id, bool ok, struct slice meta, struct slice body)
+{
+	struct process *process = run->process;
+	struct frame_writer w;
+
+	assert(process != NULL && call_id > 0 && call_id <= run->last_call);
+	if (run->aborted || process->channel == NULL)
+		return;
+	run->calls_open--;
+	if (meta.len > PAYLOAD_MAX || body.len > PAYLOAD_MAX - meta.len) {
+		ok = false;
+		meta = SLICE_LITERAL("{\"code\":\"response_too_large\","
+				     "\"message\":\"the answer is too large for a function\"}");
+		body = SLICE_LITERAL("");
+	}
+	frame_begin(&w, channel_out(process->channel), 6);
+	frame_add_int(&w, RUNNER_REPLY);
+	frame_add_int(&w, run->id);
+	frame_add_int(&w, call_id);
+	frame_add_bool(&w, ok);
+	frame_add_bin(&w, meta.data, meta.len);
+	frame_add_bin(&w, body.data, body.len);
+	frame_end(&w);
+	channel_flush(process->channel);
+	process_resume_reading(process);
+}
+
+void
+run_abort(struct run *run)
+{
+	if (run->aborted || run->process == NULL)
+		return;
+	run->aborted = true;
+	loop_timer_in(run->pool->soon, 0);
+}

@@ -1,0 +1,130 @@
+/* runtime/pool_internal.h - the three parts of the pool, for themselves only.
+ *
+ *   pool          the public calls; which process serves which run, and when there is room
+ *   pool_process  one function process: its states, its frames, its end
+ *   pool_zygote   the root process: spawn, fork requests, restart
+ *
+ * processes_max bounds processes that exist, killed ones included until the zygote has reaped them:
+ * a run whose process has to wait for that is in a WAITING process. */
+#ifndef SLUICE_RUNTIME_POOL_INTERNAL_H
+#define SLUICE_RUNTIME_POOL_INTERNAL_H
+
+#include <sys/types.h>
+
+#include "runtime/channel.h"
+#include "runtime/pool.h"
+
+/* A zygote or function process that has not answered a control matter for so long is stuck. */
+#define POOL_STUCK_MS 15000
+
+/* DOWN -> STARTING (spawned) -> UP (said HELLO); any -> REAPING (killed) -> DOWN. */
+enum zygote_state {
+	ZYGOTE_DOWN,     /* waits for the backoff to pass */
+	ZYGOTE_STARTING, /* no HELLO yet */
+	ZYGOTE_UP,
+	ZYGOTE_REAPING, /* killed, not waited for yet */
+};
+
+struct zygote {
+	enum zygote_state state;
+	pid_t pid;               /* our child, not reaped, while STARTING, UP or REAPING */
+	struct channel *channel; /* while STARTING or UP */
+	struct loop_timer *timer;
+	int64_t backoff_ms;
+	int64_t up_ms; /* when it came up */
+	bool doubtful; /* the last start failed: nothing is promised until one works */
+};
+
+/* WAITING -> FORKING -> LOADING -> RUNNING <-> IDLE; any but WAITING -> DYING, the last one.
+ * Invariants: a run is attached in WAITING, FORKING, LOADING and RUNNING, never in IDLE; in DYING
+ * only when its outcome hangs on how the process ended.  The process exists from FORKING on, and
+ * pidfd is known from LOADING on. */
+enum process_state {
+	PROCESS_WAITING, /* for room or for the zygote; nothing exists yet */
+	PROCESS_FORKING, /* FORK was sent */
+	PROCESS_LOADING, /* LOAD and RUN were sent */
+	PROCESS_RUNNING,
+	PROCESS_IDLE,
+	PROCESS_DYING, /* until GONE */
+};
+#define PROCESS_STATES 6
+
+struct process {
+	struct process *next, *prev; /* in pool->processes */
+	struct pool *pool;
+	enum process_state state;
+	int64_t tag; /* of FORK */
+	int64_t version_id, environment_id;
+	pid_t pid;
+	int pidfd;               /* owned; -1: not known */
+	int remote;              /* owned: the other end of channel until FORK is sent; -1 */
+	struct channel *channel; /* NULL once DYING */
+	struct loop_timer *timer;
+	int64_t entered_ms; /* when the state was entered */
+	struct run *run;    /* NULL: none */
+};
+
+struct run {
+	struct pool *pool;
+	struct process *process; /* NULL once ended */
+	int64_t id;
+	int64_t deadline_at_ms;
+	int64_t last_call;
+	int calls_open; /* asked and not answered */
+	bool aborted;   /* run_abort(): whatever comes, it ends as RUN_ABORTED */
+	const struct run_events *events;
+	void *arg;
+};
+
+struct pool {
+	struct loop *loop;
+	char *runner_path; /* owned */
+	struct pool_settings settings;
+	struct zygote zygote;
+	struct process *processes;
+	int running; /* runs that have not ended */
+	int64_t last_tag, last_run;
+	struct loop_timer *soon; /* for what must not happen inside a caller's call */
+	void (*room_cb)(void *arg);
+	void *room_arg;
+	bool had_room, room_due;
+	bool freeing;
+};
+
+/* pool.c */
+void pool_pump(struct pool *pool);      /* forks waiting processes as far as there is room */
+void pool_note_room(struct pool *pool); /* after anything that may have made or taken room */
+/* Ends a run: detaches it from its process, then reports.  The process's state must be settled
+ * before, for on_end may start the next run. */
+void run_finish(struct run *run, enum run_end end, struct slice payload, const char *text);
+void run_detach(struct run *run); /* for those who must do the first half earlier */
+void run_finish_crashed(struct run *run, const char *text);
+
+/* pool_process.c */
+struct process *process_new(struct pool *pool, const struct pool_function *function,
+			    struct sl_error *error);
+void process_attach(struct process *process, struct run *run); /* arms the deadline */
+void process_send_run(struct process *process, const char *kind, struct slice input,
+		      struct slice context);
+bool process_exists(const struct process *process); /* counts against processes_max */
+void process_on_fork_sent(struct process *process);
+void process_on_forked(struct process *process, pid_t pid, int pidfd); /* takes pidfd */
+void process_on_gone(struct process *process, int status);
+/* Kills it; its run, if any, must have been detached or is ended by the caller next. */
+void process_retire(struct process *process);
+/* The zygote is gone, and with it this process. */
+void process_lost(struct process *process, const char *text);
+/* The struct, and with it its run's pointer to it, lives to the end of this turn of the loop. */
+void process_free(struct process *process);
+void process_resume_reading(struct process *process); /* after a reply */
+
+/* pool_zygote.c */
+void zygote_start(struct pool *pool);
+bool zygote_is_usable(const struct pool *pool); /* up, or on the way */
+/* Asks for a function process; false: not now (the zygote is not up or its socket is full). */
+bool zygote_fork(struct pool *pool, struct process *process);
+/* Kills it, ends all runs, restarts after the backoff. */
+void zygote_fail(struct pool *pool, const char *why);
+void zygote_stop(struct pool *pool); /* for good, and waits for its end */
+
+#endif

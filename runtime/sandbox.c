@@ -1,0 +1,282 @@
+#include "runtime/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_ASAN 1
+#else
+#define WITH_ASAN 0
+#endif
+
+#define STACK_BYTES (8ll << 20) /* Duktape's own limits end a recursion well before this */
+#define NOFILE_MAX 64           /* zygote: control, signals, and what a fork is about to get */
+
+/* The flags of glibc's fork().  Anything else (threads, namespaces, a missing exit signal) dies. */
+#define FORK_FLAGS (CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD)
+
+/* The lists are strace's of the tests and of real functions on amd64 with glibc 2.36, and by
+ * reason: ppoll and dup3 where an architecture has no poll and dup2; the clock calls for machines
+ * whose clock has no vDSO; restart_syscall, with which the kernel resumes a poll() after SIGSTOP
+ * and SIGCONT; rt_sigprocmask, which fork() of newer C libraries makes. */
+
+/* What every level may do, whatever the arguments. */
+static const int run_calls[] = {
+    SCMP_SYS(poll), SCMP_SYS(ppoll),      SCMP_SYS(munmap),         SCMP_SYS(mremap),
+    SCMP_SYS(brk),  SCMP_SYS(getrandom),  SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday),
+    SCMP_SYS(time), SCMP_SYS(exit_group), SCMP_SYS(restart_syscall)};
+
+/* fork() and the wait for it. */
+static const int function_calls[] = {SCMP_SYS(set_robust_list), SCMP_SYS(rt_sigprocmask),
+				     SCMP_SYS(wait4), SCMP_SYS(getppid)};
+
+/* Taking requests with a descriptor, handing descriptors on, knowing and ending children. */
+static const int root_calls[] = {SCMP_SYS(recvmsg),    SCMP_SYS(sendmsg),     SCMP_SYS(read),
+				 SCMP_SYS(write),      SCMP_SYS(close),       SCMP_SYS(dup2),
+				 SCMP_SYS(dup3),       SCMP_SYS(close_range), SCMP_SYS(waitid),
+				 SCMP_SYS(pidfd_open), SCMP_SYS(getpid)};
+
+/* AddressSanitizer: its allocator, its signal stack, its fork hooks, and the report it prints
+ * (which goes nowhere in a run: descriptor 2 is closed).  Symbols cannot be looked up: that takes
+ * files. */
+static const int asan_calls[] = {SCMP_SYS(futex),    SCMP_SYS(sched_yield),   SCMP_SYS(sigaltstack),
+				 SCMP_SYS(mprotect), SCMP_SYS(rt_sigaction),  SCMP_SYS(getpid),
+				 SCMP_SYS(gettid),   SCMP_SYS(rt_sigreturn),  SCMP_SYS(madvise),
+				 SCMP_SYS(write),    SCMP_SYS(rt_sigprocmask)};
+
+static int
+allow_all(scmp_filter_ctx ctx, const int *calls, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		int rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
+
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+#define ALLOW_ALL(ctx, calls) allow_all(ctx, calls, sizeof(calls) / sizeof((calls)[0]))
+#define ALLOW(...) seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __VA_ARGS__)
+
+/* Memory of the run's own, never executable. */
+static int
+allow_mmap(scmp_filter_ctx ctx)
+{
+	return ALLOW(SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+}
+
+static int
+allow_run(scmp_filter_ctx ctx)
+{
+	int rc = ALLOW_ALL(ctx, run_calls);
+
+	if (rc == 0)
+		rc = allow_mmap(ctx);
+	if (rc == 0)
+		rc = ALLOW(SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, SANDBOX_SOCKET));
+	if (rc == 0)
+		rc = ALLOW(SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, SANDBOX_SOCKET));
+	if (rc == 0 && WITH_ASAN)
+		rc = ALLOW_ALL(ctx, asan_calls);
+	return rc;
+}
+
+/* A run is started with a CPU limit, tied to its parent's life and put under the next filter. */
+static int
+allow_function(scmp_filter_ctx ctx)
+{
+	int rc = ALLOW_ALL(ctx, function_calls);
+
+	if (rc == 0)
+		rc = ALLOW(SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_EQ, FORK_FLAGS));
+	if (rc == 0)
+		rc = ALLOW(SCMP_SYS(prctl), 2, SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG),
+			   SCMP_A1(SCMP_CMP_EQ, SIGKILL));
+	if (rc == 0)
+		rc = ALLOW(SCMP_SYS(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0),
+			   SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU));
+	if (rc == 0)
+		rc = ALLOW(SCMP_SYS(seccomp), 1, SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER));
+	return rc;
+}
+
+static int
+allow_root(scmp_filter_ctx ctx)
+{
+	int rc = ALLOW_ALL(ctx, root_calls);
+
+	if (rc == 0)
+		rc = ALLOW(SCMP_SYS(kill), 1, SCMP_A1(SCMP_CMP_EQ, SIGKILL));
+	if (rc == 0)
+		rc = ALLOW(SCMP_SYS(setpgid), 2, SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A1(SCMP_CMP_EQ, 0));
+	return rc;
+}
+
+/* Reads the compiled filter back from the file libseccomp can only write to. */
+static enum sl_code
+read_program(int fd, struct sandbox_program *program, struct sl_error *error)
+{
+	struct stat info;
+	size_t size;
+
+	if (fstat(fd, &info) != 0 || info.st_size <= 0)
+		return sl_fail(error, SL_UNAVAILABLE, "the filter cannot be read back");
+	size = (size_t)info.st_size;
+	if (size % sizeof(struct sock_filter) != 0 ||
+	    size / sizeof(struct sock_filter) > BPF_MAXINSNS)
+		return sl_fail(error, SL_UNAVAILABLE, "the filter has an odd size");
+	program->code = sl_alloc(size);
+	program->len = (unsigned short)(size / sizeof(struct sock_filter));
+	if (pread(fd, program->code, size, 0) != (ssize_t)size)
+		return sl_fail(error, SL_UNAVAILABLE, "the filter cannot be read back: %s",
+			       strerror(errno));
+	return SL_OK;
+}
+
+static enum sl_code
+compile(enum sandbox_level level, struct sandbox_program *program, struct sl_error *error)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	enum sl_code code;
+	int fd, rc;
+
+	if (ctx == NULL)
+		return sl_fail(error, SL_UNAVAILABLE, "seccomp_init failed");
+	rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (rc == 0)
+		rc = allow_run(ctx);
+	if (rc == 0 && level <= SANDBOX_FUNCTION)
+		rc = allow_function(ctx);
+	if (rc == 0 && level <= SANDBOX_ROOT)
+		rc = allow_root(ctx);
+	fd = rc == 0 ? memfd_create("filter", MFD_CLOEXEC) : -1;
+	if (fd >= 0)
+		rc = seccomp_export_bpf(ctx, fd);
+	if (fd < 0 || rc != 0)
+		code = sl_fail(error, SL_UNAVAILABLE, "the seccomp filter cannot be built: %s",
+			       strerror(rc != 0 ? -rc : errno));
+	else
+		code = read_program(fd, program, error);
+	if (fd >= 0)
+		close(fd);
+	seccomp_release(ctx);
+	return code;
+}
+
+enum sl_code
+sandbox_prepare(struct sandbox *sandbox, struct sl_error *error)
+{
+	memset(sandbox, 0, sizeof(*sandbox));
+	for (int level = 0; level < SANDBOX_LEVELS; level++) {
+		enum sl_code code = compile(level, &sandbox->level[level], error);
+
+		if (code != SL_OK)
+			return code;
+	}
+	return SL_OK;
+}
+
+void
+sandbox_fini(struct sandbox *sandbox)
+{
+	for (int level = 0; level < SANDBOX_LEVELS; level++)
+		free(sandbox->level[level].code);
+	memset(sandbox, 0, sizeof(*sandbox));
+}
+
+int
+sandbox_enter(const struct sandbox *sandbox, enum sandbox_level level)
+{
+	struct sock_fprog program = {.len = sandbox->level[level].len,
+				     .filter = sandbox->level[level].code};
+
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0)
+		return errno;
+	return 0;
+}
+
+static bool
+limit(int resource, rlim_t value)
+{
+	struct rlimit now;
+
+	if (getrlimit(resource, &now) != 0)
+		return false;
+	if (now.rlim_max != RLIM_INFINITY && value > now.rlim_max)
+		value = now.rlim_max;
+	return setrlimit(resource, &(struct rlimit){value, value}) == 0;
+}
+
+enum sl_code
+sandbox_limit(long long address_bytes, struct sl_error *error)
+{
+	/* AddressSanitizer reserves terabytes of address space for its shadow. */
+	bool limited = WITH_ASAN || limit(RLIMIT_AS, (rlim_t)address_bytes);
+
+	limited = limited && limit(RLIMIT_CORE, 0) && limit(RLIMIT_NOFILE, NOFILE_MAX) &&
+		  limit(RLIMIT_STACK, STACK_BYTES);
+	if (!limited)
+		return sl_fail(error, SL_UNAVAILABLE, "setrlimit: %s", strerror(errno));
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+		return sl_fail(error, SL_UNAVAILABLE, "prctl: %s", strerror(errno));
+	return SL_OK;
+}
+
+static void
+try_forbidden(const struct sandbox *sandbox, enum sandbox_level level)
+{
+	if (level >= SANDBOX_FUNCTION && sandbox_enter(sandbox, SANDBOX_FUNCTION) != 0)
+		_exit(1);
+	if (level == SANDBOX_RUN && sandbox_enter(sandbox, SANDBOX_RUN) != 0)
+		_exit(1);
+	switch (level) {
+	case SANDBOX_ROOT:
+		syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY);
+		_exit(0);
+	case SANDBOX_FUNCTION:
+		syscall(SYS_recvmsg, SANDBOX_SOCKET, NULL, 0);
+		_exit(0);
+	case SANDBOX_RUN:
+		syscall(SYS_clone, FORK_FLAGS, NULL, NULL, NULL, NULL);
+		_exit(0);
+	}
+}
+
+enum sl_code
+sandbox_self_check(const struct sandbox *sandbox, struct sl_error *error)
+{
+	for (int level = 0; level < SANDBOX_LEVELS; level++) {
+		int status = 0;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			try_forbidden(sandbox, level);
+		if (pid < 0 || waitpid(pid, &status, 0) != pid)
+			return sl_fail(error, SL_INTERNAL, "sandbox self-check: cannot fork");
+		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
+			return sl_fail(error, SL_INTERNAL,
+				       "sandbox self-check: a forbidden call at level %d was not "
+				       "stopped (status %d)",
+				       level, status);
+	}
+	return SL_OK;
+}
