@@ -1,0 +1,584 @@
+/* daemon/api/action.c - POST /action/trigger, GET /action/{id} (wire.md 2.1, 2.2, 18.1, 18.2). */
+#include "daemon/api/action.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/envelope.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "daemon/worker/attempt.h"
+#include "daemon/worker/dispatch.h"
+#include "queue/ready.h"
+#include "sql/ledger.h"
+
+#define PENDING_MAX 20000 /* accepts in flight on this node; past it 503 */
+#define RETRIES_MAX 5
+#define WAIT_MAX_S 60
+#define WAIT_LOOK_MS 250 /* how often a long poll looks for results of other nodes */
+#define CODE_MAX 80
+
+struct trigger {
+	struct api_call *call;
+	const char *integration, *connection_id, *action, *idempotency_key;
+	bool is_async;
+	int max_retries;
+	struct slice input;
+	const struct directory_connection *connection; /* held */
+	const struct directory_function *function;     /* held */
+	char id[UUID_TEXT];
+};
+
+/* ---- the end of a call ------------------------------------------------------------------------------------ */
+
+/* The HTTP status of an error object, by its code (wire.md 2.1). */
+static int
+status_of(struct json_value error)
+{
+	char *code = json_text(json_get(error, "code"), NULL);
+	int status = 500;
+
+	if (code != NULL && (strcmp(code, "script_http_error") == 0 || strcmp(code, "script_api_rate_limit_error") == 0))
+		status = 424;
+	else if (code != NULL && strcmp(code, "script_aborted") == 0)
+		status = 410;
+	free(code);
+	return status;
+}
+
+static void
+reply_outcome(struct api_call *call, enum job_state state, struct slice output)
+{
+	struct json_value error;
+	struct buf out;
+
+	if (state == JOB_SUCCEEDED) {
+		api_reply(call, 200, output.len > 0 ? output : SLICE_LITERAL("null"));
+		return;
+	}
+	if (json_check(output, &error, NULL) != SL_OK || error.type != JSON_OBJECT_) {
+		api_fail(call, 500, "action_script_failure", job_state_name(state));
+		return;
+	}
+	buf_init(&out, output.len + 64);
+	buf_add_text(&out, "{\"error\":");
+	buf_add_slice(&out, output);
+	buf_add_text(&out, "}");
+	api_reply_buf(call, status_of(error), &out);
+}
+
+static void
+trigger_release(struct trigger *trigger)
+{
+	directory_release(trigger->connection);
+	directory_release(trigger->function);
+}
+
+/* ---- async: ledger, then queue ------------------------------------------------------------------------------ */
+
+static void
+on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	(void)arg;
+	(void)value;
+	/* Redis is away or was rebuilt: the job is in the ledger, the scheduler's sweep brings it. */
+	if (code != SL_OK)
+		log_debug("push_left_to_sweep", "code=%s error=%s", sl_code_name(code),
+		          log_text(error != NULL ? error->text : ""));
+}
+
+static void
+push(struct trigger *trigger, int64_t seq)
+{
+	struct api_call *call = trigger->call;
+	struct envelope envelope = {
+	    .seq = seq,
+	    .environment_id = call->environment->row.id,
+	    .key_id = call->environment->row.key_id,
+	    .function_version_id = trigger->function->row.version_id,
+	    .connection_id = trigger->connection->row.id,
+	    .attempt = 1,
+	    .max_retries = trigger->max_retries,
+	    .kind = JOB_ACTION,
+	    .webhook = false,
+	    .accepted_ms = clock_wall_ms(),
+	    .has_input = trigger->input.len <= ENVELOPE_INPUT_MAX,
+	    .input = trigger->input,
+	};
+	struct ready_entry entry = {.key_id = envelope.key_id};
+	struct buf bytes;
+
+	memcpy(envelope.job_id, trigger->id, sizeof(envelope.job_id));
+	buf_init(&bytes, ENVELOPE_INPUT_MAX + 1024);
+	envelope_encode(&envelope, call->daemon->envelope_key, &bytes);
+	entry.envelope = buf_slice(&bytes);
+	ready_push(call->daemon->queue, READY_NEW, &entry, 1, on_pushed, NULL);
+	buf_fini(&bytes);
+}
+
+static void
+reply_accepted(struct api_call *call, const char *id)
+{
+	char body[200], headers[100];
+
+	snprintf(body, sizeof(body), "{\"id\":\"%s\",\"statusUrl\":\"/action/%s\"}", id, id);
+	snprintf(headers, sizeof(headers), "Location: /action/%s\r\n", id);
+	api_reply_headers(call, 202, slice_text(body), headers);
+}
+
+static void
+accepted(struct trigger *trigger, enum sl_code code, int64_t seq, const char *existing_id, const struct sl_error *error)
+{
+	struct api_call *call = trigger->call;
+	char id[UUID_TEXT];
+
+	FAULT_POINT("accept_committed");
+	if (code == SL_OK && existing_id == NULL) {
+		push(trigger, seq);
+		FAULT_POINT("accept_pushed");
+	}
+	memcpy(id, existing_id != NULL ? existing_id : trigger->id, sizeof(id));
+	trigger_release(trigger);
+	if (code == SL_OK)
+		reply_accepted(call, id);
+	else if (code == SL_CONFLICT)
+		api_fail(call, 409, "idempotency_conflict",
+		         "this Idempotency-Key was used with another request within 24 hours; use a new key");
+	else
+		api_fail_sl(call, code, error);
+}
+
+static void
+on_accepted(void *arg, enum sl_code code, int64_t seq, const struct sl_error *error)
+{
+	accepted(arg, code, seq, NULL, error);
+}
+
+static void
+on_accepted_once(void *arg, enum sl_code code, int64_t seq, const char *existing_id, const struct sl_error *error)
+{
+	accepted(arg, code, seq, existing_id, error);
+}
+
+/* What must be equal for a repeated Idempotency-Key to mean the same request. */
+static void
+request_digest(const struct trigger *trigger, char *out)
+{
+	struct buf text;
+	char retries[16];
+
+	snprintf(retries, sizeof(retries), "%d", trigger->max_retries);
+	buf_init(&text, API_BODY_MAX + 4096);
+	buf_add_text(&text, trigger->integration);
+	buf_add_char(&text, '\n');
+	buf_add_text(&text, trigger->connection_id);
+	buf_add_char(&text, '\n');
+	buf_add_text(&text, retries);
+	buf_add_char(&text, '\n');
+	buf_add_slice(&text, http_request_body(trigger->call->request));
+	secret_sha256_hex(buf_slice(&text), out);
+	buf_fini(&text);
+}
+
+static void
+run_async(struct trigger *trigger)
+{
+	struct api_call *call = trigger->call;
+	struct ledger_job job = {
+	    .environment_id = call->environment->row.id,
+	    .key_id = call->environment->row.key_id,
+	    .function_version_id = trigger->function->row.version_id,
+	    .connection_id = trigger->connection->row.id,
+	    .kind = JOB_ACTION,
+	    .max_retries = trigger->max_retries,
+	    .input = trigger->input,
+	};
+
+	if (ledger_pending(call->daemon->ledger) >= PENDING_MAX) {
+		struct sl_error error;
+
+		trigger_release(trigger);
+		api_fail_sl(call, sl_fail(&error, SL_EXHAUSTED, "%d accepts wait for the ledger", PENDING_MAX), &error);
+		return;
+	}
+	uuid_v7(trigger->id);
+	memcpy(job.id, trigger->id, sizeof(job.id));
+	if (trigger->idempotency_key != NULL) {
+		char digest[SECRET_SHA256_HEX];
+
+		request_digest(trigger, digest);
+		ledger_accept_once(call->daemon->ledger, &job, trigger->idempotency_key, digest, on_accepted_once, trigger);
+	} else {
+		ledger_accept(call->daemon->ledger, &job, on_accepted, trigger);
+	}
+}
+
+/* ---- sync ------------------------------------------------------------------------------------------------------ */
+
+/* Wire.md 2.1: falsy outputs come back as null. */
+static struct slice
+sync_output(struct slice output)
+{
+	static const char *const falsy[] = {"false", "0", "\"\"", "-0"};
+
+	for (size_t i = 0; i < sizeof(falsy) / sizeof(falsy[0]); i++)
+		if (slice_is(output, falsy[i]))
+			return SLICE_LITERAL("null");
+	return output;
+}
+
+static void
+on_call_end(void *arg, const struct attempt_end *end)
+{
+	struct trigger *trigger = arg;
+	struct api_call *call = trigger->call;
+
+	trigger_release(trigger);
+	if (end->aborted)
+		api_fail(call, 410, "script_aborted", "the function was stopped");
+	else
+		reply_outcome(call, end->state, end->state == JOB_SUCCEEDED ? sync_output(end->output) : end->output);
+}
+
+static void
+run_sync(struct trigger *trigger)
+{
+	struct api_call *call = trigger->call;
+	struct attempt_ask ask = {
+	    .number = 1,
+	    .environment_id = call->environment->row.id,
+	    .function_version_id = trigger->function->row.version_id,
+	    .connection_id = trigger->connection->row.id,
+	    .kind = JOB_ACTION,
+	    .input = trigger->input,
+	};
+	struct sl_error error;
+	enum sl_code code;
+
+	if (call->daemon->dispatch == NULL) {
+		trigger_release(trigger);
+		api_fail(call, 503, "service_unavailable",
+		         "this node runs no functions (role worker); send sync calls to one that does, or use X-Async");
+		return;
+	}
+	code = dispatch_call(call->daemon->dispatch, &ask, on_call_end, trigger, &error);
+	if (code != SL_OK) {
+		trigger_release(trigger);
+		api_fail_sl(call, code, &error);
+	}
+}
+
+/* ---- what is asked --------------------------------------------------------------------------------------------- */
+
+static void
+on_function(void *arg, enum sl_code code, const void *object, const struct sl_error *error)
+{
+	struct trigger *trigger = arg;
+	struct api_call *call = trigger->call;
+	const struct directory_function *function = object;
+
+	if (code != SL_OK || !function->row.enabled) {
+		trigger_release(trigger);
+		if (code == SL_OK)
+			api_failf(call, 404, "disabled_resource", "the action %s is disabled", function->row.name);
+		else if (code == SL_NOT_FOUND)
+			api_fail(call, 404, "not_found", "no such action is deployed for this integration; deploy it, or check action_name");
+		else
+			api_fail_sl(call, code, error);
+		return;
+	}
+	trigger->function = directory_hold(object);
+	if (trigger->is_async)
+		run_async(trigger);
+	else
+		run_sync(trigger);
+}
+
+static void
+on_connection(void *arg, enum sl_code code, const void *object, const struct sl_error *error)
+{
+	struct trigger *trigger = arg;
+	struct api_call *call = trigger->call;
+
+	if (code == SL_NOT_FOUND) {
+		api_fail(call, 400, "unknown_connection",
+		         "no such connection for this integration; check Connection-Id and Provider-Config-Key");
+		return;
+	}
+	if (code != SL_OK) {
+		api_fail_sl(call, code, error);
+		return;
+	}
+	trigger->connection = directory_hold(object);
+	directory_function(call->daemon->directory, call->environment->row.id, trigger->integration, "action",
+	                   trigger->action, on_function, trigger);
+}
+
+static bool
+once(struct api_call *call, const char *name)
+{
+	if (http_request_header_count(call->request, name) <= 1)
+		return true;
+	api_fail_issue(call, "invalid_headers", "custom", name, "the header %s stands twice", name);
+	return false;
+}
+
+static bool
+read_async(struct trigger *trigger)
+{
+	static const char *const yes[] = {"true", "1", "yes", "on", "y", "enabled"};
+	static const char *const no[] = {"false", "0", "no", "off", "n", "disabled"};
+	const char *value = http_request_header(trigger->call->request, "x-async");
+
+	if (value == NULL)
+		return true;
+	if (!once(trigger->call, "x-async"))
+		return false;
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
+		if (strcasecmp(value, yes[i]) == 0) {
+			trigger->is_async = true;
+			return true;
+		}
+		if (strcasecmp(value, no[i]) == 0)
+			return true;
+	}
+	api_fail_issue(trigger->call, "invalid_headers", "invalid_value", "x-async", "X-Async must be true or false");
+	return false;
+}
+
+static bool
+read_retries(struct trigger *trigger)
+{
+	const char *value = http_request_header(trigger->call->request, "x-max-retries");
+
+	if (value == NULL)
+		return true;
+	if (!once(trigger->call, "x-max-retries"))
+		return false;
+	if (value[0] >= '0' && value[0] <= '0' + RETRIES_MAX && value[1] == '\0') {
+		trigger->max_retries = value[0] - '0';
+		return true;
+	}
+	api_fail_issue(trigger->call, "invalid_headers", "too_big", "x-max-retries",
+	               "X-Max-Retries must be a whole number from 0 to %d", RETRIES_MAX);
+	return false;
+}
+
+static bool
+read_idempotency(struct trigger *trigger)
+{
+	const char *value = http_request_header(trigger->call->request, "idempotency-key");
+
+	if (value == NULL)
+		return true;
+	if (!once(trigger->call, "idempotency-key"))
+		return false;
+	for (const char *at = value; *at != '\0'; at++)
+		if ((unsigned char)*at < 0x21 || (unsigned char)*at > 0x7e)
+			goto bad;
+	if (value[0] == '\0' || strlen(value) > 255)
+		goto bad;
+	trigger->idempotency_key = value;
+	return true;
+bad:
+	api_fail_issue(trigger->call, "invalid_headers", "invalid_format", "idempotency-key",
+	               "Idempotency-Key must be 1 to 255 visible ASCII characters");
+	return false;
+}
+
+void
+action_trigger(struct api_call *call)
+{
+	struct trigger *trigger = api_state(call, sizeof(*trigger));
+	struct json_value input = json_get(call->body, "input");
+
+	trigger->call = call;
+	if (!api_header(call, "provider-config-key", &trigger->integration) ||
+	    !api_header(call, "connection-id", &trigger->connection_id) ||
+	    !api_check_name(call, API_NAME_INTEGRATION, trigger->integration, "invalid_headers", "provider-config-key") ||
+	    !api_check_name(call, API_NAME_CONNECTION, trigger->connection_id, "invalid_headers", "connection-id") ||
+	    !read_async(trigger) || !read_retries(trigger) || !read_idempotency(trigger) ||
+	    !api_text(call, call->body, "action_name", true, 4096, &trigger->action) ||
+	    !api_check_name(call, API_NAME_FUNCTION, trigger->action, "invalid_body", "action_name"))
+		return;
+	trigger->input = input.raw;
+	directory_connection(call->daemon->directory, call->environment->row.id, trigger->integration,
+	                     trigger->connection_id, on_connection, trigger);
+}
+
+/* ---- reading back ------------------------------------------------------------------------------------------------ */
+
+struct poll {
+	struct poll *next, **link; /* in the list of those that wait */
+	struct api_call *call;
+	char id[UUID_TEXT];
+	int64_t until_ms; /* 0: no waiting */
+	struct loop_timer *timer;
+	bool reading, gone;
+	struct ledger_status status;
+};
+
+/* Long polls of this process, by job id or not at all: there are few. */
+static struct poll *waiting;
+
+static void look(void *arg);
+
+static void
+poll_end(struct poll *poll)
+{
+	if (poll->link != NULL) {
+		*poll->link = poll->next;
+		if (poll->next != NULL)
+			poll->next->link = poll->link;
+		poll->link = NULL;
+	}
+	loop_timer_free(poll->timer);
+	poll->timer = NULL;
+}
+
+static void
+reply_running(struct poll *poll, int64_t position)
+{
+	const struct ledger_status *status = &poll->status;
+	bool here = poll->call->daemon->dispatch != NULL && dispatch_is_running(poll->call->daemon->dispatch, poll->id);
+	const char *state = "queued";
+	int64_t retry_after = 1, now = clock_wall_ms();
+	struct api_call *call = poll->call;
+	struct buf headers;
+
+	if (status->retry_due_ms > 0) {
+		state = "retrying";
+		if (status->retry_due_ms > now)
+			retry_after = (status->retry_due_ms - now + 999) / 1000;
+	} else if (here || status->attempt_live) {
+		state = "running";
+	}
+	buf_init(&headers, 1024);
+	buf_printf(&headers, "X-Sluice-State: %s\r\nX-Sluice-Attempt: %d\r\nRetry-After: %lld\r\n", state,
+	           status->attempt > 0 ? status->attempt : (here ? 1 : 0), (long long)retry_after);
+	if (position >= 0 && strcmp(state, "queued") == 0)
+		buf_printf(&headers, "X-Sluice-Position: %lld\r\n", (long long)position);
+	poll_end(poll);
+	api_reply_headers(call, 404,
+	                  SLICE_LITERAL("{\"error\":{\"code\":\"not_found\",\"message\":\"The action has no result yet; "
+	                                "it is queued or running\"}}"),
+	                  headers.data);
+	buf_fini(&headers);
+}
+
+static void
+on_position(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	(void)error;
+	reply_running(arg, code == SL_OK ? value : -1);
+}
+
+static void
+on_read(void *arg, enum sl_code code, const struct ledger_status *status, const struct sl_error *error)
+{
+	struct poll *poll = arg;
+	struct api_call *call = poll->call;
+
+	poll->reading = false;
+	if (code == SL_NOT_FOUND) {
+		poll_end(poll);
+		api_fail(call, 404, "not_found", "there is no action with this id in this environment");
+		return;
+	}
+	if (code != SL_OK) {
+		poll_end(poll);
+		api_fail_sl(call, code, error);
+		return;
+	}
+	if (status->state != 0) {
+		poll_end(poll);
+		reply_outcome(call, status->state, status->output);
+		return;
+	}
+	if (poll->until_ms > clock_mono_ms() && !poll->gone && !call->daemon->draining) {
+		loop_timer_in(poll->timer, WAIT_LOOK_MS);
+		return;
+	}
+	poll->status = *status;
+	poll->status.output = (struct slice){NULL, 0};
+	if (poll->gone || !queue_is_up(call->daemon->queue)) {
+		reply_running(poll, -1);
+		return;
+	}
+	poll->reading = true;
+	ready_position(call->daemon->queue, status->key_id, status->seq, on_position, poll);
+}
+
+static void
+look(void *arg)
+{
+	struct poll *poll = arg;
+
+	if (poll->reading)
+		return;
+	poll->reading = true;
+	ledger_read(poll->call->daemon->ledger, poll->id, poll->call->environment->row.id, on_read, poll);
+}
+
+void
+action_wait_gone(struct api_call *call)
+{
+	for (struct poll *poll = waiting; poll != NULL; poll = poll->next) {
+		if (poll->call != call)
+			continue;
+		poll->gone = true;
+		loop_timer_in(poll->timer, 0);
+		return;
+	}
+}
+
+void
+action_job_ended(struct daemon *daemon, const char *job_id)
+{
+	(void)daemon;
+	for (struct poll *poll = waiting; poll != NULL; poll = poll->next)
+		if (strcmp(poll->id, job_id) == 0)
+			loop_timer_in(poll->timer, 0);
+}
+
+void
+action_read(struct api_call *call)
+{
+	static const char *const known[] = {"wait", NULL};
+	struct poll *poll;
+	const char *wait = api_query(call, "wait");
+	char *end;
+	long seconds = 0;
+
+	if (!api_query_strict(call, known))
+		return;
+	if (wait != NULL) {
+		seconds = strtol(wait, &end, 10);
+		if (wait[0] < '0' || wait[0] > '9' || *end != '\0' || seconds < 1 || seconds > WAIT_MAX_S) {
+			api_fail_issue(call, "invalid_query_params", "invalid_value", "wait",
+			               "wait must be whole seconds from 1 to %d", WAIT_MAX_S);
+			return;
+		}
+	}
+	poll = api_state(call, sizeof(*poll));
+	poll->call = call;
+	if (!uuid_parse(slice_text(call->segment[1]), poll->id)) {
+		api_fail_issue(call, "invalid_uri_params", "invalid_format", "id", "the action id must be a UUID");
+		return;
+	}
+	poll->timer = loop_timer_new(call->daemon->loop, look, poll);
+	if (seconds > 0) {
+		poll->until_ms = clock_mono_ms() + seconds * 1000;
+		poll->next = waiting;
+		poll->link = &waiting;
+		if (waiting != NULL)
+			waiting->link = &poll->next;
+		waiting = poll;
+	}
+	look(poll);
+}

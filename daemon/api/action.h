@@ -1,0 +1,12 @@
+/* daemon/api/action.h - trigger and poll actions; what the worker tells the waiting polls. */
+#ifndef SLUICE_DAEMON_API_ACTION_H
+#define SLUICE_DAEMON_API_ACTION_H
+
+#include "daemon/api/api.h"
+
+void action_trigger(struct api_call *call);
+void action_read(struct api_call *call);
+/* A job of this node has its terminal state (or a retry was planned): long polls look again. */
+void action_job_ended(struct daemon *daemon, const char *job_id);
+
+#endif

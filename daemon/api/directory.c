@@ -1,0 +1,416 @@
+/* daemon/api/directory.c - one map of cached rows, single-flight loads, whole-cache invalidation.
+ *
+ * Invalidation drops everything: changes of account rows are rare beside requests, and a reload costs
+ * one query per row in use.  A load that was started before an invalidation is handed to its waiters
+ * but not cached. */
+#include "daemon/api/directory.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/map.h"
+
+#define DIRECTORY_ENTRIES_MAX 20000
+
+struct waiter {
+	struct waiter *next;
+	directory_cb *cb;
+	void *arg;
+};
+
+struct load { /* one query in flight */
+	struct directory *directory;
+	char *name; /* owned */
+	uint64_t generation;
+	struct waiter *first, **last;
+};
+
+struct directory {
+	struct daemon *daemon;
+	struct map *objects; /* name -> object, one count held */
+	struct map *loads;   /* name -> load */
+	uint64_t generation;
+};
+
+const void *
+directory_hold(const void *object)
+{
+	((struct directory_object *)(uintptr_t)object)->refs++;
+	return object;
+}
+
+void
+directory_release(const void *object)
+{
+	struct directory_object *head = (struct directory_object *)(uintptr_t)object;
+
+	if (head == NULL || --head->refs > 0)
+		return;
+	for (int i = 0; i < head->owned_count; i++)
+		free(head->owned[i]);
+	free(head);
+}
+
+static const char *
+own(struct directory_object *object, const char *text)
+{
+	assert(object->owned_count < (int)(sizeof(object->owned) / sizeof(object->owned[0])));
+	return object->owned[object->owned_count++] = sl_strdup(text != NULL ? text : "");
+}
+
+static void *
+object_new(size_t size)
+{
+	struct directory_object *object = sl_alloc(size);
+
+	object->refs = 1;
+	object->loaded_ms = clock_mono_ms();
+	return object;
+}
+
+static void
+release_value(void *value)
+{
+	directory_release(value);
+}
+
+void
+directory_forget(struct directory *directory)
+{
+	directory->generation++;
+	map_free(directory->objects, release_value);
+	directory->objects = map_new();
+}
+
+static void
+on_notify(void *arg, const char *channel, const char *payload)
+{
+	(void)channel;
+	(void)payload;
+	directory_forget(arg);
+}
+
+struct directory *
+directory_new(struct daemon *daemon)
+{
+	struct directory *directory = sl_alloc(sizeof(*directory));
+
+	directory->daemon = daemon;
+	directory->objects = map_new();
+	directory->loads = map_new();
+	pg_listen(account_pg(daemon->account), ACCOUNT_CHANNEL, on_notify, directory);
+	return directory;
+}
+
+static void
+load_free(void *value)
+{
+	struct load *load = value;
+
+	while (load->first != NULL) {
+		struct waiter *waiter = load->first;
+
+		load->first = waiter->next;
+		free(waiter);
+	}
+	free(load->name);
+	free(load);
+}
+
+void
+directory_free(struct directory *directory)
+{
+	if (directory == NULL)
+		return;
+	map_free(directory->objects, release_value);
+	map_free(directory->loads, load_free);
+	free(directory);
+}
+
+/* Serves from the cache, or joins a load in flight (NULL), or returns a new load that the caller starts. */
+static struct load *
+lookup(struct directory *directory, const char *name, directory_cb *cb, void *arg)
+{
+	struct directory_object *object = map_get_text(directory->objects, name);
+	struct load *load;
+	struct waiter *waiter;
+	bool is_new;
+
+	if (object != NULL && clock_mono_ms() - object->loaded_ms < DIRECTORY_TTL_MS) {
+		directory_hold(object);
+		cb(arg, SL_OK, object, NULL);
+		directory_release(object);
+		return NULL;
+	}
+	load = map_get_text(directory->loads, name);
+	is_new = load == NULL || load->generation != directory->generation;
+	if (is_new) {
+		load = sl_alloc(sizeof(*load));
+		load->directory = directory;
+		load->name = sl_strdup(name);
+		load->generation = directory->generation;
+		load->last = &load->first;
+		map_put_text(directory->loads, name, load);
+	}
+	waiter = sl_alloc(sizeof(*waiter));
+	waiter->cb = cb;
+	waiter->arg = arg;
+	*load->last = waiter;
+	load->last = &waiter->next;
+	return is_new ? load : NULL;
+}
+
+/* Ends a load: caches object (whose count it takes over) when nothing was invalidated meanwhile. */
+static void
+loaded(struct load *load, enum sl_code code, void *object, const struct sl_error *error)
+{
+	struct directory *directory = load->directory;
+
+	if (map_get_text(directory->loads, load->name) == load)
+		map_remove_text(directory->loads, load->name);
+	if (code == SL_OK && load->generation == directory->generation) {
+		if (map_count(directory->objects) >= DIRECTORY_ENTRIES_MAX)
+			directory_forget(directory);
+		directory_hold(object);
+		directory_release(map_put_text(directory->objects, load->name, object));
+	}
+	while (load->first != NULL) {
+		struct waiter *waiter = load->first;
+
+		load->first = waiter->next;
+		waiter->cb(waiter->arg, code, code == SL_OK ? object : NULL, error);
+		free(waiter);
+	}
+	directory_release(object);
+	load_free(load);
+}
+
+/* ---- keys --------------------------------------------------------------------------------------------- */
+
+static void
+on_key_row(void *arg, enum sl_code code, const struct account_key *row, const struct sl_error *error)
+{
+	struct directory_key *key = NULL;
+
+	if (code == SL_OK) {
+		key = object_new(sizeof(*key));
+		key->id = row->id;
+		key->environment_id = row->environment_id;
+		key->scopes = own(&key->object, row->scopes);
+	}
+	loaded(arg, code, key, error);
+}
+
+void
+directory_key(struct directory *directory, const char *key_text, directory_cb *cb, void *arg)
+{
+	char digest[SECRET_SHA256_HEX], name[SECRET_SHA256_HEX + 4];
+	struct load *load;
+
+	secret_sha256_hex(slice_text(key_text), digest);
+	snprintf(name, sizeof(name), "k:%s", digest);
+	load = lookup(directory, name, cb, arg);
+	if (load != NULL)
+		account_key_find(directory->daemon->account, digest, on_key_row, load);
+}
+
+/* ---- environments ---------------------------------------------------------------------------------------- */
+
+static int64_t
+action_timeout(struct directory *directory, const char *settings)
+{
+	struct json_value value;
+	int64_t seconds;
+
+	if (json_check(slice_text(settings), &value, NULL) == SL_OK &&
+	    json_int(json_get(value, "action_timeout"), &seconds) && seconds > 0)
+		return seconds * 1000;
+	return config_int(directory->daemon->config, "action_timeout");
+}
+
+static void
+on_environment_row(void *arg, enum sl_code code, const struct account_environment *row, int count,
+                   const struct sl_error *error)
+{
+	struct load *load = arg;
+	struct directory_environment *environment = NULL;
+
+	if (code == SL_OK && count == 0)
+		code = SL_NOT_FOUND;
+	if (code == SL_OK) {
+		environment = object_new(sizeof(*environment));
+		environment->row = *row;
+		environment->row.name = own(&environment->object, row->name);
+		environment->row.uuid = own(&environment->object, row->uuid);
+		environment->row.signing_key = own(&environment->object, row->signing_key);
+		environment->row.settings = own(&environment->object, row->settings);
+		environment->row.callback_url = own(&environment->object, row->callback_url);
+		environment->action_timeout_ms = action_timeout(load->directory, row->settings);
+	}
+	loaded(load, code, environment, error);
+}
+
+void
+directory_environment(struct directory *directory, int64_t id, directory_cb *cb, void *arg)
+{
+	char name[40];
+	struct load *load;
+
+	snprintf(name, sizeof(name), "e:%lld", (long long)id);
+	load = lookup(directory, name, cb, arg);
+	if (load != NULL)
+		account_environment_by_id(directory->daemon->account, id, on_environment_row, load);
+}
+
+/* ---- integrations ------------------------------------------------------------------------------------------ */
+
+static void
+on_integration_row(void *arg, enum sl_code code, const struct account_integration *row, int count,
+                   const struct sl_error *error)
+{
+	struct directory_integration *integration = NULL;
+
+	if (code == SL_OK && count == 0)
+		code = SL_NOT_FOUND;
+	if (code == SL_OK) {
+		integration = object_new(sizeof(*integration));
+		integration->row = *row;
+		integration->row.unique_key = own(&integration->object, row->unique_key);
+		integration->row.provider = own(&integration->object, row->provider);
+		integration->row.display_name = own(&integration->object, row->display_name);
+		integration->row.credentials = own(&integration->object, row->credentials);
+		integration->row.seal_row = own(&integration->object, row->seal_row);
+		integration->row.config = own(&integration->object, row->config);
+		integration->row.custom = own(&integration->object, row->custom);
+	}
+	loaded(arg, code, integration, error);
+}
+
+void
+directory_integration(struct directory *directory, int64_t environment_id, const char *unique_key, directory_cb *cb,
+                      void *arg)
+{
+	char *name = sl_asprintf("i:%lld:%s", (long long)environment_id, unique_key);
+	struct load *load = lookup(directory, name, cb, arg);
+
+	free(name);
+	if (load != NULL)
+		account_integration_find(directory->daemon->account, environment_id, unique_key, on_integration_row,
+		                         load);
+}
+
+/* ---- connections -------------------------------------------------------------------------------------------- */
+
+static void
+on_connection_row(void *arg, enum sl_code code, const struct account_connection *row, int count,
+                  const struct sl_error *error)
+{
+	struct directory_connection *connection = NULL;
+
+	if (code == SL_OK && count == 0)
+		code = SL_NOT_FOUND;
+	if (code == SL_OK) {
+		struct directory_object *object;
+
+		connection = object_new(sizeof(*connection));
+		object = &connection->object;
+		connection->row = *row;
+		connection->row.connection_id = own(object, row->connection_id);
+		connection->row.unique_key = own(object, row->unique_key);
+		connection->row.provider = own(object, row->provider);
+		connection->row.credentials = own(object, row->credentials);
+		connection->row.seal_row = own(object, row->seal_row);
+		connection->row.connection_config = own(object, row->connection_config);
+		connection->row.metadata = own(object, row->metadata);
+		connection->row.tags = own(object, row->tags);
+		connection->row.end_user = own(object, row->end_user);
+		connection->row.webhook_url_override = own(object, row->webhook_url_override);
+	}
+	loaded(arg, code, connection, error);
+}
+
+void
+directory_connection(struct directory *directory, int64_t environment_id, const char *unique_key,
+                     const char *connection_id, directory_cb *cb, void *arg)
+{
+	/* An integration's key has no newline (wire.md 1.6), so the name is unambiguous. */
+	char *name = sl_asprintf("c:%lld:%s\n%s", (long long)environment_id, unique_key, connection_id);
+	struct load *load = lookup(directory, name, cb, arg);
+
+	free(name);
+	if (load != NULL)
+		account_connection_find(directory->daemon->account, environment_id, unique_key, connection_id,
+		                        on_connection_row, load);
+}
+
+void
+directory_connection_by_id(struct directory *directory, int64_t id, directory_cb *cb, void *arg)
+{
+	char name[40];
+	struct load *load;
+
+	snprintf(name, sizeof(name), "C:%lld", (long long)id);
+	load = lookup(directory, name, cb, arg);
+	if (load != NULL)
+		account_connection_by_id(directory->daemon->account, id, on_connection_row, load);
+}
+
+/* ---- functions ------------------------------------------------------------------------------------------------ */
+
+static void
+on_function_row(void *arg, enum sl_code code, const struct account_function *row, int count,
+                const struct sl_error *error)
+{
+	struct directory_function *function = NULL;
+
+	if (code == SL_OK && count == 0)
+		code = SL_NOT_FOUND;
+	if (code == SL_OK) {
+		struct directory_object *object;
+
+		function = object_new(sizeof(*function));
+		object = &function->object;
+		function->row = *row;
+		function->row.unique_key = own(object, row->unique_key);
+		function->row.type = own(object, row->type);
+		function->row.name = own(object, row->name);
+		function->row.version = own(object, row->version);
+		function->row.event = own(object, row->event);
+		function->row.source = own(object, row->source);
+		function->row.definition = own(object, row->definition);
+		function->row.code = own(object, row->code);
+		function->row.ts = own(object, row->ts);
+	}
+	loaded(arg, code, function, error);
+}
+
+void
+directory_function(struct directory *directory, int64_t environment_id, const char *unique_key, const char *type,
+                   const char *function_name, directory_cb *cb, void *arg)
+{
+	char *name = sl_asprintf("f:%lld:%s\n%s\n%s", (long long)environment_id, unique_key, type, function_name);
+	struct load *load = lookup(directory, name, cb, arg);
+
+	free(name);
+	if (load != NULL)
+		account_function_find(directory->daemon->account, environment_id, unique_key, type, function_name,
+		                      on_function_row, load);
+}
+
+void
+directory_version(struct directory *directory, int64_t version_id, directory_cb *cb, void *arg)
+{
+	char name[40];
+	struct load *load;
+
+	snprintf(name, sizeof(name), "v:%lld", (long long)version_id);
+	load = lookup(directory, name, cb, arg);
+	if (load != NULL)
+		account_version_find(directory->daemon->account, version_id, on_function_row, load);
+}

@@ -1,0 +1,54 @@
+/* daemon/daemon.h - what the parts of one sluiced process share; made in main.c in start order. */
+#ifndef SLUICE_DAEMON_DAEMON_H
+#define SLUICE_DAEMON_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/config.h"
+#include "base/loop.h"
+#include "base/secret.h"
+
+struct account;
+struct api;
+struct catalog;
+struct compiler;
+struct directory;
+struct dispatch;
+struct guard;
+struct http_client;
+struct ledger;
+struct pool;
+struct queue;
+struct scheduler;
+struct settle;
+struct standalone;
+
+enum daemon_role { ROLE_API = 1, ROLE_WORKER = 2, ROLE_SCHEDULER = 4 };
+
+/* Everything is owned by main.c; members are NULL where the role does not need them. */
+struct daemon {
+	struct loop *loop;
+	const struct config *config;
+	unsigned roles; /* enum daemon_role bits */
+	bool draining;
+	struct secret_ring *ring;
+	uint8_t envelope_key[32];
+	struct guard *guard;
+	struct http_client *client;
+	struct catalog *catalog;
+	struct account *account;
+	struct directory *directory;
+	struct ledger *ledger;   /* api, worker (large inputs) */
+	struct queue *queue;
+	struct settle *settle;   /* worker */
+	struct pool *pool;       /* worker */
+	struct dispatch *dispatch; /* worker */
+	struct scheduler *scheduler;
+	struct compiler *compiler; /* api */
+	struct api *api;
+	struct standalone *standalone;
+	char node[64];           /* this process, for humans: host:pid */
+};
+
+#endif

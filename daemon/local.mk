@@ -1,0 +1,37 @@
+# daemon: sluiced, the only place where the layers meet.
+bin_PROGRAMS += sluiced
+sluiced_SOURCES = \
+	daemon/main.c daemon/daemon.h \
+	daemon/compiler.c daemon/compiler.h \
+	daemon/keys.c daemon/keys.h \
+	daemon/notify.c daemon/notify.h \
+	daemon/paths.c daemon/paths.h \
+	daemon/settings.c daemon/settings.h \
+	daemon/standalone.c daemon/standalone.h \
+	daemon/standalone_user.c daemon/standalone_user.h \
+	daemon/api/action.c daemon/api/action.h \
+	daemon/api/admin.c \
+	daemon/api/api.c daemon/api/api.h \
+	daemon/api/check.c \
+	daemon/api/connection.c daemon/api/connection_create.c \
+	daemon/api/deploy.c daemon/api/deploy.h daemon/api/deploy_read.c \
+	daemon/api/directory.c daemon/api/directory.h \
+	daemon/api/identity.c daemon/api/identity.h \
+	daemon/api/environment.c \
+	daemon/api/health.c \
+	daemon/api/integration.c \
+	daemon/api/metadata.c daemon/api/metadata.h \
+	daemon/api/provider.c \
+	daemon/api/resources.h daemon/api/routes.c \
+	daemon/api/show.c daemon/api/show.h \
+	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
+	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
+	daemon/worker/attempt.c daemon/worker/attempt.h \
+	daemon/worker/dispatch.c daemon/worker/dispatch.h \
+	daemon/worker/host.c daemon/worker/host.h \
+	daemon/worker/turn.c daemon/worker/turn.h
+sluiced_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(LIBEVENT_CFLAGS) \
+	-DSLUICE_LIBEXECDIR='"$(libexecdir)"' -DSLUICE_DATADIR='"$(pkgdatadir)"' \
+	-DSLUICE_SOURCEDIR='"$(abs_srcdir)"'
+sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase.a \
+	$(LIBPQ_LIBS) $(HIREDIS_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LIBEVENT_LIBS) $(MSGPACK_LIBS) $(OPENSSL_LIBS)

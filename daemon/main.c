@@ -1,0 +1,479 @@
+/* daemon/main.c - sluiced: options, settings, roles, start order, stop order.
+ *
+ * Exit codes are sysexits(3): 64 bad option, 65 schema newer than this build, 69 Postgres or Redis cannot be
+ * reached, 71 an address cannot be listened on, 75 another daemon runs on DIR, 78 bad settings. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/envelope.h"
+#include "base/log.h"
+#include "config.h"
+#include "daemon/api/api.h"
+#include "daemon/compiler.h"
+#include "daemon/daemon.h"
+#include "daemon/keys.h"
+#include "daemon/notify.h"
+#include "daemon/paths.h"
+#include "daemon/scheduler/scheduler.h"
+#include "daemon/settings.h"
+#include "daemon/standalone.h"
+#include "daemon/worker/dispatch.h"
+#include "http/client.h"
+#include "http/guard.h"
+#include "provider/catalog.h"
+#include "queue/queue.h"
+#include "runtime/pool.h"
+#include "sql/account.h"
+#include "sql/ledger.h"
+#include "sql/migrate.h"
+#include "sql/settle.h"
+
+#define QUEUE_START_MS 5000
+#define DATABASE_START_MS 30000
+
+extern char **environ;
+
+struct options {
+	bool check, migrate;
+	const char *file;
+};
+
+struct stop { /* what a stop waits for */
+	struct daemon *daemon;
+	struct loop_signal *term, *interrupt;
+	struct loop_timer *poll;
+	int64_t until_ms;
+	bool worker_done;
+};
+
+static int
+fail(int status, const char *format, const char *text)
+{
+	fputs("sluiced: ", stderr);
+	fprintf(stderr, format, text);
+	fputc('\n', stderr);
+	return status;
+}
+
+/* ---- options ------------------------------------------------------------------------------------------------ */
+
+static void
+print_help(void)
+{
+	struct buf text;
+
+	buf_init(&text, 1 << 20);
+	config_help(settings_rows, &text);
+	fputs("usage: sluiced --standalone DIR [--listen ADDRESS:PORT] [--SETTING=VALUE ...]\n"
+	      "       sluiced --config FILE [--role=api,worker,scheduler] [--SETTING=VALUE ...]\n"
+	      "       sluiced --migrate ... | --check-config ... | --version | --help\n\n"
+	      "Runs customer-written integration functions.  Every setting is a line `name = value` of the file, an\n"
+	      "environment variable SLUICE_NAME or an option --name=value; options win over environment over file.\n\n"
+	      "Settings:\n",
+	      stdout);
+	fwrite(text.data, 1, text.len, stdout);
+	buf_fini(&text);
+}
+
+/* Takes our own options out of argv.  Returns -1 to go on, else the exit status. */
+static int
+read_options(int *argc, char **argv, struct options *options)
+{
+	int kept = 1;
+
+	for (int i = 1; i < *argc; i++) {
+		if (strcmp(argv[i], "--version") == 0) {
+			printf("sluiced %s\n", PACKAGE_VERSION);
+			return EX_OK;
+		} else if (strcmp(argv[i], "--help") == 0) {
+			print_help();
+			return EX_OK;
+		} else if (strcmp(argv[i], "--check-config") == 0) {
+			options->check = true;
+		} else if (strcmp(argv[i], "--migrate") == 0) {
+			options->migrate = true;
+		} else if (strcmp(argv[i], "--config") == 0 && i + 1 < *argc) {
+			options->file = argv[++i];
+		} else if (strncmp(argv[i], "--config=", 9) == 0) {
+			options->file = argv[i] + 9;
+		} else {
+			argv[kept++] = argv[i];
+		}
+	}
+	*argc = kept;
+	argv[kept] = NULL;
+	return -1;
+}
+
+static void
+set_log_level(const struct config *config)
+{
+	const char *level = config_text(config, "log_level");
+
+	log_set_level(strcmp(level, "error") == 0   ? LOG_LEVEL_ERROR
+	              : strcmp(level, "warn") == 0  ? LOG_LEVEL_WARN
+	              : strcmp(level, "debug") == 0 ? LOG_LEVEL_DEBUG
+	                                            : LOG_LEVEL_INFO);
+}
+
+/* ---- start ---------------------------------------------------------------------------------------------------- */
+
+static const char *
+database_url(const struct daemon *daemon)
+{
+	return daemon->standalone != NULL ? standalone_database_url(daemon->standalone)
+	                                  : config_text(daemon->config, "database_url");
+}
+
+static int
+start_standalone(struct daemon *daemon)
+{
+	const char *directory = config_text(daemon->config, "standalone");
+	struct sl_error error;
+	enum sl_code code;
+
+	if (directory == NULL)
+		return EX_OK;
+	code = standalone_open(directory, &daemon->standalone, &error);
+	if (code == SL_OK)
+		code = standalone_start(daemon->standalone, &error);
+	if (code == SL_OK)
+		return EX_OK;
+	return fail(code == SL_CONFLICT ? EX_TEMPFAIL : EX_UNAVAILABLE, "%s", error.text);
+}
+
+/* A private Postgres listens before it takes connections: it may still recover from a crash. */
+static enum sl_code
+standalone_migrate(struct daemon *daemon, int *applied, struct sl_error *error)
+{
+	const struct timespec nap = {.tv_nsec = 20 * 1000000L};
+	int64_t until = clock_mono_ms() + DATABASE_START_MS;
+	enum sl_code code;
+
+	while ((code = migrate_apply(database_url(daemon), applied, error)) == SL_UNAVAILABLE && clock_mono_ms() < until)
+		(void)nanosleep(&nap, NULL);
+	return code;
+}
+
+static int
+start_schema(struct daemon *daemon, bool migrate)
+{
+	struct sl_error error;
+	int applied = 0;
+	enum sl_code code;
+
+	if (daemon->standalone != NULL)
+		code = standalone_migrate(daemon, &applied, &error);
+	else if (migrate)
+		code = migrate_apply(database_url(daemon), &applied, &error);
+	else
+		code = migrate_check(database_url(daemon), &error);
+	if (applied > 0)
+		log_info("migrated", "applied=%d version=%d", applied, migrate_version());
+	switch (code) {
+	case SL_OK:
+		return EX_OK;
+	case SL_CONFLICT:
+		return fail(EX_DATAERR, "%s", error.text);
+	case SL_INVALID:
+		return fail(EX_CONFIG, "%s", error.text);
+	case SL_NOT_FOUND:
+	case SL_UNAVAILABLE:
+	case SL_EXHAUSTED:
+	case SL_INTERNAL:
+		break;
+	}
+	return fail(EX_UNAVAILABLE, "%s", error.text);
+}
+
+static int
+start_secrets(struct daemon *daemon)
+{
+	const char *path = daemon->standalone != NULL ? standalone_encryption_key_file(daemon->standalone)
+	                                              : config_text(daemon->config, "encryption_key_file");
+	struct sl_error error;
+
+	if (secret_ring_load(path, &daemon->ring, &error) != SL_OK)
+		return fail(EX_CONFIG, "encryption_key_file: %s", error.text);
+	envelope_key(daemon->ring, daemon->envelope_key);
+	return EX_OK;
+}
+
+static int
+start_queue(struct daemon *daemon)
+{
+	struct queue_settings settings = {.url = daemon->standalone != NULL ? standalone_redis_url(daemon->standalone)
+	                                                                    : config_text(daemon->config, "redis_url")};
+	int64_t until = clock_mono_ms() + QUEUE_START_MS;
+	struct sl_error error;
+
+	if (queue_new(daemon->loop, &settings, NULL, NULL, &daemon->queue, &error) != SL_OK)
+		return fail(EX_CONFIG, "redis_url: %s", error.text);
+	while (!queue_is_up(daemon->queue) && clock_mono_ms() < until)
+		loop_turn(daemon->loop, 50);
+	if (!queue_is_up(daemon->queue))
+		return fail(EX_UNAVAILABLE, "Redis cannot be reached: %s", queue_last_error(daemon->queue));
+	return EX_OK;
+}
+
+static int
+start_egress(struct daemon *daemon)
+{
+	char *directory = path_catalog(daemon->config);
+	struct sl_error error;
+	int status = EX_OK;
+
+	if (guard_new(config_text(daemon->config, "egress_allow"), &daemon->guard, &error) != SL_OK)
+		status = fail(EX_CONFIG, "egress_allow: %s", error.text);
+	else if (catalog_load(directory, &daemon->catalog, &error) != SL_OK)
+		status = fail(EX_CONFIG, "provider catalog: %s", error.text);
+	else if (http_client_new(daemon->loop, daemon->guard, &daemon->client, &error) != SL_OK)
+		status = fail(EX_SOFTWARE, "%s", error.text);
+	free(directory);
+	return status;
+}
+
+static int
+start_worker(struct daemon *daemon)
+{
+	char *runner = path_runner(daemon->config);
+	struct pg_settings hot = {.conninfo = database_url(daemon), .name = "sluiced worker", .hot = true};
+	struct pool_settings settings = {
+	    .runner_path = runner,
+	    .processes_max = (int)config_int(daemon->config, "runners"),
+	    .heap_bytes = config_int(daemon->config, "runner_heap"),
+	    .idle_ms = config_int(daemon->config, "runner_idle"),
+	    .cpu_ms = config_int(daemon->config, "runner_cpu"),
+	};
+	struct sl_error error;
+	int status = EX_OK;
+
+	if (pool_new(daemon->loop, &settings, &daemon->pool, &error) != SL_OK) {
+		status = fail(EX_CONFIG, "runner: %s", error.text);
+	} else {
+		daemon->settle = settle_new(daemon->loop, &hot);
+		daemon->dispatch = dispatch_new(daemon);
+	}
+	free(runner);
+	return status;
+}
+
+static int
+listen_on(struct daemon *daemon)
+{
+	char *addresses = sl_strdup(config_text(daemon->config, "listen")), *rest = addresses, *address;
+	struct sl_error error;
+	int status = EX_OK;
+
+	while (status == EX_OK && (address = strtok_r(rest, ", ", &rest)) != NULL)
+		if (api_listen(daemon->api, address, &error) != SL_OK)
+			status = fail(error.code == SL_INVALID ? EX_CONFIG : EX_OSERR, "listen: %s", error.text);
+	free(addresses);
+	return status;
+}
+
+static int
+start_api(struct daemon *daemon)
+{
+	char *directory = path_compiler(daemon->config);
+
+	daemon->compiler = compiler_new(daemon, directory);
+	free(directory);
+	daemon->api = api_new(daemon);
+	return listen_on(daemon);
+}
+
+static int
+start_keys(struct daemon *daemon)
+{
+	const char *path = daemon->standalone != NULL ? standalone_keys_file(daemon->standalone)
+	                                              : config_text(daemon->config, "keys_file");
+	const char *listen = config_text(daemon->config, "listen");
+	struct sl_error error;
+	char *host_port;
+	int status = EX_OK;
+
+	if (path == NULL)
+		return EX_OK;
+	if (api_port(daemon->api) > 0 && strncmp(listen, "unix:", 5) != 0)
+		host_port = sl_asprintf("http://%.*s:%d", (int)(strrchr(listen, ':') - listen), listen, api_port(daemon->api));
+	else
+		host_port = sl_asprintf("http://%s", listen);
+	if (keys_ensure(daemon, path, host_port, &error) != SL_OK)
+		status = fail(EX_UNAVAILABLE, "%s", error.text);
+	free(host_port);
+	return status;
+}
+
+static int
+start_parts(struct daemon *daemon)
+{
+	struct pg_settings account = {.conninfo = database_url(daemon), .name = "sluiced account"};
+	struct pg_settings accept = {.conninfo = database_url(daemon), .name = "sluiced ledger", .hot = true};
+	struct sl_error error;
+	int status = start_queue(daemon);
+
+	if (status == EX_OK)
+		status = start_egress(daemon);
+	if (status != EX_OK)
+		return status;
+	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
+	daemon->directory = directory_new(daemon);
+	daemon->ledger = ledger_new(daemon->loop, &accept);
+	if ((daemon->roles & ROLE_SCHEDULER) != 0)
+		daemon->scheduler = scheduler_new(daemon, database_url(daemon));
+	if (daemon->standalone != NULL && scheduler_clear(daemon->scheduler, &error) != SL_OK)
+		status = fail(EX_UNAVAILABLE, "%s", error.text);
+	if (status == EX_OK && (daemon->roles & ROLE_WORKER) != 0)
+		status = start_worker(daemon);
+	if (status == EX_OK && (daemon->roles & ROLE_API) != 0)
+		status = start_api(daemon);
+	if (status == EX_OK && (daemon->roles & ROLE_API) != 0)
+		status = start_keys(daemon);
+	return status;
+}
+
+/* ---- stop ------------------------------------------------------------------------------------------------------ */
+
+static void
+on_stop_poll(void *arg)
+{
+	struct stop *stop = arg;
+	bool idle = stop->daemon->api == NULL || api_is_idle(stop->daemon->api);
+
+	if ((stop->worker_done && idle) || clock_mono_ms() > stop->until_ms)
+		loop_stop(stop->daemon->loop);
+}
+
+static void
+on_worker_done(void *arg)
+{
+	struct stop *stop = arg;
+
+	stop->worker_done = true;
+}
+
+static void
+on_term(void *arg, int signo)
+{
+	struct stop *stop = arg;
+	struct daemon *daemon = stop->daemon;
+	int64_t timeout = config_int(daemon->config, "drain_timeout");
+
+	if (daemon->draining) { /* the second one is quick */
+		log_warn("stopping_now", "signal=%d", signo);
+		loop_stop(daemon->loop);
+		return;
+	}
+	log_info("stopping", "signal=%d", signo);
+	notify_send("STOPPING=1");
+	daemon->draining = true;
+	if (daemon->api != NULL)
+		api_drain(daemon->api);
+	stop->until_ms = clock_mono_ms() + timeout + 5000;
+	stop->worker_done = daemon->dispatch == NULL;
+	if (daemon->dispatch != NULL)
+		dispatch_stop(daemon->dispatch, timeout, on_worker_done, stop);
+	loop_timer_every(stop->poll, 20);
+}
+
+/* Reverse of the start: who calls back goes before what it calls. */
+static void
+free_parts(struct daemon *daemon)
+{
+	compiler_free(daemon->compiler);
+	scheduler_free(daemon->scheduler);
+	pool_free(daemon->pool);
+	settle_free(daemon->settle);
+	ledger_free(daemon->ledger);
+	http_client_free(daemon->client);
+	queue_free(daemon->queue);
+	account_free(daemon->account);
+	api_free(daemon->api);
+	dispatch_free(daemon->dispatch);
+	directory_free(daemon->directory);
+	catalog_free(daemon->catalog);
+	guard_free(daemon->guard);
+}
+
+static int
+serve(struct daemon *daemon)
+{
+	struct stop stop = {.daemon = daemon};
+	int status;
+
+	daemon->loop = loop_new();
+	if (daemon->standalone != NULL)
+		standalone_watch(daemon->standalone, daemon->loop);
+	stop.poll = loop_timer_new(daemon->loop, on_stop_poll, &stop);
+	status = start_parts(daemon);
+	if (status == EX_OK) {
+		stop.term = loop_signal_new(daemon->loop, SIGTERM, on_term, &stop);
+		stop.interrupt = loop_signal_new(daemon->loop, SIGINT, on_term, &stop);
+		log_info("started", "version=%s node=%s role=%s listen=%s", PACKAGE_VERSION, daemon->node,
+		         config_text(daemon->config, "role"), log_text(config_text(daemon->config, "listen")));
+		notify_send("READY=1");
+		loop_run(daemon->loop);
+		loop_signal_free(stop.term);
+		loop_signal_free(stop.interrupt);
+	}
+	loop_timer_free(stop.poll);
+	free_parts(daemon);
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options = {0};
+	struct daemon daemon = {0};
+	struct config *config = NULL;
+	struct sl_error error;
+	char host[40] = "localhost";
+	int status = read_options(&argc, argv, &options);
+
+	if (status >= 0)
+		return status;
+	if (config_load(settings_rows, options.file, environ, &argc, argv, &config, &error) != SL_OK)
+		return fail(EX_CONFIG, "%s", error.text);
+	if (argc > 1)
+		return fail(EX_USAGE, "unknown option %s; see sluiced --help", argv[1]);
+	if (settings_check(config, &error) != SL_OK)
+		return fail(EX_CONFIG, "%s", error.text);
+	if (options.check) {
+		puts("sluiced: the settings are good");
+		config_free(config);
+		return EX_OK;
+	}
+	set_log_level(config);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)gethostname(host, sizeof(host) - 1);
+	snprintf(daemon.node, sizeof(daemon.node), "%s:%ld", host, (long)getpid());
+	daemon.config = config;
+	daemon.roles = settings_roles(config_text(config, "role"));
+	status = start_standalone(&daemon);
+	if (status == EX_OK)
+		status = start_secrets(&daemon);
+	if (status == EX_OK)
+		status = start_schema(&daemon, options.migrate);
+	if (status == EX_OK && !options.migrate)
+		status = serve(&daemon);
+	standalone_close(daemon.standalone);
+	if (daemon.loop != NULL)
+		loop_free(daemon.loop);
+	secret_ring_free(daemon.ring);
+	config_free(config);
+	if (status == EX_OK)
+		log_info("stopped", "node=%s", daemon.node);
+	return status;
+}

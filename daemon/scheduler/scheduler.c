@@ -1,0 +1,277 @@
+/* daemon/scheduler/scheduler.c - one timer, several duties, each with one question in flight.
+ *
+ * Lost workers are judged by a beat that stood still for a ttl of this process's own monotonic clock
+ * (I14); lost leases by Redis's clock, inside the script. */
+#include "daemon/scheduler/scheduler.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/envelope.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "daemon/scheduler/sweep.h"
+#include "queue/lease.h"
+#include "queue/ready.h"
+#include "sql/reclaim.h"
+
+#define TICK_MS 500
+#define RETRIES_AT_ONCE 500
+#define PARTITIONS_MS (3600 * 1000)
+#define SWEEP_MS 10000
+
+struct seen { /* a live session and since when its beat has stood still */
+	int64_t id, beat, since_ms;
+	bool marked; /* still in the ledger's list */
+};
+
+struct scheduler {
+	struct daemon *daemon;
+	struct reclaim *reclaim;
+	struct sweep *sweep;
+	struct loop_timer *timer;
+	struct map *sessions; /* id -> seen */
+	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_expire, asking_epoch, asking_partitions;
+	bool cleared;
+	enum sl_code clear_code;
+	struct sl_error clear_error;
+	int64_t partitions_ms, sweep_ms;
+};
+
+/* ---- lost workers -------------------------------------------------------------------------------------------- */
+
+static void
+on_session_ended(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
+{
+	(void)arg;
+	if (code == SL_OK)
+		log_warn("worker_lost", "attempts_resolved=%lld", (long long)count);
+	else if (code != SL_CONFLICT)
+		log_warn("session_not_ended", "error=%s", log_text(error != NULL ? error->text : ""));
+}
+
+static void
+note_session(struct scheduler *scheduler, const struct reclaim_session *row, int64_t now)
+{
+	struct seen *seen = map_get_int(scheduler->sessions, row->id);
+
+	if (seen == NULL) {
+		seen = sl_alloc(sizeof(*seen));
+		seen->id = row->id;
+		seen->beat = row->beat - 1;
+		map_put_int(scheduler->sessions, row->id, seen);
+	}
+	seen->marked = true;
+	if (seen->beat != row->beat) {
+		seen->beat = row->beat;
+		seen->since_ms = now;
+	} else if (now - seen->since_ms > config_int(scheduler->daemon->config, "lease_ttl")) {
+		log_warn("session_expired", "session=%lld", (long long)row->id);
+		seen->since_ms = now;
+		reclaim_end_session(scheduler->reclaim, row->id, row->beat, on_session_ended, scheduler);
+	}
+}
+
+static void
+on_sessions(void *arg, enum sl_code code, const struct reclaim_session *sessions, int count)
+{
+	struct scheduler *scheduler = arg;
+	int64_t now = clock_mono_ms();
+	size_t at = 0;
+	void *value;
+
+	scheduler->asking_sessions = false;
+	if (code != SL_OK)
+		return;
+	for (int i = 0; i < count; i++)
+		note_session(scheduler, &sessions[i], now);
+	while (map_each(scheduler->sessions, &at, &value)) {
+		struct seen *seen = value;
+
+		if (!seen->marked)
+			free(map_remove_int(scheduler->sessions, seen->id));
+		else
+			seen->marked = false;
+	}
+}
+
+static void
+on_cleared(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
+{
+	struct scheduler *scheduler = arg;
+
+	scheduler->cleared = true;
+	scheduler->clear_code = code;
+	if (error != NULL)
+		scheduler->clear_error = *error;
+	if (code == SL_OK && count > 0)
+		log_info("earlier_sessions_ended", "count=%lld", (long long)count);
+}
+
+enum sl_code
+scheduler_clear(struct scheduler *scheduler, struct sl_error *error)
+{
+	reclaim_end_all_sessions(scheduler->reclaim, on_cleared, scheduler);
+	while (!scheduler->cleared) /* bounded: a command that gets no answer fails */
+		loop_turn(scheduler->daemon->loop, 100);
+	if (scheduler->clear_code != SL_OK)
+		return sl_fail(error, scheduler->clear_code, "%s", scheduler->clear_error.text);
+	return SL_OK;
+}
+
+/* ---- due retries --------------------------------------------------------------------------------------------- */
+
+static void
+on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	(void)arg;
+	(void)value;
+	if (code != SL_OK) /* open and in no list: the sweep finds them */
+		log_debug("push_left_to_sweep", "code=%s error=%s", sl_code_name(code),
+		          log_text(error != NULL ? error->text : ""));
+}
+
+static void
+on_retries(void *arg, enum sl_code code, const struct reclaim_job *jobs, int count)
+{
+	struct scheduler *scheduler = arg;
+
+	scheduler->asking_retries = false;
+	if (code == SL_OK && count > 0)
+		sweep_push(scheduler->daemon, jobs, count, READY_FRONT, on_pushed, NULL);
+}
+
+/* ---- Redis ------------------------------------------------------------------------------------------------------ */
+
+static void
+on_expired(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	struct scheduler *scheduler = arg;
+
+	(void)error;
+	scheduler->asking_expire = false;
+	if (code == SL_OK && value > 0)
+		log_warn("leases_expired", "count=%lld", (long long)value);
+}
+
+static void
+on_epoch(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	struct scheduler *scheduler = arg;
+
+	(void)value;
+	(void)error;
+	scheduler->asking_epoch = false;
+	if (code == SL_NOT_FOUND && reclaim_is_leader(scheduler->reclaim))
+		sweep_rebuild(scheduler->sweep);
+}
+
+/* ---- the tick ---------------------------------------------------------------------------------------------------- */
+
+static void
+on_lead(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
+{
+	struct scheduler *scheduler = arg;
+
+	(void)error;
+	scheduler->asking_lead = false;
+	if (code == SL_OK && count == 1) {
+		log_info("scheduler_leads", "node=%s", scheduler->daemon->node);
+		scheduler->sweep_ms = 0;
+		map_free(scheduler->sessions, free);
+		scheduler->sessions = map_new();
+	}
+}
+
+static void
+on_partitions(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
+{
+	struct scheduler *scheduler = arg;
+
+	scheduler->asking_partitions = false;
+	if (code == SL_OK)
+		scheduler->partitions_ms = clock_mono_ms() + PARTITIONS_MS;
+	else
+		log_warn("partitions_not_made", "error=%s", log_text(error != NULL ? error->text : ""));
+	if (code == SL_OK && count > 0)
+		log_info("partitions_made", "count=%lld", (long long)count);
+}
+
+static void
+ask_queue(struct scheduler *scheduler)
+{
+	struct daemon *daemon = scheduler->daemon;
+
+	if (!queue_is_up(daemon->queue) || sweep_is_rebuilding(scheduler->sweep))
+		return;
+	if (!scheduler->asking_epoch) {
+		scheduler->asking_epoch = true;
+		queue_read_epoch(daemon->queue, on_epoch, scheduler);
+	}
+	if (!scheduler->asking_expire) {
+		scheduler->asking_expire = true;
+		lease_expire(daemon->queue, NULL, on_expired, scheduler);
+	}
+	if (clock_mono_ms() >= scheduler->sweep_ms && queue_epoch(daemon->queue)[0] != '\0') {
+		scheduler->sweep_ms = clock_mono_ms() + SWEEP_MS;
+		sweep_start(scheduler->sweep);
+	}
+}
+
+static void
+on_tick(void *arg)
+{
+	struct scheduler *scheduler = arg;
+
+	if (!reclaim_is_leader(scheduler->reclaim)) {
+		if (!scheduler->asking_lead) {
+			scheduler->asking_lead = true;
+			reclaim_lead(scheduler->reclaim, on_lead, scheduler);
+		}
+		return;
+	}
+	if (!scheduler->asking_sessions) {
+		scheduler->asking_sessions = true;
+		reclaim_sessions(scheduler->reclaim, on_sessions, scheduler);
+	}
+	if (!scheduler->asking_retries) {
+		scheduler->asking_retries = true;
+		reclaim_due_retries(scheduler->reclaim, RETRIES_AT_ONCE, on_retries, scheduler);
+	}
+	if (!scheduler->asking_partitions && clock_mono_ms() >= scheduler->partitions_ms) {
+		scheduler->asking_partitions = true;
+		reclaim_partitions(scheduler->reclaim, on_partitions, scheduler);
+	}
+	ask_queue(scheduler);
+}
+
+struct scheduler *
+scheduler_new(struct daemon *daemon, const char *conninfo)
+{
+	struct scheduler *scheduler = sl_alloc(sizeof(*scheduler));
+	struct pg_settings settings = {.conninfo = conninfo, .name = "sluiced scheduler", .timeout_ms = 60000};
+
+	scheduler->daemon = daemon;
+	scheduler->reclaim = reclaim_new(daemon->loop, &settings);
+	scheduler->sweep = sweep_new(daemon, scheduler->reclaim);
+	scheduler->sessions = map_new();
+	scheduler->timer = loop_timer_new(daemon->loop, on_tick, scheduler);
+	loop_timer_every(scheduler->timer, TICK_MS);
+	loop_soon(daemon->loop, on_tick, scheduler);
+	return scheduler;
+}
+
+void
+scheduler_free(struct scheduler *scheduler)
+{
+	if (scheduler == NULL)
+		return;
+	loop_timer_free(scheduler->timer);
+	sweep_free(scheduler->sweep);
+	reclaim_free(scheduler->reclaim);
+	map_free(scheduler->sessions, free);
+	free(scheduler);
+}

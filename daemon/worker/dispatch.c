@@ -1,0 +1,694 @@
+/* daemon/worker/dispatch.c - see dispatch.h.
+ *
+ *   OFF -> OPENING -> JOINING -> ACTIVE -> RESETTING -> CLOSING -> OFF (again OPENING unless stopping)
+ *
+ * OPENING asks the ledger for a session, JOINING asks Redis for a lease under it, RESETTING waits for
+ * the turns to end, CLOSING ends the session.  Turns are taken only in ACTIVE. */
+#include "daemon/worker/dispatch.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "daemon/worker/turn.h"
+#include "queue/lease.h"
+#include "sql/settle.h"
+
+#define JOBS_PER_TURN 8
+#define WAIT_MS 5000
+#define REOPEN_MS 300
+#define CALL_START_MS 30000
+#define CALLS_WAITING_MAX 1000
+#define FORCE_MS 2000
+
+enum dispatch_state {
+	DISPATCH_OFF,
+	DISPATCH_OPENING,
+	DISPATCH_JOINING,
+	DISPATCH_ACTIVE,
+	DISPATCH_RESETTING,
+	DISPATCH_CLOSING,
+};
+
+struct call { /* a sync call that runs or waits for a runner */
+	struct call *next;
+	struct dispatch *dispatch;
+	struct attempt_ask ask;
+	char *input;
+	int64_t expires_ms;
+	attempt_cb *cb;
+	void *arg;
+};
+
+struct dispatch {
+	struct daemon *daemon;
+	enum dispatch_state state;
+	char worker[LEASE_WORKER_MAX];
+	int64_t ttl_ms;
+	int64_t lease_ok_ms, beat_ok_ms; /* when the last good renewal was sent, monotonic */
+	struct turn *turns;              /* all of them */
+	int turn_count;
+	struct map *tenures;             /* key -> tenure + 1, for keys we may be handed again as "kept" */
+	struct call *waiting, **last_waiting;
+	int calls_waiting, calls_running;
+	bool exchanging, waiting_wake, want_exchange, renewing, beating;
+	int64_t exchange_sent_ms;
+	int reserved; /* turns asked for in the exchange in flight */
+	struct turn *handing[64];
+	int handing_count;
+	struct loop_timer *renew, *reopen, *hand_timer, *stop_timer, *call_timer;
+	bool stopping, forced, stopped;
+	void (*done)(void *arg);
+	void *done_arg;
+};
+
+static void exchange(struct dispatch *dispatch);
+static void reset(struct dispatch *dispatch, bool hard, const char *why);
+
+static int
+room(const struct dispatch *dispatch)
+{
+	int all = (int)config_int(dispatch->daemon->config, "runners");
+
+	return all - dispatch->turn_count - dispatch->calls_running - dispatch->calls_waiting - dispatch->reserved;
+}
+
+bool
+dispatch_may_effect(const struct dispatch *dispatch)
+{
+	int64_t limit = clock_mono_ms() - dispatch->ttl_ms * 2 / 3;
+
+	return (dispatch->state == DISPATCH_ACTIVE || dispatch->state == DISPATCH_RESETTING) &&
+	       dispatch->lease_ok_ms > limit && dispatch->beat_ok_ms > limit;
+}
+
+bool
+dispatch_is_running(const struct dispatch *dispatch, const char *job_id)
+{
+	for (const struct turn *turn = dispatch->turns; turn != NULL; turn = turn->next)
+		if (turn_has_job(turn, job_id))
+			return true;
+	return false;
+}
+
+bool
+dispatch_is_ready(const struct dispatch *dispatch)
+{
+	return dispatch->state == DISPATCH_ACTIVE;
+}
+
+/* ---- sync calls ------------------------------------------------------------------------------------------ */
+
+static void start_calls(struct dispatch *dispatch);
+static void finish_stop(struct dispatch *dispatch);
+
+static void
+on_call_end(void *arg, const struct attempt_end *end)
+{
+	struct call *call = arg;
+	struct dispatch *dispatch = call->dispatch;
+
+	dispatch->calls_running--;
+	call->cb(call->arg, end);
+	free(call->input);
+	free(call);
+	start_calls(dispatch);
+	exchange(dispatch);
+	finish_stop(dispatch);
+}
+
+static void
+start_calls(struct dispatch *dispatch)
+{
+	while (dispatch->waiting != NULL && dispatch->calls_running + dispatch->turn_count + dispatch->reserved <
+	                                        (int)config_int(dispatch->daemon->config, "runners")) {
+		struct call *call = dispatch->waiting;
+
+		dispatch->waiting = call->next;
+		if (dispatch->waiting == NULL)
+			dispatch->last_waiting = &dispatch->waiting;
+		dispatch->calls_waiting--;
+		dispatch->calls_running++;
+		(void)attempt_start(dispatch->daemon, &call->ask, on_call_end, call);
+	}
+}
+
+static void
+on_call_timer(void *arg)
+{
+	static const char text[] = "{\"code\":\"action_script_failure\",\"message\":\"The function did not start within "
+	                           "30 s: all runners are busy\",\"payload\":{\"error\":\"not_started\"}}";
+	struct dispatch *dispatch = arg;
+	struct attempt_end end = {.state = JOB_FAILED, .output = {text, sizeof(text) - 1}};
+	int64_t now = clock_mono_ms();
+
+	while (dispatch->waiting != NULL && dispatch->waiting->expires_ms <= now) {
+		struct call *call = dispatch->waiting;
+
+		dispatch->waiting = call->next;
+		if (dispatch->waiting == NULL)
+			dispatch->last_waiting = &dispatch->waiting;
+		dispatch->calls_waiting--;
+		call->cb(call->arg, &end);
+		free(call->input);
+		free(call);
+	}
+	if (dispatch->waiting != NULL)
+		loop_timer_in(dispatch->call_timer, dispatch->waiting->expires_ms - now + 1);
+}
+
+enum sl_code
+dispatch_call(struct dispatch *dispatch, const struct attempt_ask *ask, attempt_cb *cb, void *arg,
+              struct sl_error *error)
+{
+	struct call *call;
+
+	if (dispatch->stopping)
+		return sl_fail(error, SL_UNAVAILABLE, "this node is shutting down");
+	if (dispatch->calls_waiting >= CALLS_WAITING_MAX)
+		return sl_fail(error, SL_EXHAUSTED, "%d calls wait for a runner already", dispatch->calls_waiting);
+	call = sl_alloc(sizeof(*call));
+	call->dispatch = dispatch;
+	call->ask = *ask;
+	call->input = sl_memdup(ask->input.data, ask->input.len);
+	call->ask.input.data = call->input;
+	call->expires_ms = clock_mono_ms() + CALL_START_MS;
+	call->cb = cb;
+	call->arg = arg;
+	*dispatch->last_waiting = call;
+	dispatch->last_waiting = &call->next;
+	dispatch->calls_waiting++;
+	if (!loop_timer_is_armed(dispatch->call_timer))
+		loop_timer_in(dispatch->call_timer, CALL_START_MS + 1);
+	start_calls(dispatch);
+	return SL_OK;
+}
+
+/* ---- the session's end ------------------------------------------------------------------------------------ */
+
+static void
+finish_stop(struct dispatch *dispatch)
+{
+	if (!dispatch->stopping || dispatch->stopped || dispatch->turn_count > 0 || dispatch->calls_running > 0 ||
+	    dispatch->calls_waiting > 0 || dispatch->state != DISPATCH_OFF)
+		return;
+	dispatch->stopped = true;
+	dispatch->done(dispatch->done_arg);
+}
+
+static void
+on_closed(void *arg, enum sl_code code, const struct sl_error *error)
+{
+	struct dispatch *dispatch = arg;
+
+	(void)error;
+	if (code != SL_OK && code != SL_CONFLICT)
+		log_warn("session_not_closed", "code=%s", sl_code_name(code));
+	dispatch->state = DISPATCH_OFF;
+	if (dispatch->stopping)
+		finish_stop(dispatch);
+	else
+		loop_timer_in(dispatch->reopen, REOPEN_MS);
+}
+
+static void
+on_left(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	(void)arg;
+	(void)value;
+	if (code != SL_OK)
+		log_debug("lease_not_left", "code=%s error=%s", sl_code_name(code), log_text(error != NULL ? error->text : ""));
+}
+
+/* Once no turn is left: give back the lease (the keys stay in their lists) and end the session. */
+static void
+close_if_idle(struct dispatch *dispatch)
+{
+	if (dispatch->state != DISPATCH_RESETTING || dispatch->turn_count > 0 || dispatch->exchanging)
+		return;
+	dispatch->state = DISPATCH_CLOSING;
+	map_free(dispatch->tenures, free);
+	dispatch->tenures = map_new();
+	if (queue_is_up(dispatch->daemon->queue))
+		lease_expire(dispatch->daemon->queue, dispatch->worker, on_left, dispatch);
+	if (settle_session(dispatch->daemon->settle) == 0) {
+		on_closed(dispatch, SL_OK, NULL);
+		return;
+	}
+	settle_close(dispatch->daemon->settle, on_closed, dispatch);
+}
+
+static void
+drop_turn(struct dispatch *dispatch, struct turn *turn)
+{
+	for (struct turn **at = &dispatch->turns; *at != NULL; at = &(*at)->next) {
+		if (*at != turn)
+			continue;
+		*at = turn->next;
+		dispatch->turn_count--;
+		turn_free(turn);
+		return;
+	}
+	assert(!"turn is not of this dispatch");
+}
+
+static void
+drop_idle_turns(struct dispatch *dispatch)
+{
+	struct turn *next;
+
+	if (dispatch->exchanging) /* its answer drops them */
+		return;
+	for (struct turn *turn = dispatch->turns; turn != NULL; turn = next) {
+		next = turn->next;
+		if (turn->state == TURN_HANDING)
+			drop_turn(dispatch, turn);
+	}
+}
+
+static void
+on_settled_later(void *arg)
+{
+	struct dispatch *dispatch = arg;
+
+	drop_idle_turns(dispatch);
+	close_if_idle(dispatch);
+	start_calls(dispatch);
+}
+
+static void
+reset(struct dispatch *dispatch, bool hard, const char *why)
+{
+	if (dispatch->state == DISPATCH_ACTIVE || dispatch->state == DISPATCH_JOINING) {
+		log_warn("worker_reset", "worker=%s hard=%d reason=%s", dispatch->worker, hard, log_text(why));
+		dispatch->state = DISPATCH_RESETTING;
+	}
+	if (dispatch->state != DISPATCH_RESETTING)
+		return;
+	if (hard)
+		dispatch->lease_ok_ms = dispatch->beat_ok_ms = INT64_MIN / 2; /* no effect any more */
+	for (struct turn *turn = dispatch->turns; turn != NULL;) {
+		struct turn *next = turn->next;
+
+		if (hard)
+			turn_kill(turn); /* may make it idle at once; on_turn_idle only asks for a later look */
+		else
+			turn_stop(turn);
+		turn = next;
+	}
+	/* From the loop: a turn may be on the stack. */
+	loop_soon(dispatch->daemon->loop, on_settled_later, dispatch);
+}
+
+void
+dispatch_session_lost(struct dispatch *dispatch)
+{
+	reset(dispatch, true, "session_lost");
+}
+
+/* ---- taking and handing in ---------------------------------------------------------------------------------- */
+
+static void
+on_turn_idle(void *arg, struct turn *turn)
+{
+	struct dispatch *dispatch = arg;
+
+	(void)turn;
+	if (dispatch->state == DISPATCH_ACTIVE)
+		exchange(dispatch);
+	else /* from the loop: the turn is still on the stack */
+		loop_soon(dispatch->daemon->loop, on_settled_later, dispatch);
+}
+
+static void
+remember_tenure(struct dispatch *dispatch, const struct turn *turn)
+{
+	int64_t *tenure = map_get_int(dispatch->tenures, turn->key_id);
+
+	if (tenure == NULL) {
+		tenure = sl_alloc(sizeof(*tenure));
+		map_put_int(dispatch->tenures, turn->key_id, tenure);
+	}
+	*tenure = turn->tenure;
+}
+
+static void
+take_turn(struct dispatch *dispatch, const struct lease_turn *taken)
+{
+	int64_t *tenure = map_get_int(dispatch->tenures, taken->key_id);
+	struct turn *turn =
+	    turn_new(dispatch->daemon, taken, taken->kept && tenure != NULL ? *tenure : -1, on_turn_idle, dispatch);
+
+	turn->next = dispatch->turns;
+	dispatch->turns = turn;
+	dispatch->turn_count++;
+	turn_start(turn);
+}
+
+static void
+on_exchanged(void *arg, enum sl_code code, const struct lease_turn *turns, int count, const struct sl_error *error)
+{
+	struct dispatch *dispatch = arg;
+	const char *why = error != NULL ? error->text : "";
+
+	dispatch->exchanging = false;
+	dispatch->reserved = 0;
+	for (int i = 0; i < dispatch->handing_count; i++) {
+		struct turn *turn = dispatch->handing[i];
+
+		if (turn->clean)
+			remember_tenure(dispatch, turn);
+		else
+			free(map_remove_int(dispatch->tenures, turn->key_id));
+		drop_turn(dispatch, turn);
+	}
+	dispatch->handing_count = 0;
+	if (code == SL_OK)
+		dispatch->lease_ok_ms = dispatch->exchange_sent_ms;
+	if (dispatch->state != DISPATCH_ACTIVE) {
+		drop_idle_turns(dispatch);
+		close_if_idle(dispatch); /* what was taken meanwhile falls back with the lease */
+		return;
+	}
+	if (code == SL_OK) {
+		for (int i = 0; i < count; i++)
+			take_turn(dispatch, &turns[i]);
+		start_calls(dispatch);
+		exchange(dispatch);
+		return;
+	}
+	dispatch->want_exchange = false;
+	reset(dispatch, code == SL_CONFLICT && strcmp(why, "lease") == 0, why);
+}
+
+static void
+on_hand_timer(void *arg)
+{
+	exchange(arg);
+}
+
+/* Gathers what can be handed in now; arms the timer for what has to wait. */
+static int
+gather_hands(struct dispatch *dispatch, struct lease_hand *hands, int max)
+{
+	int64_t now = clock_mono_ms(), next = INT64_MAX;
+	int count = 0;
+
+	for (struct turn *turn = dispatch->turns; turn != NULL && count < max; turn = turn->next) {
+		if (turn->state != TURN_HANDING)
+			continue;
+		if (turn->hand_at_ms > now) {
+			if (turn->hand_at_ms < next)
+				next = turn->hand_at_ms;
+			continue;
+		}
+		hands[count] = (struct lease_hand){.key_id = turn->key_id,
+		                                   .tenure = turn->tenure,
+		                                   .front = turn->front,
+		                                   .count = turn_done(turn),
+		                                   .clean = turn->clean};
+		dispatch->handing[count++] = turn;
+	}
+	if (next != INT64_MAX)
+		loop_timer_in(dispatch->hand_timer, next - now + 1);
+	return count;
+}
+
+static void on_wake(void *arg, enum sl_code code, int64_t value, const struct sl_error *error);
+
+static void
+wait_for_work(struct dispatch *dispatch)
+{
+	if (dispatch->state != DISPATCH_ACTIVE || dispatch->waiting_wake || dispatch->stopping || room(dispatch) <= 0 ||
+	    !queue_is_up(dispatch->daemon->queue))
+		return;
+	dispatch->waiting_wake = true;
+	lease_wait(dispatch->daemon->queue, WAIT_MS, on_wake, dispatch);
+}
+
+static void
+exchange(struct dispatch *dispatch)
+{
+	struct lease_hand hands[64];
+	int count, want;
+
+	if (dispatch->state != DISPATCH_ACTIVE || dispatch->exchanging)
+		return;
+	count = gather_hands(dispatch, hands, 64);
+	want = dispatch->stopping ? 0 : room(dispatch) + count;
+	if (want < 0)
+		want = 0;
+	if (count == 0 && !dispatch->renewing && !(dispatch->want_exchange && want > 0)) {
+		if (dispatch->stopping && dispatch->turn_count == 0)
+			reset(dispatch, false, "stopping");
+		else
+			wait_for_work(dispatch);
+		return;
+	}
+	/* A kept key comes back with its hand; one that waits elsewhere needs a wake or this flag. */
+	dispatch->want_exchange = dispatch->renewing = false;
+	dispatch->exchanging = true;
+	dispatch->exchange_sent_ms = clock_mono_ms();
+	dispatch->handing_count = count;
+	dispatch->reserved = want - count > 0 ? want - count : 0;
+	lease_exchange(dispatch->daemon->queue, dispatch->worker, dispatch->ttl_ms, want, JOBS_PER_TURN, hands, count,
+	               on_exchanged, dispatch);
+}
+
+static void
+on_wake(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	struct dispatch *dispatch = arg;
+
+	(void)error;
+	dispatch->waiting_wake = false;
+	if (dispatch->state != DISPATCH_ACTIVE || dispatch->stopping || code != SL_OK) {
+		if (code == SL_OK && value == 1)
+			lease_wake(dispatch->daemon->queue, on_left, dispatch); /* for somebody else */
+		return;
+	}
+	if (value == 1)
+		dispatch->want_exchange = true;
+	exchange(dispatch);
+	wait_for_work(dispatch);
+}
+
+/* ---- proof of life ------------------------------------------------------------------------------------------ */
+
+struct renewal {
+	struct dispatch *dispatch;
+	int64_t sent_ms;
+	int64_t session;
+};
+
+static void
+on_beat(void *arg, enum sl_code code, const struct sl_error *error)
+{
+	struct renewal *renewal = arg;
+	struct dispatch *dispatch = renewal->dispatch;
+
+	dispatch->beating = false;
+	if (renewal->session == settle_session(dispatch->daemon->settle) && code == SL_OK)
+		dispatch->beat_ok_ms = renewal->sent_ms;
+	else if (code == SL_CONFLICT)
+		dispatch_session_lost(dispatch);
+	else if (code != SL_OK)
+		log_warn("beat_failed", "code=%s error=%s", sl_code_name(code), log_text(error != NULL ? error->text : ""));
+	free(renewal);
+}
+
+static void
+on_renew(void *arg)
+{
+	struct dispatch *dispatch = arg;
+	struct renewal *renewal;
+
+	if (settle_session(dispatch->daemon->settle) == 0)
+		return;
+	if (!dispatch->beating) {
+		renewal = sl_alloc(sizeof(*renewal));
+		renewal->dispatch = dispatch;
+		renewal->sent_ms = clock_mono_ms();
+		renewal->session = settle_session(dispatch->daemon->settle);
+		dispatch->beating = true;
+		settle_beat(dispatch->daemon->settle, on_beat, renewal);
+	}
+	if (clock_mono_ms() - dispatch->lease_ok_ms > dispatch->ttl_ms && dispatch->state == DISPATCH_ACTIVE) {
+		reset(dispatch, true, "no renewal for a ttl");
+		return;
+	}
+	if (dispatch->state != DISPATCH_ACTIVE || dispatch->exchanging)
+		return;
+	dispatch->renewing = true; /* also looks for work whose wake-up was lost */
+	exchange(dispatch);
+}
+
+/* ---- the session's start ------------------------------------------------------------------------------------- */
+
+static void
+on_joined(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	struct dispatch *dispatch = arg;
+
+	(void)value;
+	if (dispatch->state != DISPATCH_JOINING)
+		return;
+	if (dispatch->stopping) {
+		reset(dispatch, false, "stopping");
+		return;
+	}
+	if (code != SL_OK) { /* Redis away or being rebuilt: the session stays, try again */
+		log_debug("join_failed", "code=%s error=%s", sl_code_name(code), log_text(error != NULL ? error->text : ""));
+		loop_timer_in(dispatch->reopen, REOPEN_MS);
+		return;
+	}
+	dispatch->state = DISPATCH_ACTIVE;
+	dispatch->want_exchange = true;
+	log_info("worker_ready", "worker=%s", dispatch->worker);
+	exchange(dispatch);
+	wait_for_work(dispatch);
+}
+
+static void
+on_opened(void *arg, enum sl_code code, const struct sl_error *error)
+{
+	struct dispatch *dispatch = arg;
+	uint32_t random;
+
+	assert(dispatch->state == DISPATCH_OPENING);
+	if (code != SL_OK) {
+		log_debug("session_not_opened", "error=%s", log_text(error != NULL ? error->text : ""));
+		dispatch->state = DISPATCH_OFF;
+		if (dispatch->stopping)
+			finish_stop(dispatch);
+		else
+			loop_timer_in(dispatch->reopen, REOPEN_MS);
+		return;
+	}
+	secret_random(&random, sizeof(random));
+	snprintf(dispatch->worker, sizeof(dispatch->worker), "%lld.%08x",
+	         (long long)settle_session(dispatch->daemon->settle), random);
+	dispatch->beat_ok_ms = clock_mono_ms();
+	dispatch->state = DISPATCH_JOINING;
+	loop_timer_in(dispatch->reopen, 0);
+}
+
+static void
+on_reopen(void *arg)
+{
+	struct dispatch *dispatch = arg;
+
+	switch (dispatch->state) {
+	case DISPATCH_OFF:
+		if (dispatch->stopping) {
+			finish_stop(dispatch);
+			return;
+		}
+		dispatch->state = DISPATCH_OPENING;
+		settle_open(dispatch->daemon->settle, dispatch->daemon->node, on_opened, dispatch);
+		return;
+	case DISPATCH_JOINING:
+		if (!queue_is_up(dispatch->daemon->queue)) {
+			loop_timer_in(dispatch->reopen, REOPEN_MS);
+			return;
+		}
+		dispatch->lease_ok_ms = clock_mono_ms();
+		lease_join(dispatch->daemon->queue, dispatch->worker, dispatch->ttl_ms, on_joined, dispatch);
+		return;
+	case DISPATCH_OPENING:
+	case DISPATCH_ACTIVE:
+	case DISPATCH_RESETTING:
+	case DISPATCH_CLOSING:
+		return;
+	}
+}
+
+struct dispatch *
+dispatch_new(struct daemon *daemon)
+{
+	struct dispatch *dispatch = sl_alloc(sizeof(*dispatch));
+
+	dispatch->daemon = daemon;
+	dispatch->ttl_ms = config_int(daemon->config, "lease_ttl");
+	dispatch->tenures = map_new();
+	dispatch->last_waiting = &dispatch->waiting;
+	dispatch->renew = loop_timer_new(daemon->loop, on_renew, dispatch);
+	dispatch->reopen = loop_timer_new(daemon->loop, on_reopen, dispatch);
+	dispatch->hand_timer = loop_timer_new(daemon->loop, on_hand_timer, dispatch);
+	dispatch->call_timer = loop_timer_new(daemon->loop, on_call_timer, dispatch);
+	loop_timer_every(dispatch->renew, dispatch->ttl_ms / 3);
+	loop_timer_in(dispatch->reopen, 0);
+	return dispatch;
+}
+
+static void
+on_stop_timer(void *arg)
+{
+	struct dispatch *dispatch = arg;
+
+	if (dispatch->stopped)
+		return;
+	log_warn("drain_timeout", "turns=%d calls=%d", dispatch->turn_count, dispatch->calls_running);
+	if (dispatch->forced) { /* what is left is in the ledger: the next session's claim finds it */
+		dispatch->stopped = true;
+		dispatch->done(dispatch->done_arg);
+		return;
+	}
+	dispatch->forced = true;
+	reset(dispatch, true, "drain timeout");
+	loop_timer_in(dispatch->stop_timer, FORCE_MS);
+}
+
+void
+dispatch_stop(struct dispatch *dispatch, int64_t timeout_ms, void (*done)(void *arg), void *arg)
+{
+	dispatch->stopping = true;
+	dispatch->done = done;
+	dispatch->done_arg = arg;
+	dispatch->stop_timer = loop_timer_new(dispatch->daemon->loop, on_stop_timer, dispatch);
+	loop_timer_in(dispatch->stop_timer, timeout_ms);
+	for (struct turn *turn = dispatch->turns; turn != NULL; turn = turn->next)
+		turn_stop(turn);
+	switch (dispatch->state) {
+	case DISPATCH_ACTIVE:
+		exchange(dispatch);
+		return;
+	case DISPATCH_JOINING:
+		reset(dispatch, false, "stopping");
+		return;
+	case DISPATCH_OFF:
+		finish_stop(dispatch);
+		return;
+	case DISPATCH_OPENING:
+	case DISPATCH_RESETTING:
+	case DISPATCH_CLOSING:
+		return;
+	}
+}
+
+void
+dispatch_free(struct dispatch *dispatch)
+{
+	if (dispatch == NULL)
+		return;
+	loop_timer_free(dispatch->renew);
+	loop_timer_free(dispatch->reopen);
+	loop_timer_free(dispatch->hand_timer);
+	loop_timer_free(dispatch->call_timer);
+	loop_timer_free(dispatch->stop_timer);
+	map_free(dispatch->tenures, free);
+	while (dispatch->turns != NULL) {
+		struct turn *turn = dispatch->turns;
+
+		dispatch->turns = turn->next;
+		turn->attempt = NULL;
+		turn->settling = 0;
+		turn_free(turn);
+	}
+	free(dispatch);
+}

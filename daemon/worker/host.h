@@ -1,0 +1,12 @@
+/* daemon/worker/host.h - what a function may ask its worker for, op by op (runtime/channel.h). */
+#ifndef SLUICE_DAEMON_WORKER_HOST_H
+#define SLUICE_DAEMON_WORKER_HOST_H
+
+#include "daemon/worker/attempt.h"
+
+/* Serves one CALL of a run; the reply comes now or later. */
+void host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct slice meta, struct slice body);
+/* The attempt is over: requests are cancelled, no reply will be sent. */
+void host_cancel_all(struct attempt *attempt);
+
+#endif

@@ -1,0 +1,57 @@
+/* daemon/worker/turn.h - a turn of one key: its entries, run one after the other, settled, handed in.
+ *
+ * CLAIMING -> RUNNING -> HANDING; a refused claim goes CLAIMING -> HANDING with nothing done.
+ * Invariant: at most one attempt runs, and only in RUNNING; an entry counts as done when its outcome is
+ * committed or it was judged to need none. */
+#ifndef SLUICE_DAEMON_WORKER_TURN_H
+#define SLUICE_DAEMON_WORKER_TURN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/envelope.h"
+#include "daemon/daemon.h"
+#include "queue/lease.h"
+
+struct attempt;
+
+enum turn_state { TURN_CLAIMING, TURN_RUNNING, TURN_HANDING };
+
+struct turn_entry {
+	struct envelope envelope; /* input borrows from bytes */
+	char *bytes;
+	bool skip; /* malformed, foreign, ended or waiting for its retry */
+	bool done;
+};
+
+struct turn {
+	struct turn *next;
+	struct daemon *daemon;
+	enum turn_state state;
+	int64_t key_id, tenure;
+	int64_t previous_session, previous_tenure; /* of the release token; -1: none */
+	bool front;
+	bool clean;    /* the release token may vouch for us */
+	bool stopping; /* start nothing more */
+	int64_t started_ms;
+	int64_t hand_at_ms; /* not before (a refused claim waits) */
+	struct turn_entry *entry;
+	int count, at; /* at: the entry that runs or is next */
+	int settling;  /* outcomes on their way to the ledger */
+	struct attempt *attempt;
+	bool dead; /* the session or lease it was taken under is gone: drop it without a trace */
+	void (*on_idle)(void *arg, struct turn *turn); /* state became HANDING */
+	void *arg;
+};
+
+/* Copies what was taken.  on_idle follows when the turn can be handed in. */
+struct turn *turn_new(struct daemon *daemon, const struct lease_turn *taken, int64_t tenure_if_kept,
+                      void (*on_idle)(void *arg, struct turn *turn), void *arg);
+void turn_start(struct turn *turn);
+void turn_stop(struct turn *turn);  /* after the running attempt nothing more is started */
+void turn_kill(struct turn *turn);  /* ends the running attempt, records nothing more */
+int turn_done(const struct turn *turn); /* entries done from the head: what may be handed in */
+bool turn_has_job(const struct turn *turn, const char *job_id); /* it runs right now */
+void turn_free(struct turn *turn);
+
+#endif
