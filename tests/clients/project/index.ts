@@ -1,0 +1,4 @@
+import './clients-crm/actions/echo.js';
+import './clients-crm/actions/read-contact.js';
+import './clients-crm/actions/refuse.js';
+import './clients-crm/actions/remember.js';
