@@ -9,6 +9,7 @@ libbase_a_SOURCES = \
 	base/error.c base/error.h \
 	base/fault.c base/fault.h \
 	base/frame.c base/frame.h \
+	base/interval.c base/interval.h \
 	base/job.c base/job.h \
 	base/json.c base/json.h base/json_check.c base/json_key.c base/json_key.h base/json_write.c \
 	base/log.c base/log.h \
@@ -25,6 +26,7 @@ base_tests = test_buf \
 	test_envelope \
 	test_error \
 	test_frame \
+	test_interval \
 	test_json \
 	test_log \
 	test_loop \
@@ -45,6 +47,8 @@ test_error_SOURCES = tests/unit/test_error.c
 test_error_LDADD = $(base_test_libs)
 test_frame_SOURCES = tests/unit/test_frame.c
 test_frame_LDADD = $(base_test_libs)
+test_interval_SOURCES = tests/unit/test_interval.c
+test_interval_LDADD = $(base_test_libs)
 test_json_SOURCES = tests/unit/test_json.c
 test_json_LDADD = $(base_test_libs)
 test_log_SOURCES = tests/unit/test_log.c

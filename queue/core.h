@@ -31,9 +31,10 @@ struct queue {
 	bool waiting;                 /* lease_wait() is out */
 	struct rebuild *rebuild;      /* a begin or end that runs; NULL: none */
 
-	/* ready.c: pushes not sent yet, and those whose entries are (partly) in the call in flight */
+	/* ready.c: pushes not sent yet, and those whose entries are (partly) in the call in flight
+	 */
 	struct push_request *push_head, *push_tail;
-	size_t push_bytes;		   /* of both, waiting */
+	size_t push_bytes;                 /* of both, waiting */
 	struct push_request *push_refused; /* to be told soon; the newest first */
 	bool push_in_flight;
 };

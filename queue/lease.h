@@ -9,8 +9,8 @@
 
 #include "queue/queue.h"
 
-#define LEASE_WORKER_MAX \
-	64 /* bytes of a worker's name: its session id and a boot-unique part, [A-Za-z0-9._-] */
+/* Bytes of a worker's name, "<session id>.<boot-unique part>" of [A-Za-z0-9._-] (asserted). */
+#define LEASE_WORKER_MAX 64
 #define LEASE_TURNS_MAX 1000 /* turns wanted, and turns handed in, per exchange (asserted) */
 
 /* Enters the worker with a deadline ttl_ms from now.  SL_CONFLICT: epoch. */

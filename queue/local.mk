@@ -41,8 +41,10 @@ queue/scripts.c: $(queue_lua) queue/lua/embed.awk
 # Tests.  Those of tests/integration want SLUICE_TEST_REDIS and exit 77 without it.
 queue_tests = test_queue_keys \
 	test_queue \
+	test_queue_epoch \
 	test_queue_faults \
-	test_queue_model
+	test_queue_model \
+	test_queue_ready
 check_PROGRAMS += $(queue_tests)
 TESTS += $(queue_tests)
 queue_test_libs = libqueue.a $(base_test_libs) $(HIREDIS_LIBS)
@@ -57,3 +59,9 @@ test_queue_faults_LDADD = $(queue_test_libs)
 test_queue_model_SOURCES = tests/integration/test_queue_model.c
 test_queue_model_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_model_LDADD = $(queue_test_libs)
+test_queue_epoch_SOURCES = tests/integration/test_queue_epoch.c
+test_queue_epoch_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_epoch_LDADD = $(queue_test_libs)
+test_queue_ready_SOURCES = tests/integration/test_queue_ready.c
+test_queue_ready_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_ready_LDADD = $(queue_test_libs)

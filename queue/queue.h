@@ -18,15 +18,15 @@
 struct queue; /* opaque */
 
 struct queue_settings {
-	const char *url; /* redis://[user:password@]host:port[/db], rediss:// is refused with a
-			    clear text, unix:///path[?db=n] */
-	int shard;       /* 0.. */
-	int timeout_ms;  /* a command without an answer for this long closes the connection; 0: 5 s
-			  */
+	/* redis://[user:password@]host:port[/db] or unix:///path[?db=n] (redis_url.h); rediss:// is
+	 * refused with a clear text.  Copied. */
+	const char *url;
+	int shard;      /* 0.. */
+	int timeout_ms; /* no answer for this long closes the connection; 0: 5 s */
 };
 
-typedef void queue_state_cb(void *arg,
-			    bool up); /* up: connected, scripts loaded, epoch known or -1 seen */
+/* Each change; up: connected, scripts loaded, the epoch key read (there may be none). */
+typedef void queue_state_cb(void *arg, bool up);
 
 /* SL_INVALID: the url.  Connects in the background, reconnects with backoff 100 ms..2 s. */
 SL_MUST_USE enum sl_code queue_new(struct loop *loop, const struct queue_settings *settings,
@@ -44,9 +44,11 @@ typedef void queue_cb(void *arg, enum sl_code code, int64_t value, const struct 
 /* Scheduler: reads the epoch key.  SL_NOT_FOUND: none (flushed or new): rebuild. */
 void queue_read_epoch(struct queue *queue, queue_cb *cb, void *arg);
 /* Scheduler, start of a rebuild: deletes the shard's keys (not the epoch of others) and enters a
- * build epoch that only this process knows (it pushes under it; workers keep getting -1). */
+ * build epoch that only this process knows (it pushes under it; workers keep getting -1).  value:
+ * keys deleted.  A build that another scheduler left is taken over: its pushes and its end get
+ * SL_CONFLICT.  Begin and end one at a time (asserted); after an error begin again. */
 void queue_rebuild_begin(struct queue *queue, queue_cb *cb, void *arg);
-/* End of a rebuild: publishes the new epoch. */
+/* End of a rebuild: publishes the new epoch.  SL_CONFLICT: the build is not ours (any more). */
 void queue_rebuild_end(struct queue *queue, queue_cb *cb, void *arg);
 /* True when the server's maxmemory-policy is noeviction (value 1) - readiness check. */
 void queue_check_policy(struct queue *queue, queue_cb *cb, void *arg);

@@ -17,8 +17,8 @@
  * as long as it takes. */
 #define CALL_ENTRIES_MAX 500
 #define CALL_BYTES_MAX (1u << 20)
-/* What may wait behind a call: Redis has stalled, or is too slow.  Beyond it pushes are refused; the
- * jobs are in the ledger, and the sweep brings them. */
+/* What may wait behind a call: Redis has stalled, or is too slow.  Beyond it pushes are refused;
+ * the jobs are in the ledger, and the sweep brings them. */
 #define WAITING_BYTES_MAX (64u << 20)
 #define GROUP_SLOTS 1024 /* hash of the keys of a call; a power of two, over CALL_ENTRIES_MAX */
 #define SEQ_DIGITS 12
@@ -33,7 +33,7 @@ struct push_request {
 	void *arg;
 	int count;
 	int sent;                    /* entries that an answered call held */
-	size_t len; /* of bytes */
+	size_t len;                  /* of bytes */
 	struct ready_entry *entries; /* owned; envelopes point into bytes */
 	char *bytes;                 /* owned */
 };
@@ -247,7 +247,7 @@ tell_refused(void *arg)
 
 	queue->push_refused = NULL;
 	sl_fail(&error, SL_UNAVAILABLE, "Redis is behind: more than %u MiB wait to be pushed",
-	    WAITING_BYTES_MAX >> 20);
+		WAITING_BYTES_MAX >> 20);
 	requests_tell(refused, &error);
 }
 

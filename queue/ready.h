@@ -19,12 +19,14 @@ struct ready_entry {
 /* Pushes entries (of any keys, in ledger order per key).  Pushes that come while one is in flight
  * are gathered into the next script call (caps: 500 entries or 1 MiB a call).  SL_CONFLICT: epoch
  * differs, nothing was written (the sweep will bring them); SL_UNAVAILABLE: Redis is away, or the
- * answer was lost (a second push is harmless: the ledger refuses a second start). */
+ * answer was lost (a second push is harmless: the ledger refuses a second start), or 64 MiB wait.
+ * count > 0 (asserted); value: count.  Between queue_rebuild_begin() and _end() it pushes under the
+ * build epoch, and entries older than the tail of lane q go to lane f. */
 void ready_push(struct queue *queue, enum ready_lane lane, const struct ready_entry *entries,
 		int count, queue_cb *cb, void *arg);
 
 /* Which of these seqs of a key are in neither of its lists?  For the sweep.  missing[i] set per seq
- * asked. */
+ * asked; borrowed for the call, NULL on errors. */
 typedef void ready_missing_cb(void *arg, enum sl_code code, const bool *missing, int count);
 void ready_missing(struct queue *queue, int64_t key_id, const int64_t *seqs, int count,
 		   ready_missing_cb *cb, void *arg);

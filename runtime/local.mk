@@ -5,22 +5,31 @@ libruntime_a_SOURCES = \
 	runtime/pool.c runtime/pool.h runtime/pool_internal.h \
 	runtime/pool_process.c runtime/pool_zygote.c \
 	runtime/sandbox.c runtime/sandbox.h \
-	runtime/text.c runtime/text.h
+	runtime/text.c runtime/text.h \
+	runtime/wire.c runtime/wire.h
 libruntime_a_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
 
 libexec_PROGRAMS += sluice-runner
-sluice_runner_SOURCES = \
+runner_sources = \
 	runtime/runner_main.c runtime/runner.h runtime/bytecode.h \
 	runtime/arena.c runtime/arena.h \
 	runtime/binding.c runtime/binding.h \
 	runtime/digest.c runtime/digest.h \
 	runtime/function.c runtime/run.c runtime/script.c \
 	runtime/timers.c runtime/timers.h \
-	runtime/wire.c runtime/wire.h \
 	runtime/zygote.c
+sluice_runner_SOURCES = $(runner_sources)
 nodist_sluice_runner_SOURCES = runtime/bytecode.c
 sluice_runner_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS) $(OPENSSL_CFLAGS)
 sluice_runner_LDADD = libruntime.a libbase.a $(DUKTAPE_LIBS) $(SECCOMP_LIBS) $(OPENSSL_LIBS) $(MSGPACK_LIBS)
+
+# The same runner with a prelude of a few lines, for tests of the C side alone.
+check_PROGRAMS += sluice-runner-mini
+sluice_runner_mini_SOURCES = $(runner_sources)
+nodist_sluice_runner_mini_SOURCES = runtime/bytecode_mini.c
+sluice_runner_mini_CPPFLAGS = $(sluice_runner_CPPFLAGS)
+sluice_runner_mini_LDADD = $(sluice_runner_LDADD)
+EXTRA_DIST += tests/unit/fixtures/mini_prelude.js
 
 noinst_PROGRAMS += mkbytecode
 mkbytecode_SOURCES = runtime/mkbytecode.c
@@ -54,7 +63,7 @@ prelude_sources = \
 	runtime/prelude/src/url.js \
 	runtime/prelude/src/zod.js
 EXTRA_DIST += runtime/prelude/prelude.js $(prelude_sources)
-CLEANFILES += runtime/bytecode.c
+CLEANFILES += runtime/bytecode.c runtime/bytecode_mini.c
 
 $(srcdir)/runtime/prelude/prelude.js: $(srcdir)/compiler/package-lock.json $(prelude_sources)
 	$(AM_V_GEN)cd $(srcdir)/compiler && { test -d node_modules || npm ci --no-audit --no-fund --loglevel=error; } && \
@@ -72,3 +81,14 @@ test_runtime_text_SOURCES = tests/unit/test_runtime_text.c
 test_runtime_text_LDADD = libruntime.a $(base_test_libs)
 test_runtime_pool_SOURCES = tests/unit/test_runtime_pool.c
 test_runtime_pool_LDADD = libruntime.a $(base_test_libs) $(SECCOMP_LIBS)
+
+runtime/bytecode_mini.c: $(srcdir)/tests/unit/fixtures/mini_prelude.js mkbytecode$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) runtime && ./mkbytecode$(EXEEXT) $(srcdir)/tests/unit/fixtures/mini_prelude.js $@.tmp && mv $@.tmp $@
+
+check_PROGRAMS += test_runtime_sandbox test_runtime_prelude
+TESTS += test_runtime_sandbox test_runtime_prelude
+test_runtime_sandbox_SOURCES = tests/unit/test_runtime_sandbox.c
+test_runtime_sandbox_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
+test_runtime_sandbox_LDADD = libruntime.a libbase.a $(SECCOMP_LIBS)
+test_runtime_prelude_SOURCES = tests/unit/test_runtime_prelude.c tests/unit/test_runtime_rig.h
+test_runtime_prelude_LDADD = libruntime.a libbase.a $(LIBEVENT_LIBS) $(MSGPACK_LIBS)

@@ -20,6 +20,11 @@
 
 #include "base/alloc.h"
 
+#if defined(__has_feature) /* clang */
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__)
 #define WITH_ASAN 1
 #else

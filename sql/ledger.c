@@ -358,6 +358,12 @@ ledger_free(struct ledger *ledger)
 	loop_free_later(ledger->loop, free, ledger);
 }
 
+bool
+ledger_is_closed(const struct ledger *ledger)
+{
+	return ledger->closed;
+}
+
 struct pg *
 ledger_writer(const struct ledger *ledger)
 {

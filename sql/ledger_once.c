@@ -1,8 +1,8 @@
 /* sql/ledger_once.c - accepting a job at most once per idempotency key.
  *
- * The key's row and the job commit together.  Two requests with one key meet at the row's primary key: the
- * second waits for the first one's commit and then reads what that wrote.  A repeat after a commit in doubt finds
- * its own row. */
+ * The key's row and the job commit together.  Two requests with one key meet at the row's primary
+ * key: the second waits for the first one's commit and then reads what that wrote.  A repeat after
+ * a commit in doubt finds its own row. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,8 +36,9 @@ static const struct unit_statement once_insert = {
     " $8::bigint, $9::bigint, $10::bigint <> 0, (SELECT p FROM unnest($11::bytea[]) u(p)) FROM i"};
 
 static const struct unit_statement once_find = {
-    "once_find", "SELECT i.job_id, i.digest, j.seq FROM idempotency i LEFT JOIN job j ON j.id = i.job_id"
-                 " WHERE i.environment_id = $1::bigint AND i.key = $2::text"};
+    "once_find",
+    "SELECT i.job_id, i.digest, j.seq FROM idempotency i LEFT JOIN job j ON j.id = i.job_id"
+    " WHERE i.environment_id = $1::bigint AND i.key = $2::text"};
 
 static void once_send(struct once *once);
 
@@ -77,7 +78,8 @@ once_on_answer(void *arg, const struct unit_answer *answer)
 	struct once *once = arg;
 	int64_t now = clock_mono_ms();
 
-	if (answer->in_doubt || (answer->code == SL_UNAVAILABLE && once->until_ms > 0)) {
+	if (!ledger_is_closed(once->ledger) &&
+	    (answer->in_doubt || (answer->code == SL_UNAVAILABLE && once->until_ms > 0))) {
 		if (once->until_ms == 0)
 			once->until_ms = now + ONCE_DOUBT_MS;
 		if (now < once->until_ms) {
@@ -121,7 +123,7 @@ once_send(struct once *once)
 
 void
 ledger_accept_once(struct ledger *ledger, const struct ledger_job *job, const char *idempotency_key,
-                   const char *digest, ledger_accept_once_cb *cb, void *arg)
+		   const char *digest, ledger_accept_once_cb *cb, void *arg)
 {
 	struct once *once = sl_alloc(sizeof(*once));
 	struct sl_error error;

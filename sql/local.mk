@@ -18,7 +18,7 @@ libsql_a_SOURCES = \
 	sql/ledger.c sql/ledger.h sql/ledger_state.h \
 	sql/ledger_once.c \
 	sql/migrate.c sql/migrate.h sql/migrations.h \
-	sql/pg.c sql/pg.h \
+	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
 	sql/reclaim.c sql/reclaim.h \
 	sql/resolve.c sql/resolve.h \
 	sql/settle.c sql/settle.h \

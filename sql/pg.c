@@ -1,7 +1,6 @@
 #include "sql/pg.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,21 +10,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "sql/pg_link.h"
 #include "sql/unit.h"
 
 #define PG_BACKOFF_MIN_MS 100
 #define PG_BACKOFF_MAX_MS 2000
 #define PG_TIMEOUT_MS 10000
-#define PG_STATEMENTS_MAX 96
-#define PG_LISTENERS_MAX 4
 #define PG_EXPIRE_MS 100
-#define PG_CHANNEL_MAX 40
 
-/* WAITING -> CONNECTING -> GREETING -> UP; all of them may fall back to WAITING; CLOSED is the end.
- * Invariants: conn is set in CONNECTING, GREETING and UP only; sent is empty but in GREETING and
- * UP. */
-enum pg_state { PG_WAITING, PG_CONNECTING, PG_GREETING, PG_UP, PG_CLOSED };
-
+/* Who may follow whom; see pg_link.h. */
 static const bool pg_allows[PG_CLOSED + 1][PG_CLOSED + 1] = {
     [PG_WAITING] = {[PG_CONNECTING] = true, [PG_WAITING] = true, [PG_CLOSED] = true},
     [PG_CONNECTING] = {[PG_GREETING] = true, [PG_WAITING] = true, [PG_CLOSED] = true},
@@ -33,94 +26,9 @@ static const bool pg_allows[PG_CLOSED + 1][PG_CLOSED + 1] = {
     [PG_UP] = {[PG_WAITING] = true, [PG_CLOSED] = true},
 };
 
-struct pg_listener {
-	struct pg *pg;
-	struct unit_statement listen; /* its text is owned */
-	char channel[PG_CHANNEL_MAX];
-	pg_notify_cb *cb;
-	void *arg;
-};
-
-struct pg_preparation { /* a PREPARE under way */
-	struct pg *pg;
-	const struct unit_statement *statement;
-};
-
-struct pg {
-	struct loop *loop;
-	enum pg_state state;
-	char *conninfo, *name, *password; /* password: to keep it out of error texts; may be NULL */
-	bool hot, conninfo_ok;
-	bool broken; /* of no more use; pg_on_broken() comes at the end of the turn */
-	int timeout_ms, backoff_ms;
-	pg_state_cb *cb;
-	void *arg;
-	PGconn *conn;
-	struct loop_watch *watch;
-	/* WAITING: the next try; CONNECTING and GREETING: giving up; UP: the oldest unit's answer.
-	 */
-	struct loop_timer *timer;
-	struct loop_timer *expiry; /* armed while units wait for a connection */
-	struct unit_list waiting, sent;
-	/* Statements that the server of this connection has, or will have before what follows. */
-	const struct unit_statement *prepared[PG_STATEMENTS_MAX];
-	int prepared_count;
-	struct pg_listener listeners[PG_LISTENERS_MAX];
-	int listener_count;
-	char error[240];
-};
-
-static void pg_connect(struct pg *pg);
-static void pg_on_socket(void *arg, int what);
-
-/* ---- texts for humans ----------------------------------------------------------------------- */
-
-/* One line of text without the password, wherever libpq may have quoted it. */
-static void
-pg_explain(struct pg *pg, const char *text)
-{
-	size_t hidden = pg->password == NULL ? 0 : strlen(pg->password), len = 0;
-
-	while (*text != '\0' && len + 4 < sizeof(pg->error)) {
-		if (hidden > 0 && strncmp(text, pg->password, hidden) == 0) {
-			memcpy(pg->error + len, "***", 3);
-			len += 3;
-			text += hidden;
-			continue;
-		}
-		pg->error[len++] = iscntrl((unsigned char)*text) ? ' ' : *text;
-		text++;
-	}
-	while (len > 0 && pg->error[len - 1] == ' ')
-		len--;
-	pg->error[len] = '\0';
-}
-
-/* libpq quotes the string in what it says about a bad one, so nothing of that is passed on. */
-static void
-pg_parse_conninfo(struct pg *pg)
-{
-	PQconninfoOption *options = PQconninfoParse(pg->conninfo, NULL);
-
-	pg->conninfo_ok = options != NULL;
-	for (const PQconninfoOption *it = options; it != NULL && it->keyword != NULL; it++)
-		if (strcmp(it->keyword, "password") == 0 && it->val != NULL && it->val[0] != '\0')
-			pg->password = sl_strdup(it->val);
-	PQconninfoFree(options);
-}
-
-static void
-pg_on_notice(void *arg, const char *message)
-{
-	const struct pg *pg = arg;
-
-	(void)message; /* may quote values */
-	log_debug("postgres_notice", "connection=%s", log_text(pg->name));
-}
-
 /* ---- state ---------------------------------------------------------------------------------- */
 
-static void
+void
 pg_enter(struct pg *pg, enum pg_state to)
 {
 	assert(pg_allows[pg->state][to]);
@@ -178,8 +86,7 @@ pg_fail_all(struct pg *pg, struct unit_list *list)
 	}
 }
 
-/* The connection is gone: what was sent is in doubt, what waits goes on waiting. */
-static void
+void
 pg_lost(struct pg *pg, const char *why)
 {
 	bool was_up = pg->state == PG_UP;
@@ -238,7 +145,7 @@ pg_on_timer(void *arg)
 /* ---- sending -------------------------------------------------------------------------------- */
 
 /* libpq keeps what the socket does not take; without POLLOUT both sides would wait for ever. */
-static void
+void
 pg_flush(struct pg *pg)
 {
 	switch (PQflush(pg->conn)) {
@@ -262,7 +169,7 @@ pg_is_prepared(const struct pg *pg, const struct unit_statement *statement)
 	return false;
 }
 
-static void
+void
 pg_transmit(struct pg *pg, struct unit *unit)
 {
 	bool ok = true;
@@ -439,26 +346,7 @@ pg_collect_notifies(struct pg *pg)
 	}
 }
 
-/* ---- connecting ----------------------------------------------------------------------------- */
-
-/* Never weakens synchronous_commit: accepted means committed (I1); remote_apply stays.  jit off:
- * the price that enable_seqscan = off puts on a plan would start the compiler. */
-static const struct unit_statement pg_greeting = {
-    NULL,
-    "SELECT set_config('statement_timeout', $1, false),"
-    " set_config('idle_in_transaction_session_timeout', $1, false),"
-    " set_config('client_min_messages', 'error', false),"
-    " set_config('jit', 'off', false),"
-    " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
-    "  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
-    " (SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'transaction_timeout')"};
-
-/* Freshly analysed empty tables plan as sequential scans, and a generic plan would keep them. */
-static const struct unit_statement pg_greeting_hot = {
-    NULL, "SELECT set_config('plan_cache_mode', 'force_generic_plan', false),"
-	  " set_config('enable_seqscan', 'off', false),"
-	  " set_config('enable_hashjoin', 'off', false),"
-	  " set_config('enable_mergejoin', 'off', false)"};
+/* ---- listening ------------------------------------------------------------------------------ */
 
 static void
 pg_on_listening(void *arg, const struct unit_answer *answer)
@@ -482,17 +370,9 @@ pg_send_listen(struct pg *pg, struct pg_listener *listener)
 	pg_transmit(pg, unit);
 }
 
-static void
-pg_on_greeted(void *arg, const struct unit_answer *answer)
+void
+pg_ready(struct pg *pg)
 {
-	struct pg *pg = arg;
-
-	if (pg->state != PG_GREETING) /* pg_lost() or pg_free() is at work */
-		return;
-	if (answer->code != SL_OK) {
-		pg_lost(pg, answer->error.text);
-		return;
-	}
 	pg_enter(pg, PG_UP);
 	log_info("postgres_up", "connection=%s", log_text(pg->name));
 	for (int i = 0; i < pg->listener_count; i++)
@@ -502,100 +382,7 @@ pg_on_greeted(void *arg, const struct unit_answer *answer)
 	pg_send_waiting(pg);
 }
 
-static void
-pg_greet(struct pg *pg)
-{
-	struct unit *unit;
-	char timeout[24];
-
-	if (PQsetnonblocking(pg->conn, 1) != 0 || PQenterPipelineMode(pg->conn) != 1) {
-		pg_lost(pg, PQerrorMessage(pg->conn));
-		return;
-	}
-	pg_enter(pg, PG_GREETING);
-	/* The server gives up before we do: then a command that we stopped waiting for is over. */
-	snprintf(timeout, sizeof(timeout), "%dms", pg->timeout_ms / 5 * 4);
-	unit = unit_new();
-	unit_add(unit, &pg_greeting);
-	unit_bind_text(unit, timeout);
-	if (pg->hot)
-		unit_add(unit, &pg_greeting_hot);
-	unit->cb = pg_on_greeted;
-	unit->arg = pg;
-	pg_transmit(pg, unit);
-	if (!pg->broken)
-		pg_flush(pg);
-}
-
-/* libpq may have gone on to another socket with the same number: the watch is made anew each time.
- */
-static void
-pg_watch(struct pg *pg, int what)
-{
-	loop_watch_free(pg->watch);
-	pg->watch = loop_watch_new(pg->loop, PQsocket(pg->conn), pg_on_socket, pg);
-	loop_watch_set(pg->watch, what);
-}
-
-static void
-pg_poll(struct pg *pg)
-{
-	PostgresPollingStatusType status;
-
-	/* Freed before libpq may close the descriptor. */
-	loop_watch_free(pg->watch);
-	pg->watch = NULL;
-	status = PQconnectPoll(pg->conn);
-	switch (status) {
-	case PGRES_POLLING_READING:
-		pg_watch(pg, LOOP_READ);
-		return;
-	case PGRES_POLLING_WRITING:
-	case PGRES_POLLING_ACTIVE:
-		pg_watch(pg, LOOP_WRITE);
-		return;
-	case PGRES_POLLING_OK:
-		pg_watch(pg, LOOP_READ);
-		pg_greet(pg);
-		return;
-	case PGRES_POLLING_FAILED:
-		pg_lost(pg, PQerrorMessage(pg->conn));
-		return;
-	}
-}
-
-static void
-pg_connect(struct pg *pg)
-{
-	/* Before dbname: what the conninfo may override; after it: what it may not. */
-	const char *keywords[] = {"target_session_attrs",
-				  "keepalives_idle",
-				  "keepalives_interval",
-				  "dbname",
-				  "application_name",
-				  "client_encoding",
-				  NULL};
-	const char *values[] = {"read-write", "30", "10", pg->conninfo, pg->name, "UTF8", NULL};
-
-	pg_enter(pg, PG_CONNECTING);
-	if (!pg->conninfo_ok) {
-		pg_lost(pg, "the connection string cannot be parsed");
-		return;
-	}
-	pg->conn = PQconnectStartParams(keywords, values, 1);
-	if (pg->conn == NULL) {
-		pg_lost(pg, "out of memory");
-		return;
-	}
-	PQsetNoticeProcessor(pg->conn, pg_on_notice, pg);
-	if (PQstatus(pg->conn) == CONNECTION_BAD) {
-		pg_lost(pg, PQerrorMessage(pg->conn));
-		return;
-	}
-	pg_watch(pg, LOOP_WRITE); /* libpq: as if the last poll had said WRITING */
-}
-
-static void
+void
 pg_on_socket(void *arg, int what)
 {
 	struct pg *pg = arg;

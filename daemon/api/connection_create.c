@@ -173,6 +173,19 @@ check_config(struct api_call *call, struct json_value config)
 	return fine;
 }
 
+/* A valid name that is not "." or "..": RFC 3986 takes these out of paths, so that nobody could
+ * read or delete such a connection. */
+static bool
+check_id(struct api_call *call, const char *id)
+{
+	if (strcmp(id, ".") != 0 && strcmp(id, "..") != 0)
+		return api_check_name(call, API_NAME_CONNECTION, id, "invalid_body",
+				      "connection_id");
+	api_fail_issue(call, "invalid_body", "invalid_format", "connection_id",
+		       "connection_id must not be a dot segment of a path");
+	return false;
+}
+
 /* metadata and connection_config, as the bytes that came. */
 static bool
 read_documents(struct create *create)
@@ -226,9 +239,8 @@ connection_create(struct api_call *call)
 		uuid_v4(create->id);
 		create->row.connection_id = create->id;
 	}
-	if (!api_check_name(call, API_NAME_CONNECTION, create->row.connection_id, "invalid_body",
-			    "connection_id") ||
-	    !read_documents(create) || !identity_read(call, &create->identity))
+	if (!check_id(call, create->row.connection_id) || !read_documents(create) ||
+	    !identity_read(call, &create->identity))
 		return;
 	look_up(create);
 }
@@ -256,8 +268,7 @@ connection_legacy_create(struct api_call *call)
 	if (!legacy_text(call, "connection_id", "missing_connection", &create->row.connection_id) ||
 	    !legacy_text(call, "provider_config_key", "missing_provider_config",
 			 &create->integration) ||
-	    !api_check_name(call, API_NAME_CONNECTION, create->row.connection_id, "invalid_body",
-			    "connection_id") ||
+	    !check_id(call, create->row.connection_id) ||
 	    !api_check_name(call, API_NAME_INTEGRATION, create->integration, "invalid_body",
 			    "provider_config_key") ||
 	    !read_documents(create))

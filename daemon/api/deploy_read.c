@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/interval.h"
 #include "daemon/api/deploy.h"
 
 #define FUNCTIONS_MAX 5000
@@ -123,6 +124,22 @@ check_schemas(struct deploy *deploy, const struct deploy_item *item, int index)
 }
 
 static bool
+check_runs(struct deploy *deploy, struct json_value runs, int index)
+{
+	char *text = json_text(runs, NULL);
+	struct sl_error error;
+	int64_t every;
+	bool ok = runs.type == JSON_NONE || runs.type == JSON_NULL_ ||
+	          (text != NULL && interval_parse(text, &every, &error) == SL_OK);
+
+	if (!ok)
+		(void)complain(deploy, "custom", "flowConfigs", index, "runs",
+		               text == NULL ? "must be a text such as \"every 5 minutes\"" : error.text);
+	free(text);
+	return ok;
+}
+
+static bool
 read_flow(struct deploy *deploy, struct json_value value, int index)
 {
 	struct deploy_item *item = add_item(deploy);
@@ -150,6 +167,8 @@ read_flow(struct deploy *deploy, struct json_value value, int index)
 	}
 	if (item->version != NULL && strlen(item->version) > 255)
 		return complain(deploy, "too_big", "flowConfigs", index, "version", "must be at most 255 bytes");
+	if (strcmp(item->type, "sync") == 0 && !check_runs(deploy, json_get(value, "runs"), index))
+		return false;
 	sync_type = json_text(json_get(value, "sync_type"), NULL);
 	incremental = sync_type != NULL && strcmp(sync_type, "incremental") == 0;
 	free(sync_type);

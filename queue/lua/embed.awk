@@ -40,8 +40,8 @@ END {
 	finish()
 	print "const struct script scripts[SCRIPT_COUNT] = {"
 	for (i = 1; i <= count; i++)
-		printf "    [SCRIPT_%s] = {\"%s\", %s_lua, sizeof(%s_lua)},\n", toupper(names[i]), names[i],
-		    names[i], names[i]
+		printf "    [SCRIPT_%s] = {\"%s\", %s_lua, sizeof(%s_lua)},\n", toupper(names[i]),
+		    names[i], names[i], names[i]
 	print "};"
 	printf "_Static_assert(SCRIPT_COUNT == %d, \"a file is missing in local.mk\");\n", count
 }

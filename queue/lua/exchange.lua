@@ -4,16 +4,16 @@
 --   workers (zset: worker by deadline in ms), fronts (set: keys whose front lane may have jobs).
 --   A key's lists are prefix .. 'q:' or 'f:' .. key: in the same slot, not declared.
 -- ARGV: epoch, worker, ttl in ms, turns wanted, jobs per turn, list prefix, then per turn handed
---   in: key, tenure, lane ('q' or 'f'), count of jobs settled (from the head), '1' if clean else '0'.
+--   in: key, tenure, lane ('q', 'f'), count of jobs settled (from the head), '1' if clean else '0'.
 -- Returns {deadline in ms, lists put aside, then per turn: key, holder before ('worker:tenure', ''
 --   if none, the worker's own name if it never let go), lane, {envelope, ...}};
 --   {-1} on another epoch; {0} when the lease had run out: the worker forgets its turns.  In both
 --   cases nothing is written.
 --
 -- held[key] is '+worker' or '+worker token' while held, else '-' and the token: 'worker:tenure',
--- tenure '?' when nothing can be proved.  A clean token says that its worker had stopped: the ledger
--- lets the next one compare and set on it.  It is kept while the next one holds the key and comes
--- back if that one could not claim: a stale token is harmless, its tenure differs in the ledger.
+-- tenure '?' when nothing can be proved.  A clean token says that its worker had stopped: the
+-- ledger lets the next one compare and set on it.  It is kept while the next one holds the key and
+-- comes back if that one could not claim: a stale token is harmless, its tenure differs there.
 -- Fair: a key handed in goes behind every key that waits; one handed in unclean is not taken again
 -- in the same call.  Not repeatable: after a lost answer leave (expire) and join.
 -- Caller: lease_exchange() in queue/lease.c.
@@ -96,38 +96,42 @@ local function line_up(keys)
 end
 
 -- Hand in.
-local hands = {}
+local hands, put, again, unclean = {}, {}, {}, {}
+local mine = '+' .. me
 for at = 7, #ARGV, 5 do
 	hands[#hands + 1] = ARGV[at]
 end
-local unclean = {}
+
+-- Lets a key go: its token, and whether it has jobs and must line up.
+local function let_go(key, value, tenure, clean, lines_up)
+	local before = string.sub(value, #mine + 2)
+	local token = me .. ':' .. tenure
+	if not clean then
+		token = before ~= '' and before or me .. ':?'
+	end
+	put[#put + 1] = key
+	put[#put + 1] = '-' .. token
+	if lines_up and redis.call('EXISTS', prefix .. 'q:' .. key, prefix .. 'f:' .. key) > 0 then
+		local line = clean and again or unclean
+		line[#line + 1] = key
+	end
+end
+
 if #hands > 0 then
 	local held = redis.call('HMGET', KEYS[4], unpack(hands))
-	local mine, keep = '+' .. me, room - redis.call('ZCARD', KEYS[2]) -- keep: room nobody waits for
-	local put, again = {}, {}
+	local keep = room - redis.call('ZCARD', KEYS[2]) -- room that nobody waits for
 	for i, key in ipairs(hands) do
-		local at = 2 + 5 * i
-		local value = held[i]
-		if value and (value == mine or string.sub(value, 1, #mine + 1) == mine .. ' ') then
+		local at, value = 2 + 5 * i, held[i] or ''
+		if value == mine or string.sub(value, 1, #mine + 1) == mine .. ' ' then
+			local tenure, lane, count = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
 			local clean = ARGV[at + 4] == '1'
-			if ARGV[at + 3] ~= '0' then -- another type: head() will see to it
-				redis.pcall('LTRIM', prefix .. ARGV[at + 2] .. ':' .. key, ARGV[at + 3], -1)
+			if count ~= '0' then -- fails on another type: head() will see to it
+				redis.pcall('LTRIM', prefix .. lane .. ':' .. key, count, -1)
 			end
 			if clean and keep > 0 and read(key, me) then
 				keep = keep - 1
 			else
-				local before = string.sub(value, #mine + 2)
-				put[#put + 1] = key
-				if clean then
-					put[#put + 1] = '-' .. me .. ':' .. ARGV[at + 1]
-				else
-					put[#put + 1] = '-' .. (before ~= '' and before or me .. ':?')
-				end
-				local queue, front = prefix .. 'q:' .. key, prefix .. 'f:' .. key
-				if (keep <= 0 or not clean) and redis.call('EXISTS', queue, front) > 0 then
-					local line = clean and again or unclean
-					line[#line + 1] = key
-				end
+				let_go(key, value, tenure, clean, keep <= 0 or not clean)
 			end
 		end
 	end
@@ -147,8 +151,8 @@ if room > 0 then
 		local held, take = redis.call('HMGET', KEYS[4], unpack(keys)), {}
 		for i, key in ipairs(keys) do
 			local value = held[i] or '-'
-			local token = string.sub(value, 2)
-			if string.byte(value) == 45 and read(key, token) then -- '+': its holder lines it up
+			local token, free = string.sub(value, 2), string.byte(value) == 45
+			if free and read(key, token) then -- not free: its holder lines it up
 				local clean = token ~= '' and string.sub(token, -2) ~= ':?'
 				take[#take + 1] = key
 				take[#take + 1] = '+' .. me .. (clean and ' ' .. token or '')

@@ -12,7 +12,7 @@
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 	return -1
 end
-local gone, ended = {ARGV[3]}, 0
+local prefix, gone, ended = ARGV[2], {ARGV[3]}, 0
 if ARGV[3] == '' then
 	local time = redis.call('TIME')
 	local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -35,8 +35,12 @@ repeat
 		local key, value = found[2][i], found[2][i + 1]
 		local worker, token = string.match(value, '^%+([^ ]+) ?(.*)$')
 		if worker and lost[worker] then
-			redis.call('HSET', KEYS[3], key, '-' .. (token ~= '' and token or worker .. ':?'))
-			if redis.call('EXISTS', ARGV[2] .. 'q:' .. key, ARGV[2] .. 'f:' .. key) > 0 then
+			if token == '' then
+				token = worker .. ':?'
+			end
+			redis.call('HSET', KEYS[3], key, '-' .. token)
+			local queue, front = prefix .. 'q:' .. key, prefix .. 'f:' .. key
+			if redis.call('EXISTS', queue, front) > 0 then
 				redis.call('ZADD', KEYS[2], 'NX', 0, key)
 				freed = true
 			end

@@ -1,8 +1,8 @@
 -- push - queue accepted jobs; mark keys that nobody holds ready.
 --
 -- KEYS: epoch (or build, for the scheduler that rebuilds), ready (zset: key by turn), turn
---   (counter), held (hash: key -> see exchange.lua), wake (list), fronts (set: keys whose front lane
---   may have jobs), then one list per key pushed to.
+--   (counter), held (hash: key -> see exchange.lua), wake (list), fronts (set: keys whose front
+--   lane may have jobs), then one list per key pushed to.
 -- ARGV: epoch the caller knows; lane ('q': new jobs, 'f': late ones and retries); list prefix;
 --   '1' while rebuilding, else '0'; then per list: key, count, count envelopes in ledger order.
 -- Returns how many lists of another type were put aside (normally 0), or -1 when the epoch differs:

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -379,6 +380,7 @@ server_start(struct server *server, const char *const *extra)
 	if (server->pid == 0) {
 		int null = open("/dev/null", O_RDWR);
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* with the test, however that ends */
 		dup2(null, 0);
 		dup2(null, 1);
 		dup2(null, 2);

@@ -100,10 +100,10 @@ def _(rig):
     one(rig)
     rig.submit("call", {"endpoint": "/hang/first"})
     rig.witness.wait_seen("/hang/first")
-    jobs = [rig.submit("echo", n) for n in range(5)]
+    jobs = [rig.submit("echo", n) for n in range(1, 6)]
     rig.nodes[1].start()
     rig.nodes[0].kill()
-    assert [rig.finish(job, node=rig.nodes[1]).json for job in jobs] == list(range(5))
+    assert [rig.finish(job, node=rig.nodes[1]).json for job in jobs] == list(range(1, 6))
     rig.witness.release("first")
 
 
@@ -147,10 +147,10 @@ def _(rig):
 @fleet
 def _(rig):
     rig.redis.stop()
-    jobs = [rig.submit("echo", n) for n in range(5)]
+    jobs = [rig.submit("echo", n) for n in range(1, 6)]
     assert rig.call("echo", "sync").json == "sync", "a sync call needs no Redis"
     rig.redis.start()
-    assert [rig.finish(job, 60).json for job in jobs] == list(range(5))
+    assert [rig.finish(job, 60).json for job in jobs] == list(range(1, 6))
 
 
 @test(name="with_postgres_away_accept_and_poll_are_503_and_nothing_is_lost", seconds=120)
@@ -186,12 +186,12 @@ def _(rig):
             rig.postgres.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sluiced%'")
 
         def submit(n=n):
-            answer = rig.call("echo", n, {"X-Async": "true", "X-Max-Retries": "3", "Idempotency-Key": f"cut-{n}"})
+            answer = rig.call("echo", n + 1, {"X-Async": "true", "X-Max-Retries": "3", "Idempotency-Key": f"cut-{n}"})
             assert answer.status in (202, 503), answer
             return answer.json["id"] if answer.status == 202 else None
         jobs.append(wait_until("accepted", submit, 30, every=0.1))
     assert len(set(jobs)) == 40
-    assert [rig.finish(job, 60).json for job in jobs] == list(range(40))
+    assert [rig.finish(job, 60).json for job in jobs] == list(range(1, 41))
 
 
 @test(name="sigterm_lets_what_runs_finish_and_exits_0", seconds=90)

@@ -132,6 +132,34 @@ lanes_are_not_mixed_in_a_call(void)
 	close_rig();
 }
 
+static void
+what_waits_behind_a_call_is_bounded(void)
+{
+	enum { PUSHES = 80, SIZE = 1000 * 1000 };
+	struct said *said = sl_calloc(PUSHES, sizeof(*said));
+	char *bytes = sl_alloc(SIZE);
+	struct ready_entry entry = {.key_id = 1, .envelope = {bytes, SIZE}};
+	int good = 0, refused = 0;
+
+	open_rig();
+	memset(bytes, '0', SIZE);
+	for (int i = 0; i < PUSHES; i++)
+		ready_push(rig.queue, READY_NEW, &entry, 1, on_said, &said[i]);
+	for (int i = 0; i < PUSHES; i++) {
+		rig_until(&rig, &said[i].done);
+		good += said[i].code == SL_OK;
+		refused += said[i].code == SL_UNAVAILABLE;
+	}
+	check_int(good, ==, 67); /* 64 MiB */
+	check_int(refused, ==, PUSHES - 67);
+	check(strstr(said[PUSHES - 1].text, "Redis is behind") != NULL);
+	check_int(raw_int(&rig, "LLEN sluice:{s00}:q:1"), ==, 67);
+	check_int(push_run(&rig, READY_NEW, 2, 1, 1).code, ==, SL_OK);
+	free(bytes);
+	free(said);
+	close_rig();
+}
+
 /* ---- questions ---- */
 
 static int64_t
@@ -257,6 +285,7 @@ main(void)
 	CHECK_RUN(pushes_meanwhile_share_a_script_call);
 	CHECK_RUN(a_large_push_is_split_and_answered_once);
 	CHECK_RUN(large_envelopes_are_split_by_bytes);
+	CHECK_RUN(what_waits_behind_a_call_is_bounded);
 	CHECK_RUN(lanes_are_not_mixed_in_a_call);
 	CHECK_RUN(position_counts_both_lanes);
 	CHECK_RUN(position_in_ten_thousand);

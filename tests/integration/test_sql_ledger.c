@@ -448,6 +448,93 @@ without_a_server_an_accept_fails_in_bounded_time_and_tells_no_secret(void)
 	ledger_free(broken);
 }
 
+static struct {
+	int calls;
+	enum sl_code code;
+	int64_t seq;
+	char id[UUID_TEXT];
+} once;
+
+static void
+on_once(void *arg, enum sl_code code, int64_t seq, const char *earlier, const struct sl_error *error)
+{
+	(void)arg;
+	(void)error;
+	once.calls++;
+	once.code = code;
+	once.seq = seq;
+	snprintf(once.id, sizeof(once.id), "%s", earlier == NULL ? "" : earlier);
+}
+
+static void
+accept_once(struct ledger *to, const char *key, const char *request, char *id)
+{
+	struct ledger_job job = {.environment_id = 7, .kind = JOB_ACTION, .input = slice_text("{}")};
+	char digest[SECRET_SHA256_HEX];
+
+	uuid_v7(id);
+	memcpy(job.id, id, sizeof(job.id));
+	secret_sha256_hex(slice_text(request), digest);
+	memset(&once, 0, sizeof(once));
+	ledger_accept_once(to, &job, key, digest, on_once, NULL);
+}
+
+static void
+an_idempotency_key_stands_for_one_job(void)
+{
+	char first[UUID_TEXT], second[UUID_TEXT];
+	int64_t seq;
+
+	rig_until(ledger_is_up(ledger));
+	rig_sql("TRUNCATE job");
+	accept_once(ledger, "k", "request", first);
+	rig_until(once.calls == 1);
+	check_int(once.code, ==, SL_OK);
+	check_text(once.id, "");
+	seq = once.seq;
+	accept_once(ledger, "k", "request", second);
+	rig_until(once.calls == 1);
+	check_int(once.code, ==, SL_OK);
+	check_text(once.id, first);
+	check_int(once.seq, ==, seq);
+	accept_once(ledger, "k", "another request", second);
+	rig_until(once.calls == 1);
+	check_int(once.code, ==, SL_CONFLICT);
+	check_int(rig_sql("SELECT count(*) FROM job"), ==, 1);
+}
+
+static void
+a_key_in_doubt_is_repeated_and_finds_its_own_job(void)
+{
+	char id[UUID_TEXT];
+
+	rig_sql("TRUNCATE job; BEGIN; LOCK TABLE job IN EXCLUSIVE MODE");
+	accept_once(ledger, "doubt", "request", id);
+	rig_turns(100);
+	rig_cut("sluiced accept");
+	rig_turns(50);
+	rig_sql("COMMIT");
+	rig_until(once.calls == 1);
+	check_int(once.code, ==, SL_OK);
+	check_text(once.id, "");
+	check_int(rig_sql("SELECT count(*) FROM job"), ==, 1);
+}
+
+static void
+freeing_ends_a_key_that_is_under_way(void)
+{
+	struct ledger *brief = start(rig_conninfo, "sluiced brief", 0);
+	char id[UUID_TEXT];
+
+	rig_until(ledger_is_up(brief));
+	accept_once(brief, "brief", "request", id);
+	ledger_free(brief);
+	check_int(once.calls, ==, 1);
+	check_int(once.code, ==, SL_UNAVAILABLE);
+	rig_turns(100);
+	check_int(once.calls, ==, 1);
+}
+
 static void
 freeing_answers_what_is_open(void)
 {
@@ -519,6 +606,9 @@ main(void)
 	CHECK_RUN(a_commit_that_takes_too_long_is_not_made_later);
 	CHECK_RUN(a_read_only_server_accepts_nothing);
 	CHECK_RUN(without_a_server_an_accept_fails_in_bounded_time_and_tells_no_secret);
+	CHECK_RUN(an_idempotency_key_stands_for_one_job);
+	CHECK_RUN(a_key_in_doubt_is_repeated_and_finds_its_own_job);
+	CHECK_RUN(freeing_ends_a_key_that_is_under_way);
 	CHECK_RUN(freeing_answers_what_is_open);
 	CHECK_RUN(a_callback_may_free_the_ledger);
 	ledger_free(ledger);

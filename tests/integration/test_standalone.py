@@ -138,10 +138,11 @@ def a_killed_private_server_is_started_again(rig):
 def after_kill_9_of_the_daemon_the_next_start_finds_the_job_and_ends_it(rig):
     node = rig.nodes[0]
     held = rig.submit("fetch", retries=1)
-    jobs = [rig.submit("echo", n) for n in range(5)]
+    jobs = [rig.submit("echo", n) for n in range(1, 6)]
     node.kill()
     node.start()
-    assert [rig.finish(job).json for job in jobs] == list(range(5))
+    answers = [rig.finish(job) for job in jobs]
+    assert [answer.body for answer in answers] == [b"1", b"2", b"3", b"4", b"5"], answers
     assert rig.finish(held).status == 200
 
 

@@ -369,7 +369,7 @@ a_killed_function_process_takes_its_run_along(void)
 	int64_t until = clock_mono_ms() + WAIT_MS;
 
 	begin();
-	submit(&job, 1, calls, SAFE_MS);
+	submit(&job, 1, "exports.run = function (h) { h.call('log', {}); for (;;) {} }", SAFE_MS);
 	wait_calls(&job, 1);
 	check_int(count_children(zygote_pid(), &function), ==, 1);
 	check_int(count_children(function, &run), ==, 1);
@@ -380,6 +380,67 @@ a_killed_function_process_takes_its_run_along(void)
 	while (parent_of(run, &parent) && clock_mono_ms() < until)
 		pass_ms(10);
 	check(!parent_of(run, &parent));
+	stop();
+}
+
+/* A number from /proc/<pid>/status, or -1. */
+static long
+status_number(pid_t pid, const char *field)
+{
+	char path[64], line[256];
+	size_t len = strlen(field);
+	long number = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "r");
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		if (strncmp(line, field, len) == 0 && line[len] == ':')
+			number = strtol(line + len + 1, NULL, 10);
+	}
+	if (file != NULL)
+		fclose(file);
+	return number;
+}
+
+/* Open descriptors of a process, or -1 when we may not look. */
+static int
+count_descriptors(pid_t pid)
+{
+	char path[64];
+	struct dirent *entry;
+	int count = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	dir = opendir(path);
+	if (dir == NULL)
+		return -1;
+	while ((entry = readdir(dir)) != NULL)
+		count += entry->d_name[0] != '.' ? 1 : 0;
+	closedir(dir);
+	return count;
+}
+
+static void
+each_process_is_under_the_filters_of_its_level(void)
+{
+	struct job job = {0};
+	pid_t function, run;
+	int descriptors;
+
+	begin();
+	submit(&job, 1, calls, SAFE_MS);
+	wait_calls(&job, 1);
+	check_int(count_children(zygote_pid(), &function), ==, 1);
+	check_int(count_children(function, &run), ==, 1);
+	check_int(status_number(zygote_pid(), "Seccomp_filters"), ==, 1);
+	check_int(status_number(function, "Seccomp_filters"), ==, 2);
+	check_int(status_number(run, "Seccomp_filters"), ==, 3);
+	check_int(status_number(run, "Seccomp"), ==, 2);
+	check_int(status_number(run, "NoNewPrivs"), ==, 1);
+	descriptors = count_descriptors(run);
+	check(descriptors == 1 || descriptors == -1);
 	stop();
 }
 
@@ -887,6 +948,7 @@ main(int argc, char **argv)
 	CHECK_RUN(deep_recursion_is_an_error_and_not_a_crash);
 	CHECK_RUN(a_killed_run_is_reported_with_its_signal);
 	CHECK_RUN(a_killed_function_process_takes_its_run_along);
+	CHECK_RUN(each_process_is_under_the_filters_of_its_level);
 	CHECK_RUN(a_frozen_run_is_killed_at_its_deadline);
 	CHECK_RUN(a_run_survives_being_stopped_and_continued);
 	CHECK_RUN(what_a_run_does_to_its_world_is_gone_in_the_next);

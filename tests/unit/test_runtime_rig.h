@@ -1,4 +1,5 @@
-/* tests/unit/test_runtime_rig.h - one pool with a runner, and jobs on it that remember what they saw. */
+/* tests/unit/test_runtime_rig.h - one pool with a runner, and jobs on it that remember what they
+ * saw. */
 #ifndef SLUICE_TESTS_TEST_RUNTIME_RIG_H
 #define SLUICE_TESTS_TEST_RUNTIME_RIG_H
 
@@ -17,19 +18,25 @@ struct job {
 	struct run *run;
 	bool ended;
 	enum run_end end;
-	char payload[512], text[256];
+	char payload[2048], text[256];
 	int calls;
 	int64_t call_id;
-	char op[32], meta[128], body[128];
+	char op[32], meta[2048], body[128];
 	size_t body_len;
 	bool answer; /* reply from inside on_call */
 };
+
+static const char context[] =
+    "{\"environmentName\":\"dev\",\"environmentId\":1,\"connectionId\":\"conn\","
+    "\"providerConfigKey\":\"unit\",\"provider\":\"unit\",\"functionName\":\"test\",\"jobId\":\"j\","
+    "\"attempt\":1,\"syncId\":null,\"lastSyncDate\":null,\"variant\":\"base\","
+    "\"loggerLevel\":\"info\",\"environmentVariables\":null}";
 
 static const char *runner_path;
 static struct loop *loop;
 static struct pool *pool;
 
-static void
+static inline void
 copy(char *out, size_t size, struct slice in)
 {
 	size_t len = in.len < size - 1 ? in.len : size - 1;
@@ -38,7 +45,7 @@ copy(char *out, size_t size, struct slice in)
 	out[len] = '\0';
 }
 
-static void
+static inline void
 on_call(void *arg, struct run *run, int64_t call_id, struct slice op, struct slice meta,
 	struct slice body)
 {
@@ -54,7 +61,7 @@ on_call(void *arg, struct run *run, int64_t call_id, struct slice op, struct sli
 		run_reply(run, call_id, true, SLICE_LITERAL("{}"), SLICE_LITERAL(""));
 }
 
-static void
+static inline void
 on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const char *text)
 {
 	struct job *job = arg;
@@ -69,7 +76,7 @@ on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const
 
 static const struct run_events events = {on_call, on_end};
 
-static struct pool_settings
+static inline struct pool_settings
 settings(void)
 {
 	return (struct pool_settings){.runner_path = runner_path,
@@ -79,7 +86,7 @@ settings(void)
 				      .cpu_ms = 10000};
 }
 
-static void
+static inline void
 start_with(struct pool_settings with)
 {
 	struct sl_error error = {0};
@@ -88,13 +95,7 @@ start_with(struct pool_settings with)
 	check_int(pool_new(loop, &with, &pool, &error), ==, SL_OK);
 }
 
-static void
-start(void)
-{
-	start_with(settings());
-}
-
-static void
+static inline void
 stop(void)
 {
 	pool_free(pool);
@@ -103,7 +104,7 @@ stop(void)
 	loop = NULL;
 }
 
-static enum sl_code
+static inline enum sl_code
 try_submit(struct job *job, int64_t version, int64_t environment, const char *code,
 	   const char *input, int64_t deadline_ms)
 {
@@ -116,17 +117,17 @@ try_submit(struct job *job, int64_t version, int64_t environment, const char *co
 	struct sl_error error = {0};
 
 	job->ended = false;
-	return pool_run(pool, &function, "action", slice_text(input), SLICE_LITERAL("{}"),
+	return pool_run(pool, &function, "action", slice_text(input), slice_text(context),
 			deadline_ms, &events, job, &job->run, &error);
 }
 
-static void
+static inline void
 submit(struct job *job, int64_t version, const char *code, int64_t deadline_ms)
 {
 	check_int(try_submit(job, version, 1, code, "{}", deadline_ms), ==, SL_OK);
 }
 
-static void
+static inline void
 wait_end(struct job *job)
 {
 	int64_t until = clock_mono_ms() + WAIT_MS;
@@ -136,7 +137,7 @@ wait_end(struct job *job)
 	check(job->ended);
 }
 
-static void
+static inline void
 wait_calls(struct job *job, int calls)
 {
 	int64_t until = clock_mono_ms() + WAIT_MS;
@@ -146,7 +147,7 @@ wait_calls(struct job *job, int calls)
 	check_int(job->calls, >=, calls);
 }
 
-static void
+static inline void
 pass_ms(int64_t ms)
 {
 	int64_t until = clock_mono_ms() + ms;
@@ -155,10 +156,10 @@ pass_ms(int64_t ms)
 		loop_turn(loop, 10);
 }
 
-static struct job
+static inline struct job
 run_code(int64_t version, const char *code, int64_t deadline_ms)
 {
-	static struct job job; /* on_end compares addresses of runs, not of jobs */
+	static struct job job; /* a run that ends after this returned finds it */
 
 	memset(&job, 0, sizeof(job));
 	submit(&job, version, code, deadline_ms);
