@@ -194,7 +194,7 @@ json_text(struct json_value value, size_t *len)
 }
 
 bool
-json_is_true(struct json_value value)
+json_is_yes(struct json_value value)
 {
 	return value.type == JSON_BOOL && value.raw.data[0] == 't';
 }

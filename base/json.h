@@ -52,7 +52,7 @@ struct json_value json_path(struct json_value value, const char *path);
 /* Unescaped text of a JSON_TEXT value: malloc'd, NUL-terminated, *len without the NUL (len may be
  * NULL).  NULL when value is no text, or holds U+0000 and len is NULL.  Lone surrogates become U+FFFD. */
 char *json_text(struct json_value value, size_t *len);
-bool json_is_true(struct json_value value);
+bool json_is_yes(struct json_value value);
 /* Whole number that fits; false otherwise. */
 bool json_int(struct json_value value, int64_t *out);
 

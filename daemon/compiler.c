@@ -130,7 +130,7 @@ answer_first(struct compiler *compiler, struct json_value line)
 	int64_t at_line = 0, at_column = 0;
 	struct sl_error failed;
 
-	if (json_is_true(json_get(line, "ok")) && code != NULL) {
+	if (json_is_yes(json_get(line, "ok")) && code != NULL) {
 		request->cb(request->arg, SL_OK, code, NULL);
 	} else {
 		(void)json_int(json_get(error, "line"), &at_line);

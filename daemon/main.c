@@ -114,6 +114,16 @@ read_options(int *argc, char **argv, struct options *options)
 	return -1;
 }
 
+/* A peer that goes away is an error of that write; a hang-up of the terminal is not a reason to stop. */
+static void
+ignore_signals(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+	(void)sigaction(SIGHUP, &ignore, NULL);
+}
+
 static void
 set_log_level(const struct config *config)
 {
@@ -455,8 +465,7 @@ main(int argc, char **argv)
 		return EX_OK;
 	}
 	set_log_level(config);
-	(void)signal(SIGPIPE, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
+	ignore_signals();
 	(void)gethostname(host, sizeof(host) - 1);
 	snprintf(daemon.node, sizeof(daemon.node), "%s:%ld", host, (long)getpid());
 	daemon.config = config;

@@ -278,6 +278,7 @@ spawn(const struct standalone *standalone, char *const argv[], const char *log_p
 	char *envp[] = {path, lang, zone, NULL};
 	int log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct sigaction fresh = {.sa_handler = SIG_DFL};
 	pid_t parent = getpid(), pid;
 	sigset_t none;
 
@@ -286,7 +287,8 @@ spawn(const struct standalone *standalone, char *const argv[], const char *log_p
 	if (pid == 0) {
 		(void)setsid(); /* a Ctrl-C in our terminal is ours to handle */
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		(void)signal(SIGPIPE, SIG_DFL);
+		(void)sigaction(SIGPIPE, &fresh, NULL);
+		(void)sigaction(SIGHUP, &fresh, NULL);
 		if (!standalone_user_become(&standalone->user) || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 ||
 		    dup2(log_fd, 2) < 0 || chdir("/") != 0 || prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0 ||
 		    getppid() != parent)

@@ -1,8 +1,8 @@
+#include "http/client_state.h"
+
 #include <errno.h>
 #include <openssl/x509_vfy.h>
 #include <string.h>
-
-#include "http/client_state.h"
 
 /* What Node calls a failure to connect or to stay connected, by errno. */
 static const struct {

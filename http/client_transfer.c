@@ -1,3 +1,5 @@
+#include "http/client_state.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdio.h>
@@ -9,7 +11,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/secret.h"
-#include "http/client_state.h"
 #include "http/field.h"
 
 /* The guard's place: the very address curl is about to connect to. */

@@ -1,14 +1,15 @@
+#include "http/client_state.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/alloc.h"
-#include "http/client_state.h"
 
 enum { URL_FLAGS = CURLU_URLENCODE | CURLU_ALLOW_SPACE }; /* in path and query only */
 
-/* Where two parsers could see different hosts, there is no host: bytes a URL may not hold are
- * refused, not repaired. */
+/* Where two parsers could see different hosts, there is no host: these bytes are refused, not
+ * repaired.  Blanks and non-ASCII letters are escaped, but only behind the host. */
 static const char *
 bytes_wrong(const char *text)
 {

@@ -1,3 +1,5 @@
+#include "http/server_state.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
@@ -9,7 +11,6 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "http/server_state.h"
 
 enum {
 	RUN_REQUESTS = 16, /* of one connection before others get their turn */

@@ -1,8 +1,9 @@
+#include "http/server_state.h"
+
 #include <assert.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "http/server_state.h"
 
 /* What becomes of a request on its connection: who judges it, who answers it, who drops it. */
 

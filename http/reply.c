@@ -1,3 +1,5 @@
+#include "http/server_state.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
@@ -6,7 +8,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "http/field.h"
-#include "http/server_state.h"
 
 static const struct {
 	int status;

@@ -1,10 +1,11 @@
+#include "http/server_state.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/alloc.h"
-#include "http/server_state.h"
 
 struct http_request *
 request_new(struct http_conn *conn, struct head *head)

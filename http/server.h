@@ -21,7 +21,10 @@ struct http_server_settings {
 	int connections_max;          /* over all listeners; further ones are closed at once */
 	int peer_connections_max;     /* of one peer address; 0: no cap (behind a proxy) */
 	bool reuse_port;              /* SO_REUSEPORT: several processes share the port */
-	int64_t body_budget;          /* bytes of bodies held at once over all connections; past it 503 */
+	int64_t body_budget;          /* bytes of bodies held at once over all connections; past it 503.
+	                                 Memory follows it only while malloc's mmap threshold is fixed
+	                                 (mallopt M_MMAP_THRESHOLD, in main): left alone it grows after
+	                                 the first large body, and later ones are copied as they grow */
 	int64_t head_ms, body_gap_ms, flush_ms, idle_ms; /* clocks of http-front.md rule 9; 0: its defaults */
 };
 

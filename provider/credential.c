@@ -296,7 +296,7 @@ credential_from_legacy(const struct provider *provider, struct json_value body, 
 
 	if (body.type != JSON_OBJECT_)
 		return sl_fail(error, SL_INVALID, "the body must be an object");
-	if (provider->auth_mode == AUTH_OAUTH2 && !json_is_true(json_get(body, "no_expiration")) &&
+	if (provider->auth_mode == AUTH_OAUTH2 && !json_is_yes(json_get(body, "no_expiration")) &&
 	    json_get(body, "access_token").type != JSON_NONE) {
 		enum json_type given = json_get(body, "expires_at").type;
 

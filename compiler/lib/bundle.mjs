@@ -103,13 +103,14 @@ export function definitionOf(code, label, zod) {
 		return name === "zod" ? zod : own(name.startsWith("node:") ? name : `node:${name}`);
 	};
 	const module = { exports: {} };
-	const context = vm.createContext({ URL, URLSearchParams, Buffer, console, setTimeout, clearTimeout, TextEncoder, TextDecoder });
+	const globals = { URL, URLSearchParams, Buffer, console, setTimeout, clearTimeout, TextEncoder, TextDecoder };
+	const context = vm.createContext({ ...globals, module, exports: module.exports, require: load });
 	try {
-		const wrapper = vm.runInContext(`(function (exports, require, module) {${code}\n})`, context, {
+		// The time limit covers what runs inside of this call only.
+		vm.runInContext(`(function (exports, require, module) {${code}\n})(exports, require, module)`, context, {
 			filename: label,
 			timeout: EVALUATION_MS,
 		});
-		wrapper.call(module.exports, module.exports, load, module);
 	} catch (error) {
 		if (error instanceof DeployError) throw error;
 		throw new DeployError(`${label}: the module cannot be loaded: ${error?.message ?? String(error)}`);

@@ -275,7 +275,7 @@ api_bool(struct api_call *call, struct json_value object, const char *name, bool
 {
 	struct json_value value = json_get(object, name);
 
-	*out = value.type == JSON_NONE ? fallback : json_is_true(value);
+	*out = value.type == JSON_NONE ? fallback : json_is_yes(value);
 	if (value.type == JSON_NONE || value.type == JSON_BOOL)
 		return true;
 	api_fail_issue(call, "invalid_body", "invalid_type", name, "%s must be true or false", name);

@@ -213,7 +213,7 @@ struct one {
 	struct identity identity;
 };
 
-/* The connection that path and query name; NULL: answered.  extra: further query parameters. */
+/* The connection that path and query name; NULL: answered.  names: the query's parameters. */
 static struct one *
 read_name(struct api_call *call, const char *const *names)
 {

@@ -97,7 +97,7 @@ plan_member(struct json_writer *w, const char *type, const char *integration, co
 	jw_member_text(w, "providerConfigKey", integration);
 	if (strcmp(type, "sync") == 0) {
 		jw_member_int(w, "connections", connections);
-		jw_member_bool(w, "auto_start", json_is_true(json_get(definition, "auto_start")));
+		jw_member_bool(w, "auto_start", json_is_yes(json_get(definition, "auto_start")));
 	}
 	if (strcmp(type, "on-event") == 0)
 		jw_member_text(w, "event", event);
@@ -311,7 +311,7 @@ on_existing(void *arg, enum sl_code code, const struct account_function *rows, i
 		return;
 	}
 	deploy->gone = sl_calloc((size_t)count + 1, sizeof(*deploy->gone));
-	if (json_is_true(json_get(deploy->call->body, "reconcile")))
+	if (json_is_yes(json_get(deploy->call->body, "reconcile")))
 		for (int i = 0; i < count; i++)
 			if (removes(deploy, &rows[i]))
 				deploy->gone[deploy->gone_count++] = rows[i].id;

@@ -33,6 +33,16 @@ deploy_free(struct deploy *deploy)
 	free(deploy);
 }
 
+static size_t
+utf8_count(const char *text)
+{
+	size_t count = 0;
+
+	for (; *text != '\0'; text++)
+		count += ((unsigned char)*text & 0xc0) != 0x80;
+	return count;
+}
+
 static bool
 complain(struct deploy *deploy, const char *issue, const char *where, int index, const char *member, const char *what)
 {
@@ -123,6 +133,28 @@ check_schemas(struct deploy *deploy, const struct deploy_item *item, int index)
 	                      "must hold a definition for each model and for the input");
 }
 
+/* Wire.md section 13: a description has at most 2000 characters, a scope 255. */
+static bool
+check_metadata(struct deploy *deploy, struct json_value metadata, int index)
+{
+	char *description = json_text(json_get(metadata, "description"), NULL);
+	bool ok = description == NULL || utf8_count(description) <= 2000;
+	struct json_iter it;
+
+	free(description);
+	if (!ok)
+		return complain(deploy, "too_big", "flowConfigs", index, "metadata.description",
+		                "must be at most 2000 characters");
+	if (json_get(metadata, "scopes").type != JSON_ARRAY_)
+		return true;
+	json_iter_init(&it, json_get(metadata, "scopes"));
+	while (ok && json_iter_next(&it))
+		ok = it.value.type == JSON_TEXT && it.value.raw.len <= 2 + 255;
+	json_iter_fini(&it);
+	return ok || complain(deploy, "too_big", "flowConfigs", index, "metadata.scopes",
+	                      "must be texts of at most 255 bytes");
+}
+
 static bool
 check_runs(struct deploy *deploy, struct json_value runs, int index)
 {
@@ -172,10 +204,11 @@ read_flow(struct deploy *deploy, struct json_value value, int index)
 	sync_type = json_text(json_get(value, "sync_type"), NULL);
 	incremental = sync_type != NULL && strcmp(sync_type, "incremental") == 0;
 	free(sync_type);
-	if (incremental && json_is_true(json_get(value, "track_deletes")))
+	if (incremental && json_is_yes(json_get(value, "track_deletes")))
 		return complain(deploy, "custom", "flowConfigs", index, "track_deletes",
 		                "cannot be true for an incremental sync");
-	return read_file(deploy, item, value, "flowConfigs", index) && check_schemas(deploy, item, index);
+	return check_metadata(deploy, json_get(value, "metadata"), index) &&
+	       read_file(deploy, item, value, "flowConfigs", index) && check_schemas(deploy, item, index);
 }
 
 static bool
@@ -297,7 +330,7 @@ read_mode(struct deploy *deploy)
 	    !api_text(deploy->call, deploy->call->body, "source", false, 0, &source))
 		return false;
 	deploy->source = sl_strdup(source != NULL ? source : "repo");
-	deploy->mode = json_is_true(json_get(deploy->call->body, "singleDeployMode")) ? DEPLOY_SINGLE : DEPLOY_ALL;
+	deploy->mode = json_is_yes(json_get(deploy->call->body, "singleDeployMode")) ? DEPLOY_SINGLE : DEPLOY_ALL;
 	if (mode != NULL && strcmp(mode, "single") == 0)
 		deploy->mode = DEPLOY_SINGLE;
 	else if (mode != NULL && strcmp(mode, "integration") == 0)

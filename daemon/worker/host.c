@@ -297,7 +297,7 @@ send_request(struct host_call *call, struct slice credentials)
 	    .retry_header_at = keep_text(call, json_get(retry_header, "at")),
 	    .retry_header_after = keep_text(call, json_get(retry_header, "after")),
 	    .decompress = true,
-	    .forward_headers_on_redirect = json_is_true(json_get(call->meta, "forwardHeadersOnRedirect")),
+	    .forward_headers_on_redirect = json_is_yes(json_get(call->meta, "forwardHeadersOnRedirect")),
 	    .timeout_ms = config_int(daemon->config, "provider_timeout"),
 	    .deadline_mono_ms = call->attempt->deadline_mono_ms,
 	    .user_agent = "sluice",
@@ -395,7 +395,7 @@ serve_connection(struct host_call *call)
 
 	buf_init(&out, 1 << 24);
 	if (show_connection(call->attempt->daemon->ring, &call->connection->row,
-	                    SHOW_CREDENTIALS | (json_is_true(json_get(call->meta, "refreshToken")) ? SHOW_REFRESH_TOKEN : 0),
+	                    SHOW_CREDENTIALS | (json_is_yes(json_get(call->meta, "refreshToken")) ? SHOW_REFRESH_TOKEN : 0),
 	                    &out, &error) != SL_OK)
 		answer_error(call, "invalid_credentials", error.text);
 	else

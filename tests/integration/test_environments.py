@@ -83,8 +83,7 @@ def a_patch_changes_what_it_names_and_nothing_else(rig):
     answer = rig.request("PATCH", "/integrations/patched", {"integration_config": {"keyName": "Y"}, "custom": {"b": "2"}})
     assert answer.json["data"]["display_name"] == "First" and answer.json["data"]["updated_at"] > first["updated_at"], answer
     row = rig.postgres.query("SELECT config, custom FROM integration WHERE unique_key = 'patched'")[0]
-    assert list(row) == ['{"baseUrl":"https://a.example","keyName":"Y"}', '{"a":"1","b":"2"}'] or \
-        list(row) == ['{"baseUrl":"https://a.example","keyName":"Y"}'.replace('"https', '"https'), '{"a":"1","b":"2"}'], row
+    assert list(row) == ['{"baseUrl":"https://a.example","keyName":"Y"}', '{"a":"1","b":"2"}'], row
     assert rig.request("PATCH", "/integrations/patched", {"forward_webhooks": True}).json["data"]["forward_webhooks"] is True
 
 

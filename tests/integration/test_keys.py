@@ -89,15 +89,26 @@ def the_admin_api_is_for_operators_only(rig):
 @test
 def operators_read_and_change_environment_settings(rig):
     before = operator(rig, "GET", "/admin/v1/environments/dev")
-    assert before.status == 200, before
-    answer = operator(rig, "PATCH", "/admin/v1/environments/dev", {"input_validation": "enforce"})
+    assert before.status == 200 and "settings" in before.body.decode(), before
+    answer = operator(rig, "PATCH", "/admin/v1/environments/dev", {"action_timeout": 77})
     assert answer.status == 200, answer
-    assert "enforce" in operator(rig, "GET", "/admin/v1/environments/dev").body.decode()
-    assert operator(rig, "PATCH", "/admin/v1/environments/dev", {"input_validation": "warn"}).status == 200
-    for bad in ({"input_validation": "perhaps"}, {"nonsense": 1}):
+    assert "77" in operator(rig, "GET", "/admin/v1/environments/dev").body.decode()
+    assert "77" not in operator(rig, "GET", "/admin/v1/environments/prod").body.decode()
+    for bad in ({"action_timeout": 0}, {"action_timeout": "soon"}, {"action_timeout": 10 ** 9}, {"nonsense": 1}):
         answer = operator(rig, "PATCH", "/admin/v1/environments/dev", bad)
         assert answer.status == 400 and answer.code == "invalid_body", (bad, answer)
+    assert "77" in operator(rig, "GET", "/admin/v1/environments/dev").body.decode(), "a refused change changed something"
     assert operator(rig, "GET", "/admin/v1/environments/nosuch").status == 404
+
+
+@test
+def a_changed_run_limit_holds_for_the_next_action(rig):
+    rig.prepare({"wait": "await new Promise((done) => setTimeout(done, 20000)); return 1;"}, env="prod")
+    assert operator(rig, "PATCH", "/admin/v1/environments/prod", {"action_timeout": 1}).status == 200
+    began = time.monotonic()
+    answer = rig.call("wait", env="prod")
+    assert answer.status == 500 and answer.code == "execution_timeout", answer
+    assert time.monotonic() - began < 5
 
 
 @test

@@ -86,7 +86,7 @@ def no_process_shows_a_secret_on_its_command_line_or_in_a_runners_environment(ri
                 out += line
             if b"sluice-runner" in line:
                 runners += 1
-                assert environment == b"", environment[:200]
+                assert environment in (b"", b"TZ=UTC\0"), environment[:200]
     absent("a command line", out, SEALED + tuple(v for k, v in rig.keys.items() if "KEY" in k))
     assert runners > 0
 

@@ -275,7 +275,7 @@ statuses(struct client *client, const char *heads)
 		if (end == NULL || strncmp(at, "HTTP/1.1 ", 9) != 0 || len + 8 > sizeof(out))
 			return "broken";
 		if (length != NULL && length < end)
-			body = atol(length + 16);
+			body = strtol(length + 16, NULL, 10);
 		if (strlen(heads) > (size_t)i && heads[i] == 'H')
 			body = 0;
 		if (end + 4 + body > client->got.data + client->got.len)
@@ -906,6 +906,43 @@ a_slow_reader_gets_all_of_a_large_answer(void)
 	rig_stop();
 }
 
+/* Opens a connection by a unix socket the server listens on in a new folder. */
+static void
+client_open_unix(struct client *client, char *folder)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	char address[128];
+	struct sl_error error;
+
+	check(mkdtemp(folder) != NULL);
+	snprintf(address, sizeof(address), "unix:%s/s", folder);
+	check_int(http_server_listen(rig.server, address, &error), ==, SL_OK);
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s/s", folder);
+	*client = (struct client){.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0)};
+	buf_init(&client->got, SIZE_MAX / 2);
+	check_int(connect(client->fd, (struct sockaddr *)&to, sizeof(to)), ==, 0);
+}
+
+/* The kernel says "write again" only when half of its room is free, here after some 600 ms. */
+static void
+a_reader_slower_than_the_kernel_s_wakeups_is_not_taken_for_dead(void)
+{
+	struct client client;
+	char folder[] = "/tmp/sluice-http-XXXXXX", bytes[16 * 1024];
+
+	rig_start_quick();
+	client_open_unix(&client, folder);
+	client_say(&client, TARGET("/big"));
+	for (int i = 0; i < 15; i++) {
+		check_int(read(client.fd, bytes, sizeof(bytes)), !=, 0);
+		turn_for(100);
+	}
+	check_int(http_server_connections(rig.server), ==, 1);
+	client_close(&client);
+	rig_stop();
+	rmdir(folder);
+}
+
 static void
 a_client_still_sending_can_read_its_413(void)
 {
@@ -1238,6 +1275,7 @@ main(void)
 	CHECK_RUN(idle_connections_are_closed_and_waiting_ones_are_not);
 	CHECK_RUN(a_client_that_does_not_read_is_dropped);
 	CHECK_RUN(a_slow_reader_gets_all_of_a_large_answer);
+	CHECK_RUN(a_reader_slower_than_the_kernel_s_wakeups_is_not_taken_for_dead);
 	CHECK_RUN(a_client_still_sending_can_read_its_413);
 	CHECK_RUN(a_refused_client_that_stays_is_cut_off_after_the_linger);
 	CHECK_RUN(bodies_of_all_connections_share_one_budget);

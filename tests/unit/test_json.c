@@ -209,7 +209,7 @@ walk(struct json_value value)
 
 	check((text != NULL) == (value.type == JSON_TEXT));
 	free(text);
-	json_is_true(value);
+	json_is_yes(value);
 	json_int(value, &number);
 	json_iter_init(&it, value);
 	while (json_iter_next(&it))
@@ -574,10 +574,10 @@ whole_numbers_are_read_exactly(void)
 static void
 only_true_is_true(void)
 {
-	check(json_is_true(good("true")));
-	check(!json_is_true(good("false")));
-	check(!json_is_true(good("1")));
-	check(!json_is_true((struct json_value){.type = JSON_NONE}));
+	check(json_is_yes(good("true")));
+	check(!json_is_yes(good("false")));
+	check(!json_is_yes(good("1")));
+	check(!json_is_yes((struct json_value){.type = JSON_NONE}));
 }
 
 static void

@@ -97,6 +97,7 @@ zygote_pid(void)
 
 static const char echo[] = "exports.run = function (h, i) { h.done(i); }";
 static const char forever[] = "exports.run = function (h) { for (;;) {} }";
+static const char busy[] = "exports.run = function (h) { h.call('log', {}); for (;;) {} }";
 static const char calls[] =
     "exports.run = function (h) { h.call('http', {a: 1}, undefined, function () { h.done(1); }); }";
 static const char token[] = "var t = host.raw.hex(host.raw.random(8));"
@@ -369,7 +370,7 @@ a_killed_function_process_takes_its_run_along(void)
 	int64_t until = clock_mono_ms() + WAIT_MS;
 
 	begin();
-	submit(&job, 1, "exports.run = function (h) { h.call('log', {}); for (;;) {} }", SAFE_MS);
+	submit(&job, 1, busy, SAFE_MS);
 	wait_calls(&job, 1);
 	check_int(count_children(zygote_pid(), &function), ==, 1);
 	check_int(count_children(function, &run), ==, 1);
@@ -699,6 +700,17 @@ freeing_the_pool_aborts_what_runs_and_leaves_no_process(void)
 	check(!parent_of(function, &parent));
 }
 
+static void
+wait_gone(pid_t pid)
+{
+	int64_t until = clock_mono_ms() + WAIT_MS;
+	pid_t parent;
+
+	while (parent_of(pid, &parent) && clock_mono_ms() < until)
+		pass_ms(10);
+	check(!parent_of(pid, &parent));
+}
+
 static int rooms;
 
 static void
@@ -713,12 +725,15 @@ a_killed_zygote_is_replaced(void)
 {
 	struct job job = {0}, refused = {0};
 	int64_t until = clock_mono_ms() + WAIT_MS;
+	pid_t function, run;
 
 	begin();
 	rooms = 0;
 	pool_on_room(pool, count_room, NULL);
-	submit(&job, 1, calls, SAFE_MS);
+	submit(&job, 1, busy, SAFE_MS);
 	wait_calls(&job, 1);
+	check_int(count_children(zygote_pid(), &function), ==, 1);
+	check_int(count_children(function, &run), ==, 1);
 	check(kill(zygote_pid(), SIGKILL) == 0);
 	wait_end(&job);
 	check_int(job.end, ==, RUN_CRASHED);
@@ -728,6 +743,8 @@ a_killed_zygote_is_replaced(void)
 		loop_turn(loop, 20);
 	pass_ms(20);
 	check_int(rooms, ==, 1);
+	wait_gone(function);
+	wait_gone(run);
 	check_int(run_code(1, echo, SAFE_MS).end, ==, RUN_OK);
 	stop();
 }
