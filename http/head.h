@@ -49,6 +49,7 @@ enum head_body { HEAD_BODY_NONE, HEAD_BODY_LENGTH, HEAD_BODY_CHUNKED };
 struct head_field {
 	const char *name;  /* as sent */
 	const char *value; /* without surrounding blanks */
+	bool tabbed;       /* a tab stood in or around the value */
 };
 
 struct head {
