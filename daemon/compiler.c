@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/user.h"
 
 #define LINE_MAX_BYTES (256 << 20)
 #define USES_MAX 2000 /* a fresh worker after so many: leaks stay small */
@@ -34,6 +35,7 @@ enum compiler_state { COMPILER_STOPPED, COMPILER_RUNNING };
 struct compiler {
 	struct daemon *daemon;
 	char *directory;
+	struct user user; /* as whom the worker runs */
 	enum compiler_state state;
 	pid_t pid;
 	int fd; /* one socket for both ways */
@@ -49,15 +51,41 @@ struct compiler {
 
 static void pump(struct compiler *compiler);
 
+/* The worker's user must be able to walk to Node.js, too (a home directory of root's may hold it). */
+static void
+check_node(struct compiler *compiler, const char *node)
+{
+	char *path = sl_strdup(getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin"), *rest = path, *folder;
+
+	while (strchr(node, '/') == NULL && (folder = strtok_r(rest, ":", &rest)) != NULL) {
+		char *file = sl_asprintf("%s/%s", folder, node), *real = NULL;
+
+		if (access(file, X_OK) == 0)
+			real = realpath(file, NULL);
+		free(file);
+		if (real == NULL)
+			continue;
+		(void)user_check_path(&compiler->user, real);
+		free(real);
+		break;
+	}
+	free(path);
+}
+
 struct compiler *
 compiler_new(struct daemon *daemon, const char *directory)
 {
 	struct compiler *compiler = sl_alloc(sizeof(*compiler));
+	struct sl_error error;
 
 	compiler->daemon = daemon;
 	compiler->directory = sl_strdup(directory);
 	compiler->fd = -1;
 	compiler->last = &compiler->first;
+	if (user_find(&compiler->user, &error) != SL_OK)
+		log_warn("compiler_user", "error=%s", log_text(error.text));
+	(void)user_check_path(&compiler->user, directory);
+	check_node(compiler, config_text(daemon->config, "node_path"));
 	buf_init(&compiler->in, LINE_MAX_BYTES);
 	return compiler;
 }
@@ -240,36 +268,52 @@ on_timeout(void *arg)
 	pump(compiler);
 }
 
+/* In the child, between fork and exec. */
+static void
+become_worker(const struct compiler *compiler, int fd, char *const argv[], char *const envp[])
+{
+	struct sigaction fresh = {.sa_handler = SIG_DFL};
+
+	(void)setsid(); /* a Ctrl-C in our terminal is ours to handle */
+	(void)sigaction(SIGPIPE, &fresh, NULL);
+	(void)sigaction(SIGHUP, &fresh, NULL);
+	if (!user_become(&compiler->user) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || dup2(fd, 0) < 0 || dup2(fd, 1) < 0 || chdir("/") != 0)
+		_exit(126);
+	execvpe(argv[0], argv, envp);
+	_exit(127);
+}
+
 static bool
 start(struct compiler *compiler)
 {
 	char *path = sl_asprintf("%s/bin/worker.mjs", compiler->directory);
 	char memory[64], home[] = "HOME=/nonexistent", search[4096];
-	const char *node = config_text(compiler->daemon->config, "node_path");
-	char *argv[] = {(char *)(uintptr_t)node, memory, path, NULL};
+	char *node = sl_strdup(config_text(compiler->daemon->config, "node_path"));
+	char *argv[] = {node, memory, path, NULL};
 	char *envp[] = {search, home, NULL};
-	posix_spawn_file_actions_t actions;
-	int pair[2], failed;
+	int pair[2];
+	bool ok;
 
 	snprintf(memory, sizeof(memory), "--max-old-space-size=%lld",
 	         (long long)(config_int(compiler->daemon->config, "compile_memory") >> 20));
 	snprintf(search, sizeof(search), "PATH=%s", getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin");
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
-		free(path);
-		return false;
+	ok = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0;
+	if (ok) {
+		/* Node wants blocking standard streams. */
+		(void)fcntl(pair[1], F_SETFL, fcntl(pair[1], F_GETFL) & ~O_NONBLOCK);
+		compiler->pid = fork();
+		if (compiler->pid == 0)
+			become_worker(compiler, pair[1], argv, envp);
+		close(pair[1]);
+		ok = compiler->pid > 0;
+		if (!ok)
+			close(pair[0]);
 	}
-	/* Node wants blocking standard streams. */
-	(void)fcntl(pair[1], F_SETFL, fcntl(pair[1], F_GETFL) & ~O_NONBLOCK);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, pair[1], 0);
-	posix_spawn_file_actions_adddup2(&actions, pair[1], 1);
-	failed = posix_spawnp(&compiler->pid, node, &actions, NULL, argv, envp);
-	posix_spawn_file_actions_destroy(&actions);
-	close(pair[1]);
 	free(path);
-	if (failed != 0) {
-		log_error("compiler_not_started", "node=%s error=%s", node, strerror(failed));
-		close(pair[0]);
+	free(node);
+	if (!ok) {
+		log_error("compiler_not_started", "error=%s", strerror(errno));
 		return false;
 	}
 	compiler->fd = pair[0];

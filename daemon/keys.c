@@ -204,8 +204,11 @@ keys_ensure(struct daemon *daemon, const char *path, const char *host_port, stru
 	next(&ensure);
 	while (!ensure.done && clock_mono_ms() < until)
 		loop_turn(daemon->loop, 100);
-	if (!ensure.done) /* the callbacks point into this frame */
-		account_free(daemon->account), daemon->account = NULL, ensure.code = SL_UNAVAILABLE;
+	if (!ensure.done) { /* no callback may come: it would point into this frame */
+		account_free(daemon->account);
+		daemon->account = NULL;
+		ensure.code = SL_UNAVAILABLE;
+	}
 	if (ensure.code != SL_OK)
 		code = sl_fail(error, ensure.code, "cannot make the first keys: %s",
 		               ensure.error.text[0] != '\0' ? ensure.error.text : "the ledger does not answer");

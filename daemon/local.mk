@@ -8,7 +8,7 @@ sluiced_SOURCES = \
 	daemon/paths.c daemon/paths.h \
 	daemon/settings.c daemon/settings.h \
 	daemon/standalone.c daemon/standalone.h \
-	daemon/standalone_user.c daemon/standalone_user.h \
+	daemon/user.c daemon/user.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/admin.c \
 	daemon/api/api.c daemon/api/api.h \

@@ -22,7 +22,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "daemon/standalone_user.h"
+#include "daemon/user.h"
 
 #define SOCKET_PATH_MAX 90 /* sun_path holds 107; Postgres adds a name of its own */
 #define START_MS 30000
@@ -50,7 +50,7 @@ struct standalone {
 	char *run;       /* where the sockets are */
 	bool run_is_tmp;
 	int lock_fd;
-	struct standalone_user user;
+	struct user user;
 	char *postgres_bin;
 	char password_pg[65], password_redis[65];
 	char *database_url, *redis_url, *key_file, *keys_file, *pid_file;
@@ -246,9 +246,11 @@ standalone_open(const char *directory, struct standalone **out, struct sl_error 
 	}
 	code = take_lock(standalone, error);
 	if (code == SL_OK)
-		code = standalone_user_find(&standalone->user, error);
-	if (code == SL_OK)
-		standalone_user_check_path(&standalone->user, standalone->directory);
+		code = user_find(&standalone->user, error);
+	if (code == SL_OK && user_check_path(&standalone->user, standalone->directory))
+		log_warn("directory_closed", "directory=%s remedy=%s", log_text(standalone->directory),
+		         log_text("a folder above is closed to the servers' user, who keeps one capability to walk "
+		                  "through; a DIR elsewhere needs none"));
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]) && code == SL_OK; i++) {
 		char *path = sl_asprintf("%s/%s", standalone->directory, folders[i]);
 
@@ -289,7 +291,7 @@ spawn(const struct standalone *standalone, char *const argv[], const char *log_p
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		(void)sigaction(SIGPIPE, &fresh, NULL);
 		(void)sigaction(SIGHUP, &fresh, NULL);
-		if (!standalone_user_become(&standalone->user) || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 ||
+		if (!user_become(&standalone->user) || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 ||
 		    dup2(log_fd, 2) < 0 || chdir("/") != 0 || prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0 ||
 		    getppid() != parent)
 			_exit(126);

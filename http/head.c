@@ -203,11 +203,10 @@ parse_fields(struct head *head, char *at, char *end, struct http_refusal *refusa
 			return BAD_HEADERS("a header name is empty or not a token; no blank may "
 					   "stand before the colon");
 		value = field_trim((struct slice){colon + 1, (size_t)(line_end - colon - 1)});
+		head->fields[head->field_count++] = (struct head_field){
+		    at, value.data, memchr(colon, '\t', (size_t)(line_end - colon)) != NULL};
 		*colon = '\0';
 		at[(size_t)(value.data - at) + value.len] = '\0';
-		head->fields[head->field_count++] = (struct head_field){
-		    at, value.data,
-		    memchr(colon + 1, '\t', (size_t)(line_end - colon - 1)) != NULL};
 		at = line_end + 2;
 	}
 	return true;

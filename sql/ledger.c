@@ -12,8 +12,7 @@
 #include "sql/ledger_state.h"
 #include "sql/unit.h"
 
-#define LEDGER_QUEUE_MS 5000  /* a job not sent by then is refused: its caller waits for an answer \
-			       */
+#define LEDGER_QUEUE_MS 5000  /* not sent by then: refused, the caller waits for an answer */
 #define LEDGER_DOUBT_MS 10000 /* a commit still in doubt by then is reported as not made */
 #define LEDGER_READ_MS 2000
 #define LEDGER_TICK_MS 100
@@ -63,19 +62,22 @@ static const struct unit_statement ledger_insert = {"ledger_insert",
 static const struct unit_statement ledger_repeat = {"ledger_repeat",
 						    LEDGER_INSERT " ON CONFLICT (id) DO NOTHING"};
 
+/* Rows are looked up by subqueries that the planner may not turn into joins; see settle_batch.c. */
 static const struct unit_statement ledger_find = {
-    "ledger_find", "SELECT j.id, j.seq FROM unnest($1::uuid[]) WITH ORDINALITY u(i, o)"
-		   " JOIN job j ON j.id = u.i ORDER BY o"};
+    "ledger_find",
+    "SELECT j.id, j.seq FROM unnest($1::uuid[]) WITH ORDINALITY u(i, o)"
+    " CROSS JOIN LATERAL (SELECT id, seq FROM job WHERE id = i LIMIT 1) j ORDER BY o"};
 
 static const struct unit_statement ledger_status = {
     "ledger_status", "SELECT r.state, j.kind, j.seq, j.key_id, a.number,"
-		     " r.job_id IS NULL AND a.ended_at IS NULL AND coalesce(s.live, false),"
+		     " r.job_id IS NULL AND a.ended_at IS NULL AND coalesce("
+		     "  (SELECT s.live FROM session s WHERE s.id = a.session_id), false),"
 		     " (SELECT (extract(epoch FROM min(w.due_at)) * 1000)::bigint FROM retry w"
 		     "  WHERE w.job_id = j.id AND r.job_id IS NULL), r.output"
-		     " FROM job j LEFT JOIN result r ON r.job_id = j.id"
+		     " FROM job j LEFT JOIN LATERAL (SELECT job_id, state, output FROM result"
+		     "  WHERE job_id = j.id LIMIT 1) r ON true"
 		     " LEFT JOIN LATERAL (SELECT number, session_id, ended_at FROM attempt"
 		     "  WHERE job_id = j.id ORDER BY number DESC LIMIT 1) a ON true"
-		     " LEFT JOIN session s ON s.id = a.session_id"
 		     " WHERE j.id = $1::uuid AND j.environment_id = $2::bigint"};
 
 static const struct unit_statement ledger_get_input = {"ledger_get_input",

@@ -36,9 +36,8 @@ static const struct unit_statement once_insert = {
     " $8::bigint, $9::bigint, $10::bigint <> 0, (SELECT p FROM unnest($11::bytea[]) u(p)) FROM i"};
 
 static const struct unit_statement once_find = {
-    "once_find",
-    "SELECT i.job_id, i.digest, j.seq FROM idempotency i LEFT JOIN job j ON j.id = i.job_id"
-    " WHERE i.environment_id = $1::bigint AND i.key = $2::text"};
+    "once_find", "SELECT i.job_id, i.digest, (SELECT j.seq FROM job j WHERE j.id = i.job_id)"
+		 " FROM idempotency i WHERE i.environment_id = $1::bigint AND i.key = $2::text"};
 
 static void once_send(struct once *once);
 

@@ -34,15 +34,17 @@ static const struct unit_statement reclaim_lock = {
     " THEN true ELSE pg_try_advisory_lock(1397511491, 2) END"};
 
 static const struct unit_statement reclaim_live = {
-    "reclaim_live", "SELECT id, beat FROM session WHERE live ORDER BY id"};
+    NULL, "SELECT id, beat FROM session WHERE live ORDER BY id"};
 
 static const struct unit_statement reclaim_end = {
     "reclaim_end", "UPDATE session SET live = false"
 		   " WHERE id = $1::bigint AND beat = $2::bigint AND live RETURNING id"};
 
 static const struct unit_statement reclaim_end_all = {
-    "reclaim_end_all", "UPDATE session SET live = false WHERE live RETURNING id"};
+    NULL, "UPDATE session SET live = false WHERE live RETURNING id"};
 
+/* Without a name a statement is planned each time it runs, with what the tables are like then:
+ * these scan, and a plan made while a partition was empty must not be kept for when it is full. */
 #define RECLAIM_COLUMNS                                                                            \
 	"j.id, j.seq, j.environment_id, j.key_id, j.function_version_id, j.connection_id,"         \
 	" j.kind, j.max_retries, (SELECT coalesce(max(a.number), 0) + 1 FROM attempt a"            \
@@ -53,29 +55,26 @@ static const struct unit_statement reclaim_end_all = {
 
 /* A retry that is lost between here and Redis is found again as an open job. */
 static const struct unit_statement reclaim_take_retries = {
-    "reclaim_take_retries",
-    "WITH due AS (SELECT job_id, number FROM retry WHERE due_at <= now()"
-    "  ORDER BY due_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED),"
-    " taken AS (DELETE FROM retry w USING due"
-    "  WHERE w.job_id = due.job_id AND w.number = due.number RETURNING w.job_id)"
-    " SELECT " RECLAIM_COLUMNS " FROM taken t JOIN job j ON j.id = t.job_id WHERE" RECLAIM_OPEN
-    " ORDER BY j.seq"};
+    NULL, "WITH due AS (SELECT job_id, number FROM retry WHERE due_at <= now()"
+	  "  ORDER BY due_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED),"
+	  " taken AS (DELETE FROM retry w USING due"
+	  "  WHERE w.job_id = due.job_id AND w.number = due.number RETURNING w.job_id)"
+	  " SELECT " RECLAIM_COLUMNS
+	  " FROM taken t JOIN job j ON j.id = t.job_id WHERE" RECLAIM_OPEN " ORDER BY j.seq"};
 
 static const struct unit_statement reclaim_open = {
-    "reclaim_open", "SELECT " RECLAIM_COLUMNS " FROM job j WHERE j.id > $2::uuid AND" RECLAIM_OPEN
-		    " AND j.accepted_at <= now() - $3::bigint * interval '1 millisecond'"
-		    " AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)"
-		    " ORDER BY j.id LIMIT $4::bigint"};
+    NULL, "SELECT " RECLAIM_COLUMNS " FROM job j WHERE j.id > $2::uuid AND" RECLAIM_OPEN
+	  " AND j.accepted_at <= now() - $3::bigint * interval '1 millisecond'"
+	  " AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)"
+	  " ORDER BY j.id LIMIT $4::bigint"};
 
 static const struct unit_statement reclaim_next = {
-    "reclaim_next",
-    "SELECT coalesce((SELECT greatest(ceil(extract(epoch FROM due_at - now()) * 1000), 0)"
-    " FROM retry ORDER BY due_at LIMIT 1), -1)::bigint"};
+    NULL, "SELECT coalesce((SELECT greatest(ceil(extract(epoch FROM due_at - now()) * 1000), 0)"
+	  " FROM retry ORDER BY due_at LIMIT 1), -1)::bigint"};
 
-static const struct unit_statement reclaim_add_partitions = {"reclaim_add_partitions",
-							     "SELECT add_partitions(-1, 3)"};
+static const struct unit_statement reclaim_add_partitions = {NULL, "SELECT add_partitions(-1, 3)"};
 static const struct unit_statement reclaim_forget_keys = {
-    "reclaim_forget_keys", "DELETE FROM idempotency WHERE expires_at < now()"};
+    NULL, "DELETE FROM idempotency WHERE expires_at < now()"};
 
 static void
 reclaim_on_state(void *arg, bool up)

@@ -5,24 +5,31 @@
 
 #include "base/alloc.h"
 
-/* The fence command holds the row locked, so a later look at it in the same unit stays true. */
+/* Rows are looked up by scalar subqueries and by LATERAL ... LIMIT, which the planner may not turn
+ * into joins.  It would plan a join with tables that are empty when it looks as a scan of the whole
+ * table, and a generic plan would keep that (ledger.md, section 9).
+ *
+ * The fence command holds the session's row locked, so a later look at it in the same unit stays
+ * true. */
 #define SETTLE_LIVE(param) "EXISTS (SELECT FROM session WHERE id = " param "::bigint AND live)"
-#define SETTLE_OPEN(job) "NOT EXISTS (SELECT FROM result r WHERE r.job_id = " job ")"
+#define SETTLE_OPEN "(SELECT true FROM result r WHERE r.job_id = i) IS NULL"
 
 static const struct unit_statement settle_fence = {
     "settle_fence", "SELECT id FROM session WHERE id = $1::bigint AND live FOR SHARE"};
 
 static const struct unit_statement settle_results = {
-    "settle_results", "INSERT INTO result (job_id, attempt, state, session_id, output)"
-		      " SELECT i, n, t, $5::bigint, o FROM unnest($1::uuid[], $2::smallint[],"
-		      " $3::smallint[], $4::bytea[]) u(i, n, t, o) WHERE " SETTLE_LIVE("$5") //
-    " ON CONFLICT (job_id) DO NOTHING RETURNING job_id, attempt"};
+    "settle_results",
+    "INSERT INTO result (job_id, attempt, state, session_id, output)"
+    " SELECT i, n, t, $5::bigint, o"
+    " FROM unnest($1::uuid[], $2::smallint[], $3::smallint[], $4::bytea[]) u(i, n, t, o)"
+    " WHERE " SETTLE_LIVE("$5") " ON CONFLICT (job_id) DO NOTHING RETURNING job_id, attempt"};
 
 static const struct unit_statement settle_results_again = {
     "settle_results_again",
-    "SELECT i, n FROM unnest($1::uuid[], $2::smallint[], $3::smallint[]) WITH ORDINALITY"
-    " u(i, n, t, o) JOIN result r ON r.job_id = i"
-    " WHERE r.attempt = n AND r.state = t AND r.session_id = $4::bigint ORDER BY o"};
+    "SELECT i, n"
+    " FROM unnest($1::uuid[], $2::smallint[], $3::smallint[]) WITH ORDINALITY u(i, n, t, o)"
+    " WHERE (SELECT r.attempt = n AND r.state = t AND r.session_id = $4::bigint"
+    "  FROM result r WHERE r.job_id = i) ORDER BY o"};
 
 /* The attempt decides once whether a retry follows, so that a repeated unit cannot queue a try that
  * was taken from the retry table meanwhile. */
@@ -30,42 +37,42 @@ static const struct unit_statement settle_retries = {
     "settle_retries",
     "INSERT INTO attempt AS a (job_id, number, session_id, ended_at)"
     " SELECT DISTINCT i, n, $3::bigint, now() FROM unnest($1::uuid[], $2::smallint[]) u(i, n)"
-    " WHERE " SETTLE_LIVE("$3") " AND " SETTLE_OPEN("i") //
-    " ON CONFLICT (job_id, number) DO UPDATE SET ended_at = now()"
-    " WHERE a.session_id = excluded.session_id AND a.ended_at IS NULL"
-    " RETURNING a.job_id, a.number"};
+    " WHERE " SETTLE_LIVE("$3") " AND " SETTLE_OPEN
+				" ON CONFLICT (job_id, number) DO UPDATE SET ended_at = now()"
+				" WHERE a.session_id = excluded.session_id AND a.ended_at IS NULL"
+				" RETURNING a.job_id, a.number"};
 
 /* xmin: the attempt was written by this transaction, that is, by the command above. */
 static const struct unit_statement settle_retry_rows = {
     "settle_retry_rows", "INSERT INTO retry (job_id, number, due_at)"
 			 " SELECT i, n + 1, now() + d * interval '1 millisecond'"
 			 " FROM unnest($1::uuid[], $2::smallint[], $3::bigint[]) u(i, n, d)"
-			 " WHERE EXISTS (SELECT FROM attempt a WHERE a.job_id = i AND a.number = n"
-			 "  AND a.session_id = $4::bigint AND a.ended_at IS NOT NULL"
-			 "  AND a.xmin = pg_current_xact_id()::xid)"
+			 " WHERE (SELECT a.session_id = $4::bigint AND a.ended_at IS NOT NULL"
+			 "   AND a.xmin = pg_current_xact_id()::xid"
+			 "  FROM attempt a WHERE a.job_id = i AND a.number = n)"
 			 " ON CONFLICT DO NOTHING"};
 
 static const struct unit_statement settle_retries_again = {
     "settle_retries_again",
     "SELECT i, n FROM unnest($1::uuid[], $2::smallint[]) WITH ORDINALITY u(i, n, o)"
-    " JOIN attempt a ON a.job_id = i AND a.number = n"
-    " WHERE a.session_id = $3::bigint AND a.ended_at IS NOT NULL ORDER BY o"};
+    " WHERE (SELECT a.session_id = $3::bigint AND a.ended_at IS NOT NULL"
+    "  FROM attempt a WHERE a.job_id = i AND a.number = n) ORDER BY o"};
 
 /* Refused: job unknown or ended, more starts than were asked for (I5), begun by someone else. */
 static const struct unit_statement settle_begins = {
     "settle_begins",
     "INSERT INTO attempt (job_id, number, session_id)"
     " SELECT i, n, $3::bigint FROM unnest($1::uuid[], $2::smallint[]) u(i, n)"
-    " JOIN job j ON j.id = i AND n <= j.max_retries + 1"
-    " WHERE " SETTLE_LIVE("$3") " AND " SETTLE_OPEN("i") //
-    " ON CONFLICT (job_id, number) DO NOTHING RETURNING job_id, number"};
+    " WHERE (SELECT n <= j.max_retries + 1 FROM job j WHERE j.id = i)"
+    " AND " SETTLE_LIVE("$3") " AND " SETTLE_OPEN
+			      " ON CONFLICT (job_id, number) DO NOTHING RETURNING job_id, number"};
 
 static const struct unit_statement settle_begins_again = {
     "settle_begins_again",
     "SELECT i, n FROM unnest($1::uuid[], $2::smallint[]) WITH ORDINALITY u(i, n, o)"
-    " JOIN attempt a ON a.job_id = i AND a.number = n"
-    " WHERE a.session_id = $3::bigint AND a.ended_at IS NULL AND " SETTLE_OPEN("i") //
-    " AND " SETTLE_LIVE("$3") " ORDER BY o"};
+    " WHERE (SELECT a.session_id = $3::bigint AND a.ended_at IS NULL"
+    "  FROM attempt a WHERE a.job_id = i AND a.number = n)"
+    " AND " SETTLE_LIVE("$3") " AND " SETTLE_OPEN " ORDER BY o"};
 
 /* A hold may be taken when it is free, ours, released to us by a token that names its session and
  * tenure, or its session is seen to be ended.  Seen: a session that this snapshot does not know may
@@ -73,26 +80,26 @@ static const struct unit_statement settle_begins_again = {
 static const struct unit_statement settle_holds = {
     "settle_holds",
     "UPDATE hold h SET session_id = $4::bigint, tenure = h.tenure + 1"
-    " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) u(k, s, t)"
-    " WHERE h.key_id = k AND h.slot = 0 AND " SETTLE_LIVE("$4") //
-    " AND (h.session_id IS NULL OR h.session_id = $4::bigint"
-    "  OR (h.session_id = s AND h.tenure = t)"
-    "  OR EXISTS (SELECT FROM session o WHERE o.id = h.session_id AND NOT o.live))"
-    " RETURNING h.key_id, h.tenure"};
+    " WHERE h.key_id = ANY ($1::bigint[]) AND h.slot = 0 AND " SETTLE_LIVE(
+	"$4") " AND (h.session_id IS NULL OR h.session_id = $4::bigint"
+	      "  OR (SELECT NOT o.live FROM session o WHERE o.id = h.session_id)"
+	      "  OR (SELECT bool_or(s = h.session_id AND t = h.tenure)"
+	      "   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) u(k, s, t) WHERE k = h.key_id))"
+	      " RETURNING h.key_id, h.tenure"};
 
 static const struct unit_statement settle_new_holds = {
-    "settle_new_holds", "INSERT INTO hold (key_id, slot, tenure, session_id)"
-			" SELECT k, 0, 1, $2::bigint FROM unnest($1::bigint[]) u(k)"
-			" WHERE " SETTLE_LIVE("$2") //
-    " ON CONFLICT (key_id, slot) DO NOTHING RETURNING key_id, tenure"};
+    "settle_new_holds",
+    "INSERT INTO hold (key_id, slot, tenure, session_id)"
+    " SELECT k, 0, 1, $2::bigint FROM unnest($1::bigint[]) u(k) WHERE " SETTLE_LIVE(
+	"$2") " ON CONFLICT (key_id, slot) DO NOTHING RETURNING key_id, tenure"};
 
 static const struct unit_statement settle_judge = {
     "settle_judge",
-    "SELECT i, r.job_id IS NOT NULL,"
-    " EXISTS (SELECT FROM retry w WHERE w.job_id = i),"
+    "SELECT i, (SELECT true FROM result r WHERE r.job_id = i) IS NOT NULL,"
+    " (SELECT true FROM retry w WHERE w.job_id = i LIMIT 1) IS NOT NULL,"
     " (SELECT coalesce(max(a.number), 0)::int FROM attempt a WHERE a.job_id = i), j.max_retries"
-    " FROM unnest($1::uuid[]) WITH ORDINALITY u(i, o) JOIN job j ON j.id = i"
-    " LEFT JOIN result r ON r.job_id = i ORDER BY o"};
+    " FROM unnest($1::uuid[]) WITH ORDINALITY u(i, o)"
+    " CROSS JOIN LATERAL (SELECT max_retries FROM job WHERE id = i LIMIT 1) j ORDER BY o"};
 
 /* ---- building ------------------------------------------------------------------------------- */
 

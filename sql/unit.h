@@ -19,7 +19,7 @@
 #define UNIT_WAIT_MS 5000 /* how long a unit waits for a connection before it fails */
 
 struct unit_statement {
-	const char *name; /* unique in sql/; NULL: not prepared (run once per connection) */
+	const char *name; /* unique in sql/; NULL: not prepared, planned each time */
 	const char *text;
 };
 

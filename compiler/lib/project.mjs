@@ -165,5 +165,14 @@ export async function readProject(directory) {
 		}
 	}
 	const onEventScriptsByProvider = [...scripts].map(([providerConfigKey, list]) => ({ providerConfigKey, scripts: list }));
-	return { flowConfigs, onEventScriptsByProvider, deployMode: "all", reconcile: false, debug: false, sdkVersion: SDK_VERSION };
+	const body = {
+		flowConfigs,
+		onEventScriptsByProvider,
+		deployMode: "all",
+		reconcile: false,
+		debug: false,
+		sdkVersion: SDK_VERSION,
+	};
+	// Plain data of this realm: the definitions were made in contexts of their own.
+	return JSON.parse(JSON.stringify(body));
 }

@@ -235,8 +235,11 @@ run_next(struct turn *turn)
 		}
 		return;
 	}
-	if (turn->settling == 0)
-		turn_idle(turn);
+	if (turn->settling > 0)
+		return;
+	if (turn_done(turn) == 0) /* it would come back at once */
+		turn->hand_at_ms = clock_mono_ms() + REFUSED_WAIT_MS;
+	turn_idle(turn);
 }
 
 /* ---- claiming ------------------------------------------------------------------------------------------ */

@@ -76,7 +76,7 @@ test("schemas: any, void, dates, unions and recursion", async () => {
 	const { properties, required } = definitions.ActionOutput_crm_one;
 	assert.deepEqual(properties.at, { type: "string", format: "date-time" });
 	assert.deepEqual(properties.v, { type: "null" });
-	assert.deepEqual(properties.u, { anyOf: [{ type: "string" }, { type: "null" }] });
+	assert.deepEqual(properties.u, { type: ["string", "null"] });
 	assert.ok(JSON.stringify(properties.t).includes("$ref") || JSON.stringify(definitions).includes("$ref"));
 	assert.ok(!required.includes("d"));
 	assert.deepEqual((await readProject(one(ACTION))).flowConfigs[0].models_json_schema.definitions.ActionOutput_crm_one, { type: "null" });

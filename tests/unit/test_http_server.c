@@ -923,12 +923,12 @@ client_open_unix(struct client *client, char *folder)
 	check_int(connect(client->fd, (struct sockaddr *)&to, sizeof(to)), ==, 0);
 }
 
-/* The kernel says "write again" only when half of its room is free, here after some 600 ms. */
+/* The kernel says "write again" only when half of its room is free, here after some 430 ms. */
 static void
 a_reader_slower_than_the_kernel_s_wakeups_is_not_taken_for_dead(void)
 {
 	struct client client;
-	char folder[] = "/tmp/sluice-http-XXXXXX", bytes[16 * 1024];
+	char folder[] = "/tmp/sluice-http-XXXXXX", bytes[24 * 1024];
 
 	rig_start_quick();
 	client_open_unix(&client, folder);

@@ -750,6 +750,41 @@ a_killed_zygote_is_replaced(void)
 	stop();
 }
 
+static _Noreturn void
+daemon_with_a_busy_run(void)
+{
+	struct job job = {0};
+
+	begin();
+	submit(&job, 1, busy, SAFE_MS);
+	for (;;)
+		loop_turn(loop, 1000);
+}
+
+static void
+nothing_outlives_a_killed_daemon(void)
+{
+	int64_t until = clock_mono_ms() + WAIT_MS;
+	pid_t daemon_pid = fork(), zygote = 0, function = 0, run = 0;
+
+	if (daemon_pid == 0)
+		daemon_with_a_busy_run();
+	while (run == 0 && clock_mono_ms() < until) {
+		usleep(10000);
+		if (count_children(daemon_pid, &zygote) > 0 &&
+		    count_children(zygote, &function) > 0)
+			count_children(function, &run);
+	}
+	usleep(50000); /* into its loop */
+	check(kill(daemon_pid, SIGKILL) == 0 && waitpid(daemon_pid, NULL, 0) == daemon_pid);
+	check(run > 0);
+	begin(); /* wait_gone() turns a loop */
+	wait_gone(run);
+	wait_gone(function);
+	wait_gone(zygote);
+	stop();
+}
+
 static void
 a_missing_runner_is_unavailable_and_not_fatal(void)
 {
@@ -979,6 +1014,7 @@ main(int argc, char **argv)
 	CHECK_RUN(an_aborted_run_ends_later_and_only_once);
 	CHECK_RUN(freeing_the_pool_aborts_what_runs_and_leaves_no_process);
 	CHECK_RUN(a_killed_zygote_is_replaced);
+	CHECK_RUN(nothing_outlives_a_killed_daemon);
 	CHECK_RUN(a_missing_runner_is_unavailable_and_not_fatal);
 	CHECK_RUN(a_lying_function_process_is_killed_and_its_run_crashes);
 	CHECK_RUN(a_lying_zygote_is_killed_and_its_runs_crash);

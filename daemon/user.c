@@ -1,9 +1,9 @@
-/* daemon/standalone_user.c - see standalone_user.h.
+/* daemon/user.c - see user.h.
  *
- * DIR may lie under a folder that only root can walk through (/root is the usual one).  Postgres wants
- * its data directory by path, so the child keeps exactly one capability, the weakest that lets it walk
- * there (CAP_DAC_READ_SEARCH, or CAP_DAC_OVERRIDE where a container has only that), and says so. */
-#include "daemon/standalone_user.h"
+ * What a child needs may lie under a folder that only root can walk through (/root is the usual one), and
+ * programs want it by path.  Such a child keeps exactly one capability, the weakest that lets it walk there
+ * (CAP_DAC_READ_SEARCH, or CAP_DAC_OVERRIDE where a container has only that). */
+#include "daemon/user.h"
 
 #include <grp.h>
 #include <linux/capability.h>
@@ -17,7 +17,7 @@
 #include "base/log.h"
 
 enum sl_code
-standalone_user_find(struct standalone_user *out, struct sl_error *error)
+user_find(struct user *out, struct sl_error *error)
 {
 	const struct passwd *entry;
 
@@ -29,7 +29,7 @@ standalone_user_find(struct standalone_user *out, struct sl_error *error)
 		entry = getpwnam("nobody");
 	if (entry == NULL || entry->pw_uid == 0)
 		return sl_fail(error, SL_UNAVAILABLE,
-		               "started as root, and there is no user postgres or nobody to run Postgres and Redis as");
+		               "started as root, and there is no user postgres or nobody for children to run as");
 	out->change = true;
 	out->uid = entry->pw_uid;
 	out->gid = entry->pw_gid;
@@ -37,7 +37,7 @@ standalone_user_find(struct standalone_user *out, struct sl_error *error)
 }
 
 static bool
-may_walk(const struct standalone_user *user, const struct stat *st)
+may_walk(const struct user *user, const struct stat *st)
 {
 	if (st->st_uid == user->uid)
 		return (st->st_mode & S_IXUSR) != 0;
@@ -46,24 +46,23 @@ may_walk(const struct standalone_user *user, const struct stat *st)
 	return (st->st_mode & S_IXOTH) != 0;
 }
 
-void
-standalone_user_check_path(struct standalone_user *user, const char *directory)
+bool
+user_check_path(struct user *user, const char *directory)
 {
 	char path[4096];
 	struct stat st;
 
 	if (!user->change || strlen(directory) >= sizeof(path))
-		return;
+		return false;
 	memcpy(path, directory, strlen(directory) + 1);
 	for (char *end = path + strlen(path); end > path; end = strrchr(path, '/')) {
 		*end = '\0';
 		if (stat(path[0] != '\0' ? path : "/", &st) != 0 || may_walk(user, &st))
 			continue;
 		user->need_search = true;
-		log_warn("directory_closed", "path=%s remedy=%s", log_text(path),
-		         log_text("the private servers keep one capability to walk through it; a DIR outside needs none"));
-		return;
+		return true;
 	}
+	return false;
 }
 
 static bool
@@ -79,7 +78,7 @@ keep_capability(int capability)
 }
 
 bool
-standalone_user_become(const struct standalone_user *user)
+user_become(const struct user *user)
 {
 	if (!user->change)
 		return true;
