@@ -1,6 +1,7 @@
 #include "base/error.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,25 @@ drop_partial_character(char *text, size_t len)
 		text[start - 1] = '\0';
 }
 
+/* Libraries end their texts with newlines, or write several lines: ours are one. */
+static void
+fold_lines(char *text)
+{
+	char *to = text;
+
+	for (const char *at = text; *at != '\0'; at++) {
+		bool space = (unsigned char)*at <= ' ' || *at == 0x7f;
+
+		if (!space)
+			*to++ = *at;
+		else if (to > text && to[-1] != ' ')
+			*to++ = ' ';
+	}
+	while (to > text && to[-1] == ' ')
+		to--;
+	*to = '\0';
+}
+
 enum sl_code
 sl_fail(struct sl_error *error, enum sl_code code, const char *format, ...)
 {
@@ -37,6 +57,7 @@ sl_fail(struct sl_error *error, enum sl_code code, const char *format, ...)
 		text[0] = '\0';
 	else if ((size_t)len >= sizeof(text))
 		drop_partial_character(text, sizeof(text) - 1);
+	fold_lines(text);
 	error->code = code;
 	memcpy(error->text, text, sizeof(text));
 	return code;

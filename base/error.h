@@ -24,7 +24,8 @@ struct sl_error {
 };
 
 /* Fills error (which may be NULL) and returns code, so that callers can write
- * `return sl_fail(error, SL_INVALID, "ttl is %d", ttl);`.  Long texts are cut. */
+ * `return sl_fail(error, SL_INVALID, "ttl is %d", ttl);`.  Long texts are cut; line
+ * breaks and runs of space become one space. */
 enum sl_code sl_fail(struct sl_error *error, enum sl_code code, const char *format, ...)
     SL_PRINTF(3, 4);
 

@@ -1,6 +1,8 @@
 #include "runtime/sandbox.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -32,6 +34,7 @@
 #endif
 
 #define STACK_BYTES (8ll << 20) /* Duktape's own limits end a recursion well before this */
+#define NOBODY 65534
 #define NOFILE_MAX 64           /* zygote: control, signals, and what a fork is about to get */
 
 /* The flags of glibc's fork().  Anything else (threads, namespaces, a missing exit signal) dies. */
@@ -230,6 +233,24 @@ limit(int resource, rlim_t value)
 	return setrlimit(resource, &(struct rlimit){value, value}) == 0;
 }
 
+/* Started by root: become nobody.  A user namespace that knows no other user (EINVAL) leaves uid 0, which
+ * without capabilities is nobody in particular. */
+static bool
+drop_root(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2];
+
+	memset(none, 0, sizeof(none));
+	if (geteuid() == 0) {
+		if (setgroups(0, NULL) != 0 && errno != EPERM)
+			return false;
+		if ((setresgid(NOBODY, NOBODY, NOBODY) != 0 || setresuid(NOBODY, NOBODY, NOBODY) != 0) && errno != EINVAL)
+			return false;
+	}
+	return syscall(SYS_capset, &header, none) == 0;
+}
+
 enum sl_code
 sandbox_limit(long long address_bytes, struct sl_error *error)
 {
@@ -240,6 +261,8 @@ sandbox_limit(long long address_bytes, struct sl_error *error)
 		  limit(RLIMIT_STACK, STACK_BYTES);
 	if (!limited)
 		return sl_fail(error, SL_UNAVAILABLE, "setrlimit: %s", strerror(errno));
+	if (!drop_root()) /* before PDEATHSIG, which a change of user clears */
+		return sl_fail(error, SL_UNAVAILABLE, "cannot give up root: %s", strerror(errno));
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
 	    prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
 		return sl_fail(error, SL_UNAVAILABLE, "prctl: %s", strerror(errno));

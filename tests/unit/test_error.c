@@ -72,6 +72,15 @@ every_code_has_a_name(void)
 	check_text(sl_code_name((enum sl_code)99), "unknown");
 }
 
+static void
+a_text_of_several_lines_becomes_one(void)
+{
+	struct sl_error error;
+
+	sl_fail(&error, SL_UNAVAILABLE, "server: %s", "failed\n\tIs it running?\n\n");
+	check_text(error.text, "server: failed Is it running?");
+}
+
 int
 main(void)
 {
@@ -80,5 +89,6 @@ main(void)
 	CHECK_RUN(fail_may_quote_the_error_it_fills);
 	CHECK_RUN(long_texts_are_cut_between_characters);
 	CHECK_RUN(every_code_has_a_name);
+	CHECK_RUN(a_text_of_several_lines_becomes_one);
 	return check_done();
 }

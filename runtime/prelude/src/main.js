@@ -163,6 +163,13 @@ const sluice = {
 	},
 };
 
+// Bundling renames what would hide a global of the same name.
+[
+	...["AggregateError", "BigInt", "Buffer", "Date", "Function", "Headers", "Map", "Promise", "Response", "Set"],
+	...["TextDecoder", "TextEncoder", "URL", "URLSearchParams", "WeakMap", "WeakSet"],
+	...["atob", "btoa", "clearInterval", "clearTimeout", "eval", "setInterval", "setTimeout"],
+].forEach((name) => Object.defineProperty(G[name], "name", { value: name, configurable: true }));
+
 ["CBOR", "Duktape", "alert", "performance", "print", "require"].forEach((name) => {
 	delete G[name];
 });

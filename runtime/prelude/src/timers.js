@@ -83,8 +83,12 @@ replace(G, {
 	setInterval(callback, ms) {
 		return start(callback, ms, rest(arguments), true);
 	},
-	clearTimeout: stop,
-	clearInterval: stop,
+	clearTimeout(timer) {
+		stop(timer);
+	},
+	clearInterval(timer) {
+		stop(timer);
+	},
 });
 
 const silent = {};
