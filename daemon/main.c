@@ -3,7 +3,7 @@
  * Exit codes are sysexits(3): 64 bad option, 65 schema newer than this build, 69 Postgres or Redis cannot be
  * reached, 71 an address cannot be listened on, 75 another daemon runs on DIR, 78 bad settings. */
 #include <errno.h>
-#include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -465,6 +465,8 @@ main(int argc, char **argv)
 		return EX_OK;
 	}
 	set_log_level(config);
+	/* Large bodies go back to the system: glibc would raise this with the first one and keep the rest. */
+	(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	ignore_signals();
 	(void)gethostname(host, sizeof(host) - 1);
 	snprintf(daemon.node, sizeof(daemon.node), "%s:%ld", host, (long)getpid());
