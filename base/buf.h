@@ -37,8 +37,9 @@ bool buf_add_char(struct buf *buf, char c);
 bool buf_printf(struct buf *buf, const char *format, ...) SL_PRINTF(2, 3);
 bool buf_reserve(struct buf *buf, size_t more); /* room for more bytes behind len */
 void buf_consume(struct buf *buf, size_t len);  /* drop len bytes from the front */
-char *buf_take(struct buf *buf, size_t *len);   /* gives the bytes away (NUL-terminated, free()); buf is empty */
-struct slice buf_slice(const struct buf *buf);  /* borrowed until the next change */
+char *buf_take(struct buf *buf,
+	       size_t *len); /* gives the bytes away (NUL-terminated, free()); buf is empty */
+struct slice buf_slice(const struct buf *buf); /* borrowed until the next change */
 
 struct slice slice_text(const char *text); /* "" for NULL */
 bool slice_equal(struct slice a, struct slice b);

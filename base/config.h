@@ -16,14 +16,15 @@
 
 enum config_type {
 	CONFIG_TEXT,
-	CONFIG_INT,      /* min..max of the row */
-	CONFIG_BOOL,     /* true/false/1/0/yes/no/on/off */
-	CONFIG_SECONDS,  /* "15s", "500ms", "5m", "2h", "7d" or plain seconds; kept in milliseconds */
-	CONFIG_BYTES,    /* "128MiB", "64k" or plain bytes */
+	CONFIG_INT,     /* min..max of the row */
+	CONFIG_BOOL,    /* true/false/1/0/yes/no/on/off */
+	CONFIG_SECONDS, /* "15s", "500ms", "5m", "2h", "7d" or plain seconds; kept in milliseconds
+			 */
+	CONFIG_BYTES,   /* "128MiB", "64k" or plain bytes */
 };
 
 struct config_row {
-	const char *name;     /* snake_case */
+	const char *name; /* snake_case */
 	enum config_type type;
 	const char *fallback; /* default, as it would stand in the file; NULL: none */
 	int64_t min, max;     /* for numbers, after conversion */
@@ -37,13 +38,15 @@ struct config; /* opaque; immutable after config_load */
 /* rows ends with a row whose name is NULL and is borrowed for the config's life.  file may be NULL.
  * argv: only long options that name settings are looked at and removed (argc shrinks); others stay.
  * environ_: NULL-terminated "NAME=value" list; SLUICE_* names that no row has are errors. */
-SL_MUST_USE enum sl_code config_load(const struct config_row *rows, const char *file, char *const *environ_,
-                                     int *argc, char **argv, struct config **out, struct sl_error *error);
+SL_MUST_USE enum sl_code config_load(const struct config_row *rows, const char *file,
+				     char *const *environ_, int *argc, char **argv,
+				     struct config **out, struct sl_error *error);
 void config_free(struct config *config);
 
 /* name must be of the table (asserted). */
-const char *config_text(const struct config *config, const char *name); /* NULL when unset without default */
-int64_t config_int(const struct config *config, const char *name);      /* ints, milliseconds, bytes */
+const char *config_text(const struct config *config,
+			const char *name); /* NULL when unset without default */
+int64_t config_int(const struct config *config, const char *name); /* ints, milliseconds, bytes */
 bool config_bool(const struct config *config, const char *name);
 /* "default", "file", "environment" or "flag": where the value came from. */
 const char *config_source(const struct config *config, const char *name);

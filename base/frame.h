@@ -20,8 +20,8 @@ enum frame_type { FRAME_NIL, FRAME_BOOL, FRAME_INT, FRAME_BYTES };
 
 struct frame_field {
 	enum frame_type type;
-	int64_t number;      /* FRAME_INT, FRAME_BOOL (0 or 1) */
-	struct slice bytes;  /* FRAME_BYTES: text or bin, borrowed from the frame */
+	int64_t number;     /* FRAME_INT, FRAME_BOOL (0 or 1) */
+	struct slice bytes; /* FRAME_BYTES: text or bin, borrowed from the frame */
 };
 
 struct frame {
@@ -29,7 +29,8 @@ struct frame {
 	struct frame_field field[FRAME_FIELDS_MAX];
 };
 
-/* Decodes one body (without its length prefix).  SL_INVALID: not such an array, or bytes left over. */
+/* Decodes one body (without its length prefix).  SL_INVALID: not such an array, or bytes left over.
+ */
 SL_MUST_USE enum sl_code frame_decode(struct slice body, struct frame *out, struct sl_error *error);
 
 /* The leading integer of an array, whatever follows it: lets a reader recognise messages of a later
@@ -40,7 +41,8 @@ bool frame_peek_type(struct slice body, int64_t *type);
  * are needed; -1 when the claimed length is over cap or 0. */
 int frame_peek(struct slice stream, size_t cap, struct slice *body, size_t *used);
 
-/* Checks shape: a letter per field: i int, b bool, s bytes, ? anything.  "is" = exactly [int, bytes]. */
+/* Checks shape: a letter per field: i int, b bool, s bytes, ? anything.  "is" = exactly [int,
+ * bytes]. */
 bool frame_is(const struct frame *frame, const char *shape);
 
 /* Encoding: frame_begin, then a call per field (as many as announced), then frame_end, which

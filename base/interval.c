@@ -15,12 +15,29 @@ static const struct {
 	int64_t ms;
 	bool counted; /* may follow a number */
 } units[] = {
-    {"s", SECOND, true},      {"sec", SECOND, true},    {"secs", SECOND, true}, {"second", SECOND, true},
-    {"seconds", SECOND, true}, {"m", MINUTE, true},      {"min", MINUTE, true},  {"mins", MINUTE, true},
-    {"minute", MINUTE, true}, {"minutes", MINUTE, true}, {"h", HOUR, true},      {"hr", HOUR, true},
-    {"hrs", HOUR, true},      {"hour", HOUR, true},     {"hours", HOUR, true},  {"d", DAY, true},
-    {"day", DAY, true},       {"days", DAY, true},      {"week", 7 * DAY, false}, {"month", 30 * DAY, false},
-    {"half day", DAY / 2, false}, {"half hour", HOUR / 2, false}, {"quarter hour", HOUR / 4, false},
+    {"s", SECOND, true},
+    {"sec", SECOND, true},
+    {"secs", SECOND, true},
+    {"second", SECOND, true},
+    {"seconds", SECOND, true},
+    {"m", MINUTE, true},
+    {"min", MINUTE, true},
+    {"mins", MINUTE, true},
+    {"minute", MINUTE, true},
+    {"minutes", MINUTE, true},
+    {"h", HOUR, true},
+    {"hr", HOUR, true},
+    {"hrs", HOUR, true},
+    {"hour", HOUR, true},
+    {"hours", HOUR, true},
+    {"d", DAY, true},
+    {"day", DAY, true},
+    {"days", DAY, true},
+    {"week", 7 * DAY, false},
+    {"month", 30 * DAY, false},
+    {"half day", DAY / 2, false},
+    {"half hour", HOUR / 2, false},
+    {"quarter hour", HOUR / 4, false},
 };
 
 enum sl_code
@@ -41,11 +58,15 @@ interval_parse(const char *text, int64_t *out, struct sl_error *error)
 			continue;
 		*out = (digits > 0 ? count : 1) * units[i].ms;
 		if (*out < INTERVAL_MIN_MS)
-			return sl_fail(error, SL_INVALID, "\"%.60s\" is shorter than 30 seconds", text);
+			return sl_fail(error, SL_INVALID, "\"%.60s\" is shorter than 30 seconds",
+				       text);
 		if (*out > INTERVAL_MAX_MS)
-			return sl_fail(error, SL_INVALID, "\"%.60s\" is longer than 366 days", text);
+			return sl_fail(error, SL_INVALID, "\"%.60s\" is longer than 366 days",
+				       text);
 		return SL_OK;
 	}
-	return sl_fail(error, SL_INVALID, "\"%.60s\" is no interval; write for example \"every 5 minutes\" or \"every day\"",
-	               text);
+	return sl_fail(
+	    error, SL_INVALID,
+	    "\"%.60s\" is no interval; write for example \"every 5 minutes\" or \"every day\"",
+	    text);
 }

@@ -1,8 +1,9 @@
-/* base/interval.h - how often a sync runs, as people write it: "every 5 minutes", "1h", "every half day".
+/* base/interval.h - how often a sync runs, as people write it: "every 5 minutes", "1h", "every half
+ * day".
  *
- * Grammar of wire.md section 3: an optional "every ", then a count and a unit (s, sec, second, m, min, minute, h, hr,
- * hour, d, day and their plurals), or one of month (30 days), week, half day, half hour, quarter hour; a unit alone
- * stands for one. */
+ * Grammar of wire.md section 3: an optional "every ", then a count and a unit (s, sec, second, m,
+ * min, minute, h, hr, hour, d, day and their plurals), or one of month (30 days), week, half day,
+ * half hour, quarter hour; a unit alone stands for one. */
 #ifndef SLUICE_BASE_INTERVAL_H
 #define SLUICE_BASE_INTERVAL_H
 

@@ -13,9 +13,19 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-#define JSON_DEPTH_MAX 512 /* containers inside containers; deeper is SL_INVALID, the stack never grows with input */
+#define JSON_DEPTH_MAX                                                                        \
+	512 /* containers inside containers; deeper is SL_INVALID, the stack never grows with \
+	       input */
 
-enum json_type { JSON_NONE, JSON_NULL_, JSON_BOOL, JSON_NUMBER, JSON_TEXT, JSON_ARRAY_, JSON_OBJECT_ };
+enum json_type {
+	JSON_NONE,
+	JSON_NULL_,
+	JSON_BOOL,
+	JSON_NUMBER,
+	JSON_TEXT,
+	JSON_ARRAY_,
+	JSON_OBJECT_
+};
 
 /* A checked value inside a text: its bytes without surrounding space, borrowed from the text. */
 struct json_value {
@@ -26,11 +36,13 @@ struct json_value {
 /* Checks text as one JSON value; error names the byte offset and what was expected.  Objects at
  * the top level may not repeat a key (after unescaping): SL_INVALID naming the key.  Escaped lone
  * surrogates (\ud800) are accepted, raw ones and invalid UTF-8 are not. */
-SL_MUST_USE enum sl_code json_check(struct slice text, struct json_value *out, struct sl_error *error);
+SL_MUST_USE enum sl_code json_check(struct slice text, struct json_value *out,
+				    struct sl_error *error);
 
 /* Iterates the members of a checked object or the elements of a checked array (key is then NULL).
  *   struct json_iter it; json_iter_init(&it, value);
- *   while (json_iter_next(&it)) ... it.key (unescaped, borrowed until the next call), it.value ... */
+ *   while (json_iter_next(&it)) ... it.key (unescaped, borrowed until the next call), it.value ...
+ */
 struct json_iter {
 	struct buf name; /* unescaped key bytes; may hold NUL */
 	const char *key; /* NUL-terminated view of name; NULL in arrays */
@@ -50,7 +62,8 @@ struct json_value json_get(struct json_value object, const char *key);
 struct json_value json_path(struct json_value value, const char *path);
 
 /* Unescaped text of a JSON_TEXT value: malloc'd, NUL-terminated, *len without the NUL (len may be
- * NULL).  NULL when value is no text, or holds U+0000 and len is NULL.  Lone surrogates become U+FFFD. */
+ * NULL).  NULL when value is no text, or holds U+0000 and len is NULL.  Lone surrogates become
+ * U+FFFD. */
 char *json_text(struct json_value value, size_t *len);
 bool json_is_yes(struct json_value value);
 /* Whole number that fits; false otherwise. */
@@ -69,11 +82,13 @@ void jw_array_end(struct json_writer *w);
 void jw_key(struct json_writer *w, const char *key);
 void jw_key_n(struct json_writer *w, const char *key, size_t len);
 void jw_text(struct json_writer *w, const char *text); /* NULL writes null */
-void jw_text_n(struct json_writer *w, const char *text, size_t len); /* invalid UTF-8 becomes U+FFFD */
+void jw_text_n(struct json_writer *w, const char *text,
+	       size_t len); /* invalid UTF-8 becomes U+FFFD */
 void jw_int(struct json_writer *w, int64_t number);
 void jw_bool(struct json_writer *w, bool yes);
 void jw_null(struct json_writer *w);
-void jw_raw(struct json_writer *w, struct slice json); /* checked JSON, byte for byte; empty writes null */
+void jw_raw(struct json_writer *w,
+	    struct slice json); /* checked JSON, byte for byte; empty writes null */
 /* Shorthands for members. */
 void jw_member_text(struct json_writer *w, const char *key, const char *text);
 void jw_member_int(struct json_writer *w, const char *key, int64_t number);

@@ -22,8 +22,8 @@ void *map_remove_text(struct map *map, const char *key);
 void *map_get_int(const struct map *map, int64_t key);
 void *map_put_int(struct map *map, int64_t key, void *value);
 void *map_remove_int(struct map *map, int64_t key);
-/* Walks in no order; at starts at 0.  False at the end.  The current entry may be removed meanwhile, nothing
- * may be added. */
+/* Walks in no order; at starts at 0.  False at the end.  The current entry may be removed
+ * meanwhile, nothing may be added. */
 bool map_each(const struct map *map, size_t *at, void **value);
 
 #endif

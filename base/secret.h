@@ -17,12 +17,14 @@ struct secret_ring; /* opaque: the sealing key and older ones that still open */
 
 /* Reads a key file: lines of 64 hex digits, the first one seals, all open; '#' starts a comment.
  * The ring is the caller's. */
-SL_MUST_USE enum sl_code secret_ring_load(const char *path, struct secret_ring **out, struct sl_error *error);
+SL_MUST_USE enum sl_code secret_ring_load(const char *path, struct secret_ring **out,
+					  struct sl_error *error);
 void secret_ring_free(struct secret_ring *ring); /* wipes */
 /* out gets text (appended).  SL_INVALID on open: unknown key id, wrong row, or tampered bytes. */
-void secret_seal(const struct secret_ring *ring, struct slice plain, const char *row, struct buf *out);
-SL_MUST_USE enum sl_code secret_open(const struct secret_ring *ring, struct slice sealed, const char *row,
-                                     struct buf *plain, struct sl_error *error);
+void secret_seal(const struct secret_ring *ring, struct slice plain, const char *row,
+		 struct buf *out);
+SL_MUST_USE enum sl_code secret_open(const struct secret_ring *ring, struct slice sealed,
+				     const char *row, struct buf *plain, struct sl_error *error);
 /* A key for another purpose: HMAC-SHA256 of label under the key that seals.  Changes when another
  * key becomes the first of the file. */
 void secret_ring_derive(const struct secret_ring *ring, const char *label, uint8_t out[32]);

@@ -1,4 +1,5 @@
-/* daemon/compiler.c - JSON lines to and from compiler/bin/worker.mjs; one request in work at a time. */
+/* daemon/compiler.c - JSON lines to and from compiler/bin/worker.mjs; one request in work at a
+ * time. */
 #include "daemon/compiler.h"
 
 #include <errno.h>
@@ -51,11 +52,13 @@ struct compiler {
 
 static void pump(struct compiler *compiler);
 
-/* The worker's user must be able to walk to Node.js, too (a home directory of root's may hold it). */
+/* The worker's user must be able to walk to Node.js, too (a home directory of root's may hold it).
+ */
 static void
 check_node(struct compiler *compiler, const char *node)
 {
-	char *path = sl_strdup(getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin"), *rest = path, *folder;
+	char *path = sl_strdup(getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin"),
+	     *rest = path, *folder;
 
 	while (strchr(node, '/') == NULL && (folder = strtok_r(rest, ":", &rest)) != NULL) {
 		char *file = sl_asprintf("%s/%s", folder, node), *real = NULL;
@@ -90,7 +93,8 @@ compiler_new(struct daemon *daemon, const char *directory)
 	return compiler;
 }
 
-/* The worker runs code that a customer sent through TypeScript's parser only, but is killed hard all the same. */
+/* The worker runs code that a customer sent through TypeScript's parser only, but is killed hard
+ * all the same. */
 static void
 stop(struct compiler *compiler)
 {
@@ -164,10 +168,12 @@ answer_first(struct compiler *compiler, struct json_value line)
 		(void)json_int(json_get(error, "line"), &at_line);
 		(void)json_int(json_get(error, "column"), &at_column);
 		if (at_line > 0)
-			sl_fail(&failed, SL_INVALID, "%s (line %lld, column %lld)", message != NULL ? message : "cannot be compiled",
-			        (long long)at_line, (long long)at_column);
+			sl_fail(&failed, SL_INVALID, "%s (line %lld, column %lld)",
+				message != NULL ? message : "cannot be compiled",
+				(long long)at_line, (long long)at_column);
 		else
-			sl_fail(&failed, SL_INVALID, "%s", message != NULL ? message : "cannot be compiled");
+			sl_fail(&failed, SL_INVALID, "%s",
+				message != NULL ? message : "cannot be compiled");
 		request->cb(request->arg, SL_INVALID, NULL, &failed);
 	}
 	free(code);
@@ -184,7 +190,8 @@ on_line(struct compiler *compiler, struct slice text)
 
 	if (json_check(text, &line, NULL) != SL_OK || line.type != JSON_OBJECT_)
 		return; /* a warning of Node's */
-	if (!json_int(json_get(line, "id"), &id) || compiler->first == NULL || id != compiler->first->id)
+	if (!json_int(json_get(line, "id"), &id) || compiler->first == NULL ||
+	    id != compiler->first->id)
 		return; /* `ready`, or an answer that came after its timeout */
 	answer_first(compiler, line);
 	if (++compiler->uses >= USES_MAX)
@@ -199,11 +206,14 @@ lost(struct compiler *compiler, const char *why)
 	log_warn("compiler_lost", "reason=%s", why);
 	stop(compiler);
 	if (compiler->first != NULL && at_work)
-		fail_first(compiler, SL_INVALID, "the compiler died on this source (too large or too deep for its limits)");
+		fail_first(
+		    compiler, SL_INVALID,
+		    "the compiler died on this source (too large or too deep for its limits)");
 	else if (compiler->first != NULL)
-		fail_first(compiler, SL_UNAVAILABLE,
-		           "the compiler cannot be started: it needs Node.js 18 or newer (node_path) and its packages "
-		           "(npm ci in compiler_dir)");
+		fail_first(
+		    compiler, SL_UNAVAILABLE,
+		    "the compiler cannot be started: it needs Node.js 18 or newer (node_path) and its packages "
+		    "(npm ci in compiler_dir)");
 	pump(compiler);
 }
 
@@ -227,8 +237,8 @@ read_some(struct compiler *compiler)
 		}
 		compiler->in.len += (size_t)got;
 		while (compiler->state == COMPILER_RUNNING &&
-		       (newline = memchr(compiler->in.data + compiler->scanned, '\n', compiler->in.len - compiler->scanned)) !=
-		           NULL) {
+		       (newline = memchr(compiler->in.data + compiler->scanned, '\n',
+					 compiler->in.len - compiler->scanned)) != NULL) {
 			size_t len = (size_t)(newline - compiler->in.data);
 
 			on_line(compiler, (struct slice){compiler->in.data, len});
@@ -261,7 +271,8 @@ on_timeout(void *arg)
 {
 	struct compiler *compiler = arg;
 
-	log_warn("compiler_timeout", "limit_ms=%lld", (long long)config_int(compiler->daemon->config, "compile_timeout"));
+	log_warn("compiler_timeout", "limit_ms=%lld",
+		 (long long)config_int(compiler->daemon->config, "compile_timeout"));
 	stop(compiler);
 	if (compiler->first != NULL)
 		fail_first(compiler, SL_INVALID, "compiling took longer than compile_timeout");
@@ -278,7 +289,8 @@ become_worker(const struct compiler *compiler, int fd, char *const argv[], char 
 	(void)sigaction(SIGPIPE, &fresh, NULL);
 	(void)sigaction(SIGHUP, &fresh, NULL);
 	if (!user_become(&compiler->user) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || dup2(fd, 0) < 0 || dup2(fd, 1) < 0 || chdir("/") != 0)
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || dup2(fd, 0) < 0 || dup2(fd, 1) < 0 ||
+	    chdir("/") != 0)
 		_exit(126);
 	execvpe(argv[0], argv, envp);
 	_exit(127);
@@ -296,8 +308,9 @@ start(struct compiler *compiler)
 	bool ok;
 
 	snprintf(memory, sizeof(memory), "--max-old-space-size=%lld",
-	         (long long)(config_int(compiler->daemon->config, "compile_memory") >> 20));
-	snprintf(search, sizeof(search), "PATH=%s", getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin");
+		 (long long)(config_int(compiler->daemon->config, "compile_memory") >> 20));
+	snprintf(search, sizeof(search), "PATH=%s",
+		 getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin");
 	ok = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0;
 	if (ok) {
 		/* Node wants blocking standard streams. */
@@ -332,15 +345,17 @@ pump(struct compiler *compiler)
 	if (request == NULL)
 		return;
 	if (compiler->state == COMPILER_STOPPED && !start(compiler)) {
-		fail_first(compiler, SL_UNAVAILABLE, "Node.js cannot be started; set node_path to Node.js 18 or newer");
+		fail_first(compiler, SL_UNAVAILABLE,
+			   "Node.js cannot be started; set node_path to Node.js 18 or newer");
 		pump(compiler);
 		return;
 	}
 	if (compiler->sent == 0)
-		loop_timer_in(compiler->timer, config_int(compiler->daemon->config, "compile_timeout"));
+		loop_timer_in(compiler->timer,
+			      config_int(compiler->daemon->config, "compile_timeout"));
 	while (compiler->sent < request->line.len) {
-		ssize_t put = send(compiler->fd, request->line.data + compiler->sent, request->line.len - compiler->sent,
-		                   MSG_NOSIGNAL);
+		ssize_t put = send(compiler->fd, request->line.data + compiler->sent,
+				   request->line.len - compiler->sent, MSG_NOSIGNAL);
 
 		if (put < 0 && errno == EINTR)
 			continue;
@@ -348,7 +363,8 @@ pump(struct compiler *compiler)
 			break;
 		compiler->sent += (size_t)put;
 	}
-	loop_watch_set(compiler->watch, LOOP_READ | (compiler->sent < request->line.len ? LOOP_WRITE : 0));
+	loop_watch_set(compiler->watch,
+		       LOOP_READ | (compiler->sent < request->line.len ? LOOP_WRITE : 0));
 }
 
 static void
@@ -358,8 +374,8 @@ pump_soon(void *arg)
 }
 
 void
-compiler_lower(struct compiler *compiler, const char *js, const char *name, const char *integration, const char *type,
-               compiler_cb *cb, void *arg)
+compiler_lower(struct compiler *compiler, const char *js, const char *name, const char *integration,
+	       const char *type, compiler_cb *cb, void *arg)
 {
 	struct request *request = sl_alloc(sizeof(*request));
 	struct json_writer w;

@@ -39,16 +39,16 @@ struct daemon {
 	struct catalog *catalog;
 	struct account *account;
 	struct directory *directory;
-	struct ledger *ledger;   /* api, worker (large inputs) */
+	struct ledger *ledger; /* api, worker (large inputs) */
 	struct queue *queue;
-	struct settle *settle;   /* worker */
-	struct pool *pool;       /* worker */
+	struct settle *settle;     /* worker */
+	struct pool *pool;         /* worker */
 	struct dispatch *dispatch; /* worker */
 	struct scheduler *scheduler;
 	struct compiler *compiler; /* api */
 	struct api *api;
 	struct standalone *standalone;
-	char node[64];           /* this process, for humans: host:pid */
+	char node[64]; /* this process, for humans: host:pid */
 };
 
 #endif

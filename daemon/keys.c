@@ -51,7 +51,8 @@ read_line(const char *text, const char *name, char out[UUID_TEXT])
 	for (const char *at = text; at != NULL && *at != '\0'; at = strchr(at, '\n')) {
 		at += *at == '\n';
 		if (strncmp(at, name, len) == 0 && at[len] == '=')
-			return strlen(at + len + 1) >= 36 && uuid_parse((struct slice){at + len + 1, 36}, out);
+			return strlen(at + len + 1) >= 36 &&
+			       uuid_parse((struct slice){at + len + 1, 36}, out);
 	}
 	return false;
 }
@@ -74,15 +75,18 @@ read_file(struct ensure *ensure, const char *path, struct sl_error *error)
 		if (ensure->made)
 			uuid_v4(ensure->key[i]);
 		else if (!read_line(text, key_rows[i].line, ensure->key[i]))
-			return sl_fail(error, SL_INVALID, "%s has no line %s=<uuid>; add it, or remove the file to get new keys",
-			               path, key_rows[i].line);
+			return sl_fail(
+			    error, SL_INVALID,
+			    "%s has no line %s=<uuid>; add it, or remove the file to get new keys",
+			    path, key_rows[i].line);
 	}
 	secret_wipe(text, sizeof(text));
 	return SL_OK;
 }
 
 static enum sl_code
-write_file(const struct ensure *ensure, const char *path, const char *host_port, struct sl_error *error)
+write_file(const struct ensure *ensure, const char *path, const char *host_port,
+	   struct sl_error *error)
 {
 	char *part = sl_asprintf("%s.part", path);
 	int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -90,18 +94,22 @@ write_file(const struct ensure *ensure, const char *path, const char *host_port,
 	bool ok;
 
 	buf_init(&text, 4096);
-	buf_add_text(&text, "# API keys of this service: keep them secret.  Load with `set -a; . FILE; set +a`.\n");
+	buf_add_text(
+	    &text,
+	    "# API keys of this service: keep them secret.  Load with `set -a; . FILE; set +a`.\n");
 	for (int i = 0; i < KEYS; i++)
 		buf_printf(&text, "%s=%s\n", key_rows[i].line, ensure->key[i]);
 	buf_printf(&text, "NANGO_HOSTPORT=%s\n", host_port);
-	ok = fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, text.data, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+	ok = fd >= 0 && fchmod(fd, 0600) == 0 &&
+	     write(fd, text.data, text.len) == (ssize_t)text.len && fsync(fd) == 0;
 	if (fd >= 0)
 		ok = close(fd) == 0 && ok;
 	ok = ok && rename(part, path) == 0;
 	secret_wipe(text.data, text.len);
 	buf_fini(&text);
 	free(part);
-	return ok ? SL_OK : sl_fail(error, SL_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno));
+	return ok ? SL_OK
+		  : sl_fail(error, SL_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno));
 }
 
 static void
@@ -136,14 +144,17 @@ make_key(struct ensure *ensure, int64_t environment_id)
 	secret_sha256_hex(slice_text(ensure->key[ensure->at]), digest);
 	clock_iso(clock_wall_ms(), when);
 	snprintf(name, sizeof(name), "%s%s%s", key_rows[ensure->at].display_name,
-	         ensure->made && environment_id != 0 ? " " : "", ensure->made && environment_id != 0 ? when : "");
-	account_key_create(ensure->daemon->account, environment_id, name, digest, key_rows[ensure->at].scopes, on_made, ensure);
+		 ensure->made && environment_id != 0 ? " " : "",
+		 ensure->made && environment_id != 0 ? when : "");
+	account_key_create(ensure->daemon->account, environment_id, name, digest,
+			   key_rows[ensure->at].scopes, on_made, ensure);
 }
 
 static void
 make_environment(struct ensure *ensure)
 {
-	struct account_new_environment row = {.name = key_rows[ensure->at].environment, .callback_url = ""};
+	struct account_new_environment row = {.name = key_rows[ensure->at].environment,
+					      .callback_url = ""};
 	char digest[SECRET_SHA256_HEX], uuid[UUID_TEXT], signing[UUID_TEXT], seal_row[100];
 	struct buf sealed;
 
@@ -163,7 +174,7 @@ make_environment(struct ensure *ensure)
 
 static void
 on_environment(void *arg, enum sl_code code, const struct account_environment *rows, int count,
-               const struct sl_error *error)
+	       const struct sl_error *error)
 {
 	struct ensure *ensure = arg;
 
@@ -185,7 +196,9 @@ next(struct ensure *ensure)
 	if (ensure->at == KEYS)
 		finish(ensure, SL_OK, NULL);
 	else if (key_rows[ensure->at].environment != NULL)
-		account_environment_by_name(ensure->daemon->account, key_rows[ensure->at].environment, on_environment, ensure);
+		account_environment_by_name(ensure->daemon->account,
+					    key_rows[ensure->at].environment, on_environment,
+					    ensure);
 	else
 		make_key(ensure, 0);
 }
@@ -211,7 +224,8 @@ keys_ensure(struct daemon *daemon, const char *path, const char *host_port, stru
 	}
 	if (ensure.code != SL_OK)
 		code = sl_fail(error, ensure.code, "cannot make the first keys: %s",
-		               ensure.error.text[0] != '\0' ? ensure.error.text : "the ledger does not answer");
+			       ensure.error.text[0] != '\0' ? ensure.error.text
+							    : "the ledger does not answer");
 	secret_wipe(ensure.key, sizeof(ensure.key));
 	return code;
 }

@@ -1,4 +1,5 @@
-/* daemon/keys.h - the first API keys of a service: made once, written to a file, known to the ledger.
+/* daemon/keys.h - the first API keys of a service: made once, written to a file, known to the
+ * ledger.
  *
  * The file is written before the rows, so a crash in between loses no key: the next start makes the
  * rows of what the file names. */
@@ -8,9 +9,10 @@
 #include "base/error.h"
 #include "daemon/daemon.h"
 
-/* Makes the environments dev and prod, their keys, the account key and the operator key, as far as missing.
- * host_port ("http://127.0.0.1:3003") is kept up to date in the file.  Runs the loop until done, 30 s at most. */
+/* Makes the environments dev and prod, their keys, the account key and the operator key, as far as
+ * missing. host_port ("http://127.0.0.1:3003") is kept up to date in the file.  Runs the loop until
+ * done, 30 s at most. */
 SL_MUST_USE enum sl_code keys_ensure(struct daemon *daemon, const char *path, const char *host_port,
-                                     struct sl_error *error);
+				     struct sl_error *error);
 
 #endif

@@ -7,7 +7,8 @@ sluiced_SOURCES = \
 	daemon/notify.c daemon/notify.h \
 	daemon/paths.c daemon/paths.h \
 	daemon/settings.c daemon/settings.h \
-	daemon/standalone.c daemon/standalone.h \
+	daemon/standalone.c daemon/standalone.h daemon/standalone_state.h \
+	daemon/standalone_dir.c \
 	daemon/user.c daemon/user.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/admin.c \
@@ -27,6 +28,7 @@ sluiced_SOURCES = \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
 	daemon/worker/attempt.c daemon/worker/attempt.h \
+	daemon/worker/calls.c daemon/worker/calls.h \
 	daemon/worker/dispatch.c daemon/worker/dispatch.h \
 	daemon/worker/host.c daemon/worker/host.h \
 	daemon/worker/turn.c daemon/worker/turn.h

@@ -1,7 +1,8 @@
 /* daemon/main.c - sluiced: options, settings, roles, start order, stop order.
  *
- * Exit codes are sysexits(3): 64 bad option, 65 schema newer than this build, 69 Postgres or Redis cannot be
- * reached, 71 an address cannot be listened on, 75 another daemon runs on DIR, 78 bad settings. */
+ * Exit codes are sysexits(3): 64 bad option, 65 schema newer than this build, 69 Postgres or Redis
+ * cannot be reached, 71 an address cannot be listened on, 75 another daemon runs on DIR, 78 bad
+ * settings. */
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -64,7 +65,9 @@ fail(int status, const char *format, const char *text)
 	return status;
 }
 
-/* ---- options ------------------------------------------------------------------------------------------------ */
+/* ---- options
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void
 print_help(void)
@@ -73,13 +76,14 @@ print_help(void)
 
 	buf_init(&text, 1 << 20);
 	config_help(settings_rows, &text);
-	fputs("usage: sluiced --standalone DIR [--listen ADDRESS:PORT] [--SETTING=VALUE ...]\n"
-	      "       sluiced --config FILE [--role=api,worker,scheduler] [--SETTING=VALUE ...]\n"
-	      "       sluiced --migrate ... | --check-config ... | --version | --help\n\n"
-	      "Runs customer-written integration functions.  Every setting is a line `name = value` of the file, an\n"
-	      "environment variable SLUICE_NAME or an option --name=value; options win over environment over file.\n\n"
-	      "Settings:\n",
-	      stdout);
+	fputs(
+	    "usage: sluiced --standalone DIR [--listen ADDRESS:PORT] [--SETTING=VALUE ...]\n"
+	    "       sluiced --config FILE [--role=api,worker,scheduler] [--SETTING=VALUE ...]\n"
+	    "       sluiced --migrate ... | --check-config ... | --version | --help\n\n"
+	    "Runs customer-written integration functions.  Every setting is a line `name = value` of the file, an\n"
+	    "environment variable SLUICE_NAME or an option --name=value; options win over environment over file.\n\n"
+	    "Settings:\n",
+	    stdout);
 	fwrite(text.data, 1, text.len, stdout);
 	buf_fini(&text);
 }
@@ -114,7 +118,8 @@ read_options(int *argc, char **argv, struct options *options)
 	return -1;
 }
 
-/* A peer that goes away is an error of that write; a hang-up of the terminal is not a reason to stop. */
+/* A peer that goes away is an error of that write; a hang-up of the terminal is not a reason to
+ * stop. */
 static void
 ignore_signals(void)
 {
@@ -130,18 +135,20 @@ set_log_level(const struct config *config)
 	const char *level = config_text(config, "log_level");
 
 	log_set_level(strcmp(level, "error") == 0   ? LOG_LEVEL_ERROR
-	              : strcmp(level, "warn") == 0  ? LOG_LEVEL_WARN
-	              : strcmp(level, "debug") == 0 ? LOG_LEVEL_DEBUG
-	                                            : LOG_LEVEL_INFO);
+		      : strcmp(level, "warn") == 0  ? LOG_LEVEL_WARN
+		      : strcmp(level, "debug") == 0 ? LOG_LEVEL_DEBUG
+						    : LOG_LEVEL_INFO);
 }
 
-/* ---- start ---------------------------------------------------------------------------------------------------- */
+/* ---- start
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static const char *
 database_url(const struct daemon *daemon)
 {
 	return daemon->standalone != NULL ? standalone_database_url(daemon->standalone)
-	                                  : config_text(daemon->config, "database_url");
+					  : config_text(daemon->config, "database_url");
 }
 
 static int
@@ -169,7 +176,8 @@ standalone_migrate(struct daemon *daemon, int *applied, struct sl_error *error)
 	int64_t until = clock_mono_ms() + DATABASE_START_MS;
 	enum sl_code code;
 
-	while ((code = migrate_apply(database_url(daemon), applied, error)) == SL_UNAVAILABLE && clock_mono_ms() < until)
+	while ((code = migrate_apply(database_url(daemon), applied, error)) == SL_UNAVAILABLE &&
+	       clock_mono_ms() < until)
 		(void)nanosleep(&nap, NULL);
 	return code;
 }
@@ -208,8 +216,9 @@ start_schema(struct daemon *daemon, bool migrate)
 static int
 start_secrets(struct daemon *daemon)
 {
-	const char *path = daemon->standalone != NULL ? standalone_encryption_key_file(daemon->standalone)
-	                                              : config_text(daemon->config, "encryption_key_file");
+	const char *path = daemon->standalone != NULL
+			       ? standalone_encryption_key_file(daemon->standalone)
+			       : config_text(daemon->config, "encryption_key_file");
 	struct sl_error error;
 
 	if (secret_ring_load(path, &daemon->ring, &error) != SL_OK)
@@ -221,8 +230,9 @@ start_secrets(struct daemon *daemon)
 static int
 start_queue(struct daemon *daemon)
 {
-	struct queue_settings settings = {.url = daemon->standalone != NULL ? standalone_redis_url(daemon->standalone)
-	                                                                    : config_text(daemon->config, "redis_url")};
+	struct queue_settings settings = {.url = daemon->standalone != NULL
+						     ? standalone_redis_url(daemon->standalone)
+						     : config_text(daemon->config, "redis_url")};
 	int64_t until = clock_mono_ms() + QUEUE_START_MS;
 	struct sl_error error;
 
@@ -231,7 +241,8 @@ start_queue(struct daemon *daemon)
 	while (!queue_is_up(daemon->queue) && clock_mono_ms() < until)
 		loop_turn(daemon->loop, 50);
 	if (!queue_is_up(daemon->queue))
-		return fail(EX_UNAVAILABLE, "Redis cannot be reached: %s", queue_last_error(daemon->queue));
+		return fail(EX_UNAVAILABLE, "Redis cannot be reached: %s",
+			    queue_last_error(daemon->queue));
 	return EX_OK;
 }
 
@@ -256,7 +267,8 @@ static int
 start_worker(struct daemon *daemon)
 {
 	char *runner = path_runner(daemon->config);
-	struct pg_settings hot = {.conninfo = database_url(daemon), .name = "sluiced worker", .hot = true};
+	struct pg_settings hot = {
+	    .conninfo = database_url(daemon), .name = "sluiced worker", .hot = true};
 	struct pool_settings settings = {
 	    .runner_path = runner,
 	    .processes_max = (int)config_int(daemon->config, "runners"),
@@ -280,13 +292,15 @@ start_worker(struct daemon *daemon)
 static int
 listen_on(struct daemon *daemon)
 {
-	char *addresses = sl_strdup(config_text(daemon->config, "listen")), *rest = addresses, *address;
+	char *addresses = sl_strdup(config_text(daemon->config, "listen")), *rest = addresses,
+	     *address;
 	struct sl_error error;
 	int status = EX_OK;
 
 	while (status == EX_OK && (address = strtok_r(rest, ", ", &rest)) != NULL)
 		if (api_listen(daemon->api, address, &error) != SL_OK)
-			status = fail(error.code == SL_INVALID ? EX_CONFIG : EX_OSERR, "listen: %s", error.text);
+			status = fail(error.code == SL_INVALID ? EX_CONFIG : EX_OSERR, "listen: %s",
+				      error.text);
 	free(addresses);
 	return status;
 }
@@ -306,7 +320,7 @@ static int
 start_keys(struct daemon *daemon)
 {
 	const char *path = daemon->standalone != NULL ? standalone_keys_file(daemon->standalone)
-	                                              : config_text(daemon->config, "keys_file");
+						      : config_text(daemon->config, "keys_file");
 	const char *listen = config_text(daemon->config, "listen");
 	struct sl_error error;
 	char *host_port;
@@ -315,7 +329,8 @@ start_keys(struct daemon *daemon)
 	if (path == NULL)
 		return EX_OK;
 	if (api_port(daemon->api) > 0 && strncmp(listen, "unix:", 5) != 0)
-		host_port = sl_asprintf("http://%.*s:%d", (int)(strrchr(listen, ':') - listen), listen, api_port(daemon->api));
+		host_port = sl_asprintf("http://%.*s:%d", (int)(strrchr(listen, ':') - listen),
+					listen, api_port(daemon->api));
 	else
 		host_port = sl_asprintf("http://%s", listen);
 	if (keys_ensure(daemon, path, host_port, &error) != SL_OK)
@@ -328,7 +343,8 @@ static int
 start_parts(struct daemon *daemon)
 {
 	struct pg_settings account = {.conninfo = database_url(daemon), .name = "sluiced account"};
-	struct pg_settings accept = {.conninfo = database_url(daemon), .name = "sluiced ledger", .hot = true};
+	struct pg_settings accept = {
+	    .conninfo = database_url(daemon), .name = "sluiced ledger", .hot = true};
 	struct sl_error error;
 	int status = start_queue(daemon);
 
@@ -352,7 +368,9 @@ start_parts(struct daemon *daemon)
 	return status;
 }
 
-/* ---- stop ------------------------------------------------------------------------------------------------------ */
+/* ---- stop
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void
 on_stop_poll(void *arg)
@@ -429,8 +447,9 @@ serve(struct daemon *daemon)
 	if (status == EX_OK) {
 		stop.term = loop_signal_new(daemon->loop, SIGTERM, on_term, &stop);
 		stop.interrupt = loop_signal_new(daemon->loop, SIGINT, on_term, &stop);
-		log_info("started", "version=%s node=%s role=%s listen=%s", PACKAGE_VERSION, daemon->node,
-		         config_text(daemon->config, "role"), log_text(config_text(daemon->config, "listen")));
+		log_info("started", "version=%s node=%s role=%s listen=%s", PACKAGE_VERSION,
+			 daemon->node, config_text(daemon->config, "role"),
+			 log_text(config_text(daemon->config, "listen")));
 		notify_send("READY=1");
 		loop_run(daemon->loop);
 		loop_signal_free(stop.term);
@@ -453,7 +472,8 @@ main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	if (config_load(settings_rows, options.file, environ, &argc, argv, &config, &error) != SL_OK)
+	if (config_load(settings_rows, options.file, environ, &argc, argv, &config, &error) !=
+	    SL_OK)
 		return fail(EX_CONFIG, "%s", error.text);
 	if (argc > 1)
 		return fail(EX_USAGE, "unknown option %s; see sluiced --help", argv[1]);
@@ -465,7 +485,8 @@ main(int argc, char **argv)
 		return EX_OK;
 	}
 	set_log_level(config);
-	/* Large bodies go back to the system: glibc would raise this with the first one and keep the rest. */
+	/* Large bodies go back to the system: glibc would raise this with the first one and keep
+	 * the rest. */
 	(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	ignore_signals();
 	(void)gethostname(host, sizeof(host) - 1);

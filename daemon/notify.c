@@ -26,7 +26,7 @@ notify_send(const char *state)
 		address.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
-	                     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
 		log_warn("notify_failed", "error=%s", strerror(errno));
 	if (fd >= 0)
 		close(fd);

@@ -1,4 +1,5 @@
-/* daemon/notify.h - tell systemd what state we are in (sd_notify(3) protocol: a datagram to NOTIFY_SOCKET). */
+/* daemon/notify.h - tell systemd what state we are in (sd_notify(3) protocol: a datagram to
+ * NOTIFY_SOCKET). */
 #ifndef SLUICE_DAEMON_NOTIFY_H
 #define SLUICE_DAEMON_NOTIFY_H
 

@@ -8,7 +8,8 @@
 
 #include "base/alloc.h"
 
-/* The directory of this program, when it is a build tree's (sluice-runner stands beside it); else NULL. */
+/* The directory of this program, when it is a build tree's (sluice-runner stands beside it); else
+ * NULL. */
 static char *
 build_dir(void)
 {
@@ -55,11 +56,13 @@ path_runner(const struct config *config)
 char *
 path_catalog(const struct config *config)
 {
-	return pick(config, "catalog_dir", SLUICE_SOURCEDIR "/provider/catalog", SLUICE_DATADIR "/catalog");
+	return pick(config, "catalog_dir", SLUICE_SOURCEDIR "/provider/catalog",
+		    SLUICE_DATADIR "/catalog");
 }
 
 char *
 path_compiler(const struct config *config)
 {
-	return pick(config, "compiler_dir", SLUICE_SOURCEDIR "/compiler", SLUICE_DATADIR "/compiler");
+	return pick(config, "compiler_dir", SLUICE_SOURCEDIR "/compiler",
+		    SLUICE_DATADIR "/compiler");
 }

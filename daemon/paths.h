@@ -1,4 +1,5 @@
-/* daemon/paths.h - where our own files are: beside the program in a build tree, else where they were installed. */
+/* daemon/paths.h - where our own files are: beside the program in a build tree, else where they
+ * were installed. */
 #ifndef SLUICE_DAEMON_PATHS_H
 #define SLUICE_DAEMON_PATHS_H
 

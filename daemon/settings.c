@@ -35,7 +35,8 @@ static enum sl_code
 check_roles(const char *text, struct sl_error *error)
 {
 	if (settings_roles(text) == 0)
-		return sl_fail(error, SL_INVALID, "role is \"%s\"; it is a list of api, worker, scheduler", text);
+		return sl_fail(error, SL_INVALID,
+			       "role is \"%s\"; it is a list of api, worker, scheduler", text);
 	return SL_OK;
 }
 
@@ -54,7 +55,8 @@ check_level(const char *text, struct sl_error *error)
 {
 	if (strcmp(text, "error") != 0 && strcmp(text, "warn") != 0 && strcmp(text, "info") != 0 &&
 	    strcmp(text, "debug") != 0)
-		return sl_fail(error, SL_INVALID, "log_level is \"%s\"; it is one of error, warn, info, debug", text);
+		return sl_fail(error, SL_INVALID,
+			       "log_level is \"%s\"; it is one of error, warn, info, debug", text);
 	return SL_OK;
 }
 
@@ -63,17 +65,20 @@ check_level(const char *text, struct sl_error *error)
 const struct config_row settings_rows[] = {
     {"listen", CONFIG_TEXT, "127.0.0.1:3003", 0, 0,
      "Where the API listens: ADDRESS:PORT, [ADDRESS]:PORT or unix:PATH; several by commas.", NULL},
-    {"role", CONFIG_TEXT, "api,worker,scheduler", 0, 0, "What this node does: a list of api, worker, scheduler.",
-     check_roles},
+    {"role", CONFIG_TEXT, "api,worker,scheduler", 0, 0,
+     "What this node does: a list of api, worker, scheduler.", check_roles},
     {"standalone", CONFIG_TEXT, NULL, 0, 0,
-     "Directory of an embedded service: private Redis and Postgres, keys and logs live under it.", NULL},
+     "Directory of an embedded service: private Redis and Postgres, keys and logs live under it.",
+     NULL},
     {"database_url", CONFIG_TEXT, NULL, 0, 0,
      "Postgres, as postgresql:// URL or libpq conninfo.  Not with standalone.", NULL},
-    {"redis_url", CONFIG_TEXT, NULL, 0, 0, "Redis, as redis://[user:password@]host:port/db or unix:///path.", NULL},
+    {"redis_url", CONFIG_TEXT, NULL, 0, 0,
+     "Redis, as redis://[user:password@]host:port/db or unix:///path.", NULL},
     {"encryption_key_file", CONFIG_TEXT, NULL, 0, 0,
      "File of 64 hex digits a line that seals credentials: the first line seals, all open.", NULL},
     {"keys_file", CONFIG_TEXT, NULL, 0, 0,
-     "File for the first API keys: made if missing (0600), and what it names exists after start.", NULL},
+     "File for the first API keys: made if missing (0600), and what it names exists after start.",
+     NULL},
     {"egress_allow", CONFIG_TEXT, "", 0, 0,
      "CIDR blocks that functions and the proxy may reach although they are loopback, private or link-local.",
      check_allow},
@@ -83,23 +88,34 @@ const struct config_row settings_rows[] = {
     {"body_budget", CONFIG_BYTES, "256MiB", 1 << 20, INT64_C(1) << 40,
      "Bytes of request bodies held at once; past it the API answers 503.", NULL},
     {"runners", CONFIG_INT, "16", 1, 4096, "Functions that may run at once on this node.", NULL},
-    {"runner_heap", CONFIG_BYTES, "128MiB", 16 << 20, INT64_C(4) << 30, "Heap of one run at most.", NULL},
-    {"runner_idle", CONFIG_SECONDS, "5m", 1000, DAY_MS, "An idle function process ends after this long.", NULL},
+    {"runner_heap", CONFIG_BYTES, "128MiB", 16 << 20, INT64_C(4) << 30, "Heap of one run at most.",
+     NULL},
+    {"runner_idle", CONFIG_SECONDS, "5m", 1000, DAY_MS,
+     "An idle function process ends after this long.", NULL},
     {"runner_cpu", CONFIG_SECONDS, "5m", 100, DAY_MS, "CPU time of one run at most.", NULL},
     {"action_timeout", CONFIG_SECONDS, "15m", 100, DAY_MS, "Run time of an action at most.", NULL},
-    {"provider_timeout", CONFIG_SECONDS, "5m", 100, DAY_MS, "One request to a provider at most.", NULL},
-    {"provider_response_max", CONFIG_BYTES, "48MiB", 1024, 60 << 20, "Body of a provider's answer at most.", NULL},
+    {"provider_timeout", CONFIG_SECONDS, "5m", 100, DAY_MS, "One request to a provider at most.",
+     NULL},
+    {"provider_response_max", CONFIG_BYTES, "48MiB", 1024, 60 << 20,
+     "Body of a provider's answer at most.", NULL},
     {"lease_ttl", CONFIG_SECONDS, "15s", 1000, 600000,
      "A worker that does not renew for this long has lost its keys and its session.", NULL},
-    {"retry_first", CONFIG_SECONDS, "1s", 10, 600000, "Wait before the first retry of an async action; doubles.", NULL},
-    {"drain_timeout", CONFIG_SECONDS, "30s", 0, DAY_MS, "How long a stop waits for what runs.", NULL},
-    {"compiler_dir", CONFIG_TEXT, NULL, 0, 0, "Where the compiler package is (found by itself when installed).", NULL},
-    {"catalog_dir", CONFIG_TEXT, NULL, 0, 0, "Where the provider definitions are (found by itself when installed).",
+    {"retry_first", CONFIG_SECONDS, "1s", 10, 600000,
+     "Wait before the first retry of an async action; doubles.", NULL},
+    {"drain_timeout", CONFIG_SECONDS, "30s", 0, DAY_MS, "How long a stop waits for what runs.",
      NULL},
-    {"runner_path", CONFIG_TEXT, NULL, 0, 0, "The sluice-runner program (found by itself when installed).", NULL},
-    {"node_path", CONFIG_TEXT, "node", 0, 0, "Node.js, for the compiler; needed on nodes that take deploys.", NULL},
-    {"compile_timeout", CONFIG_SECONDS, "60s", 1000, 600000, "One function's compilation at most.", NULL},
-    {"compile_memory", CONFIG_BYTES, "1GiB", 64 << 20, INT64_C(64) << 30, "Memory of the compiler at most.", NULL},
+    {"compiler_dir", CONFIG_TEXT, NULL, 0, 0,
+     "Where the compiler package is (found by itself when installed).", NULL},
+    {"catalog_dir", CONFIG_TEXT, NULL, 0, 0,
+     "Where the provider definitions are (found by itself when installed).", NULL},
+    {"runner_path", CONFIG_TEXT, NULL, 0, 0,
+     "The sluice-runner program (found by itself when installed).", NULL},
+    {"node_path", CONFIG_TEXT, "node", 0, 0,
+     "Node.js, for the compiler; needed on nodes that take deploys.", NULL},
+    {"compile_timeout", CONFIG_SECONDS, "60s", 1000, 600000, "One function's compilation at most.",
+     NULL},
+    {"compile_memory", CONFIG_BYTES, "1GiB", 64 << 20, INT64_C(64) << 30,
+     "Memory of the compiler at most.", NULL},
     {"log_level", CONFIG_TEXT, "info", 0, 0, "error, warn, info or debug.", check_level},
     {NULL, CONFIG_TEXT, NULL, 0, 0, NULL, NULL},
 };
@@ -115,13 +131,17 @@ settings_check(const struct config *config, struct sl_error *error)
 		bool set = config_text(config, fleet[i]) != NULL;
 
 		if (standalone && set)
-			return sl_fail(error, SL_INVALID, "%s (from %s) cannot be set together with standalone", fleet[i],
-			               config_source(config, fleet[i]));
-		if (!standalone && !set)
 			return sl_fail(error, SL_INVALID,
-			               "%s is not set; set it, or use --standalone DIR for an embedded service", fleet[i]);
+				       "%s (from %s) cannot be set together with standalone",
+				       fleet[i], config_source(config, fleet[i]));
+		if (!standalone && !set)
+			return sl_fail(
+			    error, SL_INVALID,
+			    "%s is not set; set it, or use --standalone DIR for an embedded service",
+			    fleet[i]);
 	}
 	if (standalone && roles != (ROLE_API | ROLE_WORKER | ROLE_SCHEDULER))
-		return sl_fail(error, SL_INVALID, "standalone runs all roles; remove the setting role");
+		return sl_fail(error, SL_INVALID,
+			       "standalone runs all roles; remove the setting role");
 	return SL_OK;
 }

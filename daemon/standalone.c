@@ -1,14 +1,12 @@
 /* daemon/standalone.c - see standalone.h. */
 #include "daemon/standalone.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,261 +20,26 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "daemon/user.h"
+#include "daemon/standalone_state.h"
 
-#define SOCKET_PATH_MAX 90 /* sun_path holds 107; Postgres adds a name of its own */
 #define START_MS 30000
 #define STOP_MS 10000
 #define BACKOFF_FIRST_MS 200
 #define BACKOFF_CAP_MS 5000
 #define STEADY_MS 10000 /* up for this long: the backoff starts over */
-#define PG_PORT 5432
 
-enum server_kind { SERVER_POSTGRES, SERVER_REDIS };
-#define SERVERS 2
+/* ---- processes
+ * ------------------------------------------------------------------------------------------------
+ */
 
-struct server {
-	struct standalone *standalone;
-	enum server_kind kind;
-	const char *name;
-	pid_t pid; /* 0: not running */
-	int stop_signal;
-	int64_t started_ms, backoff_ms;
-	struct loop_timer *timer;
-};
-
-struct standalone {
-	char *directory; /* absolute */
-	char *run;       /* where the sockets are */
-	bool run_is_tmp;
-	int lock_fd;
-	struct user user;
-	char *postgres_bin;
-	char password_pg[65], password_redis[65];
-	char *database_url, *redis_url, *key_file, *keys_file, *pid_file;
-	struct server server[SERVERS];
-	struct loop *loop;
-	struct loop_signal *sigchld;
-	bool closing;
-};
-
-/* ---- files ------------------------------------------------------------------------------------------------ */
-
-static enum sl_code
-make_dir(const struct standalone *standalone, const char *path, bool theirs, struct sl_error *error)
-{
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		return sl_fail(error, SL_UNAVAILABLE, "cannot make %s: %s", path, strerror(errno));
-	if (theirs && standalone->user.change && chown(path, standalone->user.uid, standalone->user.gid) != 0)
-		return sl_fail(error, SL_UNAVAILABLE, "cannot give %s to the servers' user: %s", path, strerror(errno));
-	return SL_OK;
-}
-
-/* Writes a file whole or not at all. */
-static enum sl_code
-write_file(const char *path, const char *text, mode_t mode, struct sl_error *error)
-{
-	char *part = sl_asprintf("%s.part", path);
-	int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-	size_t len = strlen(text);
-	bool ok = fd >= 0 && write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
-
-	if (fd >= 0)
-		ok = close(fd) == 0 && ok;
-	ok = ok && rename(part, path) == 0;
-	free(part);
-	return ok ? SL_OK : sl_fail(error, SL_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno));
-}
-
-/* 64 random hex digits in a file of their own, made once. */
-static enum sl_code
-secret_file(const char *path, char out[65], struct sl_error *error)
-{
-	uint8_t random[32];
-	struct buf hex;
-	char text[66];
-	FILE *file = fopen(path, "re");
-	bool ok;
-
-	if (file != NULL) {
-		ok = fread(out, 1, 64, file) == 64;
-		fclose(file);
-		out[64] = '\0';
-		return ok && strspn(out, "0123456789abcdef") == 64
-		           ? SL_OK
-		           : sl_fail(error, SL_INVALID, "%s does not hold 64 hex digits; restore it from a backup", path);
-	}
-	if (errno != ENOENT)
-		return sl_fail(error, SL_UNAVAILABLE, "cannot read %s: %s", path, strerror(errno));
-	secret_random(random, sizeof(random));
-	buf_init(&hex, 65);
-	hex_add(&hex, random, sizeof(random));
-	memcpy(out, hex.data, 65);
-	buf_fini(&hex);
-	snprintf(text, sizeof(text), "%s\n", out);
-	return write_file(path, text, 0600, error);
-}
-
-static enum sl_code
-make_secrets(struct standalone *standalone, struct sl_error *error)
-{
-	char *pg = sl_asprintf("%s/secrets/postgres", standalone->directory);
-	char *redis = sl_asprintf("%s/secrets/redis", standalone->directory);
-	char key[65];
-	enum sl_code code = secret_file(pg, standalone->password_pg, error);
-
-	if (code == SL_OK)
-		code = secret_file(redis, standalone->password_redis, error);
-	if (code == SL_OK)
-		code = secret_file(standalone->key_file, key, error);
-	secret_wipe(key, sizeof(key));
-	free(pg);
-	free(redis);
-	return code;
-}
-
-/* Sockets want short paths. */
-static enum sl_code
-choose_run(struct standalone *standalone, struct sl_error *error)
-{
-	char digest[SECRET_SHA256_HEX];
-
-	standalone->run = sl_asprintf("%s/run", standalone->directory);
-	if (strlen(standalone->run) <= SOCKET_PATH_MAX && !standalone->user.need_search)
-		return make_dir(standalone, standalone->run, true, error);
-	secret_sha256_hex(slice_text(standalone->directory), digest);
-	free(standalone->run);
-	standalone->run = sl_asprintf("/tmp/sluice-%.16s", digest);
-	standalone->run_is_tmp = true;
-	if (make_dir(standalone, standalone->run, true, error) != SL_OK)
-		return error != NULL ? error->code : SL_UNAVAILABLE;
-	struct stat st;
-	uid_t owner = standalone->user.change ? standalone->user.uid : geteuid();
-
-	/* Somebody else could have made it first. */
-	if (lstat(standalone->run, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != owner || (st.st_mode & 077) != 0)
-		return sl_fail(error, SL_UNAVAILABLE, "%s is not ours; remove it, or use a shorter DIR", standalone->run);
-	return SL_OK;
-}
-
-static enum sl_code
-take_lock(struct standalone *standalone, struct sl_error *error)
-{
-	char *path = sl_asprintf("%s/lock", standalone->directory);
-	enum sl_code code = SL_OK;
-	long pid = 0;
-	FILE *file;
-
-	standalone->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (standalone->lock_fd < 0) {
-		code = sl_fail(error, SL_UNAVAILABLE, "cannot open %s: %s", path, strerror(errno));
-	} else if (flock(standalone->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-		file = fopen(standalone->pid_file, "re");
-		if (file != NULL) {
-			if (fscanf(file, "%ld", &pid) != 1)
-				pid = 0;
-			fclose(file);
-		}
-		code = sl_fail(error, SL_CONFLICT, "sluiced already runs on %s (process %ld); stop it first, or use another DIR",
-		               standalone->directory, pid);
-	}
-	free(path);
-	return code;
-}
-
-/* Postgres keeps its programs in a folder per version. */
-static char *
-find_postgres(void)
-{
-	static const char base[] = "/usr/lib/postgresql";
-	DIR *dir = opendir(base);
-	struct dirent *entry;
-	int best = 0;
-	char *found = NULL;
-
-	while (dir != NULL && (entry = readdir(dir)) != NULL) {
-		int version = (int)strtol(entry->d_name, NULL, 10);
-		char *path = sl_asprintf("%s/%s/bin/postgres", base, entry->d_name);
-
-		if (version > best && access(path, X_OK) == 0) {
-			best = version;
-			free(found);
-			found = sl_asprintf("%s/%s/bin", base, entry->d_name);
-		}
-		free(path);
-	}
-	if (dir != NULL)
-		closedir(dir);
-	return found != NULL ? found : sl_strdup("/usr/bin");
-}
-
-static enum sl_code
-write_pid(struct standalone *standalone, struct sl_error *error)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	return write_file(standalone->pid_file, text, 0644, error);
-}
-
-enum sl_code
-standalone_open(const char *directory, struct standalone **out, struct sl_error *error)
-{
-	static const struct server servers[SERVERS] = {
-	    {.kind = SERVER_POSTGRES, .name = "postgres", .stop_signal = SIGINT},
-	    {.kind = SERVER_REDIS, .name = "redis", .stop_signal = SIGTERM}};
-	static const char *const folders[] = {"secrets", "log"};
-	struct standalone *standalone = sl_alloc(sizeof(*standalone));
-	enum sl_code code = SL_OK;
-
-	*out = standalone;
-	standalone->lock_fd = -1;
-	if (mkdir(directory, 0755) != 0 && errno != EEXIST)
-		return sl_fail(error, SL_UNAVAILABLE, "cannot make %s: %s", directory, strerror(errno));
-	standalone->directory = realpath(directory, NULL);
-	if (standalone->directory == NULL)
-		return sl_fail(error, SL_UNAVAILABLE, "cannot use %s: %s", directory, strerror(errno));
-	standalone->pid_file = sl_asprintf("%s/sluiced.pid", standalone->directory);
-	standalone->key_file = sl_asprintf("%s/secrets/encryption.key", standalone->directory);
-	standalone->keys_file = sl_asprintf("%s/keys.env", standalone->directory);
-	standalone->postgres_bin = find_postgres();
-	for (int i = 0; i < SERVERS; i++) {
-		standalone->server[i] = servers[i];
-		standalone->server[i].standalone = standalone;
-	}
-	code = take_lock(standalone, error);
-	if (code == SL_OK)
-		code = user_find(&standalone->user, error);
-	if (code == SL_OK && user_check_path(&standalone->user, standalone->directory))
-		log_warn("directory_closed", "directory=%s remedy=%s", log_text(standalone->directory),
-		         log_text("a folder above is closed to the servers' user, who keeps one capability to walk "
-		                  "through; a DIR elsewhere needs none"));
-	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]) && code == SL_OK; i++) {
-		char *path = sl_asprintf("%s/%s", standalone->directory, folders[i]);
-
-		code = make_dir(standalone, path, false, error);
-		free(path);
-	}
-	if (code == SL_OK)
-		code = choose_run(standalone, error);
-	if (code == SL_OK)
-		code = make_secrets(standalone, error);
-	if (code == SL_OK)
-		code = write_pid(standalone, error);
-	standalone->database_url =
-	    sl_asprintf("host=%s port=%d user=sluice password=%s dbname=postgres", standalone->run, PG_PORT,
-	                standalone->password_pg);
-	standalone->redis_url = sl_asprintf("unix://:%s@%s/redis.sock", standalone->password_redis, standalone->run);
-	return code;
-}
-
-/* ---- processes ------------------------------------------------------------------------------------------------ */
-
-/* Starts a program as the servers' user, output to log_path.  The kernel sends it death_signal when we die. */
+/* Starts a program as the servers' user, output to log_path.  The kernel sends it death_signal when
+ * we die. */
 static pid_t
-spawn(const struct standalone *standalone, char *const argv[], const char *log_path, int death_signal)
+spawn(const struct standalone *standalone, char *const argv[], const char *log_path,
+      int death_signal)
 {
-	static char path[] = "PATH=/usr/bin:/bin:/usr/sbin:/sbin", lang[] = "LC_ALL=C", zone[] = "TZ=UTC";
+	static char path[] = "PATH=/usr/bin:/bin:/usr/sbin:/sbin", lang[] = "LC_ALL=C",
+		    zone[] = "TZ=UTC";
 	char *envp[] = {path, lang, zone, NULL};
 	int log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -291,9 +54,9 @@ spawn(const struct standalone *standalone, char *const argv[], const char *log_p
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		(void)sigaction(SIGPIPE, &fresh, NULL);
 		(void)sigaction(SIGHUP, &fresh, NULL);
-		if (!user_become(&standalone->user) || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 ||
-		    dup2(log_fd, 2) < 0 || chdir("/") != 0 || prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0 ||
-		    getppid() != parent)
+		if (!user_become(&standalone->user) || dup2(null_fd, 0) < 0 ||
+		    dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0 || chdir("/") != 0 ||
+		    prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0 || getppid() != parent)
 			_exit(126);
 		execve(argv[0], argv, envp);
 		_exit(127);
@@ -313,22 +76,35 @@ run_initdb(struct standalone *standalone, const char *data, struct sl_error *err
 	char *password_file = sl_asprintf("%s/password", standalone->run);
 	char *password_option = sl_asprintf("--pwfile=%s", password_file);
 	char *version = sl_asprintf("%s/PG_VERSION", data);
-	char *argv[] = {program,       "-D",           (char *)(uintptr_t)data, "-U",        "sluice", "-E",
-	                "UTF8",        "--locale=C",   "--auth=scram-sha-256",   "--no-sync", password_option,
-	                "--no-instructions", NULL};
-	enum sl_code code = write_file(password_file, standalone->password_pg, 0600, error);
+	char *argv[] = {program,
+			"-D",
+			(char *)(uintptr_t)data,
+			"-U",
+			"sluice",
+			"-E",
+			"UTF8",
+			"--locale=C",
+			"--auth=scram-sha-256",
+			"--no-sync",
+			password_option,
+			"--no-instructions",
+			NULL};
+	enum sl_code code =
+	    standalone_write_file(password_file, standalone->password_pg, 0600, error);
 	int status = -1;
 	pid_t pid;
 
 	if (code == SL_OK && standalone->user.change &&
 	    chown(password_file, standalone->user.uid, standalone->user.gid) != 0)
-		code = sl_fail(error, SL_UNAVAILABLE, "cannot hand over %s: %s", password_file, strerror(errno));
+		code = sl_fail(error, SL_UNAVAILABLE, "cannot hand over %s: %s", password_file,
+			       strerror(errno));
 	if (code == SL_OK && access(version, F_OK) != 0) {
 		pid = spawn(standalone, argv, log_path, SIGKILL);
 		if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
-			code = sl_fail(error, SL_UNAVAILABLE,
-			               "initdb failed (status %d); see %s, and whether the package postgresql is installed", status,
-			               log_path);
+			code = sl_fail(
+			    error, SL_UNAVAILABLE,
+			    "initdb failed (status %d); see %s, and whether the package postgresql is installed",
+			    status, log_path);
 	}
 	(void)unlink(password_file);
 	free(program);
@@ -346,10 +122,30 @@ start_postgres(struct server *server, const char *log_path)
 	char *program = sl_asprintf("%s/postgres", standalone->postgres_bin);
 	char *data = sl_asprintf("%s/postgres", standalone->directory);
 	char *sockets = sl_asprintf("unix_socket_directories=%s", standalone->run);
-	char *argv[] = {program, "-D", data, "-c", "listen_addresses=", "-c", sockets, "-c", "max_connections=40", "-c",
-	                "shared_buffers=64MB", "-c", "wal_compression=on", "-c", "logging_collector=off", "-c",
-	                "unix_socket_permissions=0700", "-c", "max_wal_size=512MB", "-c", "log_min_messages=warning",
-	                "-c", "jit=off", NULL};
+	char *argv[] = {program,
+			"-D",
+			data,
+			"-c",
+			"listen_addresses=",
+			"-c",
+			sockets,
+			"-c",
+			"max_connections=40",
+			"-c",
+			"shared_buffers=64MB",
+			"-c",
+			"wal_compression=on",
+			"-c",
+			"logging_collector=off",
+			"-c",
+			"unix_socket_permissions=0700",
+			"-c",
+			"max_wal_size=512MB",
+			"-c",
+			"log_min_messages=warning",
+			"-c",
+			"jit=off",
+			NULL};
 
 	server->pid = spawn(standalone, argv, log_path, SIGINT);
 	free(program);
@@ -368,14 +164,16 @@ start_redis(struct server *server, const char *log_path)
 
 	/* In a file, not on the command line: the password must not show in ps. */
 	buf_init(&text, 8192);
-	buf_printf(&text,
-	           "port 0\nunixsocket %s/redis.sock\nunixsocketperm 700\ndir \"%s/redis\"\nrequirepass %s\n"
-	           "appendonly yes\nappendfsync everysec\nauto-aof-rewrite-min-size 256mb\nsave \"\"\n"
-	           "maxmemory-policy noeviction\ndaemonize no\nsupervised no\n",
-	           standalone->run, standalone->directory, standalone->password_redis);
+	buf_printf(
+	    &text,
+	    "port 0\nunixsocket %s/redis.sock\nunixsocketperm 700\ndir \"%s/redis\"\nrequirepass %s\n"
+	    "appendonly yes\nappendfsync everysec\nauto-aof-rewrite-min-size 256mb\nsave \"\"\n"
+	    "maxmemory-policy noeviction\ndaemonize no\nsupervised no\n",
+	    standalone->run, standalone->directory, standalone->password_redis);
 	server->pid = -1;
-	if (write_file(config, text.data, 0600, &error) != SL_OK ||
-	    (standalone->user.change && chown(config, standalone->user.uid, standalone->user.gid) != 0))
+	if (standalone_write_file(config, text.data, 0600, &error) != SL_OK ||
+	    (standalone->user.change &&
+	     chown(config, standalone->user.uid, standalone->user.gid) != 0))
 		log_error("redis_config", "error=%s", log_text(error.text));
 	else
 		server->pid = spawn(standalone, argv, log_path, SIGTERM);
@@ -399,7 +197,8 @@ start_server(struct server *server)
 		break;
 	}
 	if (server->pid < 0) {
-		log_error("server_not_started", "server=%s error=%s", server->name, strerror(errno));
+		log_error("server_not_started", "server=%s error=%s", server->name,
+			  strerror(errno));
 		server->pid = 0;
 	}
 	free(log_path);
@@ -427,7 +226,8 @@ nap(int ms)
 	(void)nanosleep(&time, NULL);
 }
 
-/* Waits for the socket; a server that died is started again (an earlier Postgres may be on its way out). */
+/* Waits for the socket; a server that died is started again (an earlier Postgres may be on its way
+ * out). */
 static enum sl_code
 await(struct server *server, const char *socket_name, int64_t until_ms, struct sl_error *error)
 {
@@ -435,8 +235,10 @@ await(struct server *server, const char *socket_name, int64_t until_ms, struct s
 		if (server->pid > 0 && waitpid(server->pid, NULL, WNOHANG) == server->pid)
 			server->pid = 0;
 		if (clock_mono_ms() > until_ms)
-			return sl_fail(error, SL_UNAVAILABLE, "%s did not start within %d s; see %s/log/%s.log", server->name,
-			               START_MS / 1000, server->standalone->directory, server->name);
+			return sl_fail(error, SL_UNAVAILABLE,
+				       "%s did not start within %d s; see %s/log/%s.log",
+				       server->name, START_MS / 1000, server->standalone->directory,
+				       server->name);
 		if (server->pid == 0 && clock_mono_ms() - server->started_ms > BACKOFF_FIRST_MS)
 			start_server(server);
 		nap(10);
@@ -444,7 +246,8 @@ await(struct server *server, const char *socket_name, int64_t until_ms, struct s
 	return SL_OK;
 }
 
-/* A server of a daemon that was killed ends by itself, but needs a moment; its sockets are stale then. */
+/* A server of a daemon that was killed ends by itself, but needs a moment; its sockets are stale
+ * then. */
 static void
 clear_sockets(const struct standalone *standalone)
 {
@@ -466,7 +269,7 @@ static enum sl_code
 remake_dir(const struct standalone *standalone, const char *name, struct sl_error *error)
 {
 	char *path = sl_asprintf("%s/%s", standalone->directory, name);
-	enum sl_code code = make_dir(standalone, path, true, error);
+	enum sl_code code = standalone_make_dir(standalone, path, true, error);
 
 	free(path);
 	return code;
@@ -481,7 +284,9 @@ standalone_start(struct standalone *standalone, struct sl_error *error)
 
 	if (access("/usr/bin/redis-server", X_OK) != 0) {
 		free(data);
-		return sl_fail(error, SL_UNAVAILABLE, "/usr/bin/redis-server is missing; on Debian: apt-get install redis-server");
+		return sl_fail(
+		    error, SL_UNAVAILABLE,
+		    "/usr/bin/redis-server is missing; on Debian: apt-get install redis-server");
 	}
 	code = remake_dir(standalone, "postgres", error);
 	if (code == SL_OK)
@@ -500,7 +305,9 @@ standalone_start(struct standalone *standalone, struct sl_error *error)
 	return code;
 }
 
-/* ---- supervision ------------------------------------------------------------------------------------------------- */
+/* ---- supervision
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void
 on_restart(void *arg)
@@ -526,7 +333,7 @@ reap(struct server *server)
 	else if (server->backoff_ms < BACKOFF_CAP_MS)
 		server->backoff_ms *= 2;
 	log_error("server_died", "server=%s status=%d restart_in_ms=%lld", server->name, status,
-	          (long long)server->backoff_ms);
+		  (long long)server->backoff_ms);
 	loop_timer_in(server->timer, server->backoff_ms);
 }
 
@@ -546,7 +353,8 @@ standalone_watch(struct standalone *standalone, struct loop *loop)
 	standalone->loop = loop;
 	standalone->sigchld = loop_signal_new(loop, SIGCHLD, on_sigchld, standalone);
 	for (int i = 0; i < SERVERS; i++)
-		standalone->server[i].timer = loop_timer_new(loop, on_restart, &standalone->server[i]);
+		standalone->server[i].timer =
+		    loop_timer_new(loop, on_restart, &standalone->server[i]);
 	on_sigchld(standalone, SIGCHLD);
 }
 
@@ -602,7 +410,8 @@ standalone_close(struct standalone *standalone)
 		struct stat st;
 
 		/* Only the holder's: a refused second start must leave the first one's file. */
-		if (standalone->database_url != NULL && fstat(standalone->lock_fd, &st) == 0 && standalone->run != NULL)
+		if (standalone->database_url != NULL && fstat(standalone->lock_fd, &st) == 0 &&
+		    standalone->run != NULL)
 			(void)unlink(standalone->pid_file);
 		close(standalone->lock_fd);
 	}

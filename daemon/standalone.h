@@ -1,12 +1,15 @@
-/* daemon/standalone.h - the embedded service: a private Redis and a private Postgres under one directory.
+/* daemon/standalone.h - the embedded service: a private Redis and a private Postgres under one
+ * directory.
  *
  *   DIR/lock         held while a daemon runs on DIR     DIR/sluiced.pid   its process id
  *   DIR/secrets/     encryption key, passwords (0700)    DIR/log/          logs of all three
  *   DIR/postgres/    the ledger                          DIR/redis/        the queue
- *   DIR/run/         unix sockets (in /tmp when DIR is too long for them)   DIR/keys.env   API keys (0600)
+ *   DIR/run/         unix sockets (in /tmp when DIR is too long for them)   DIR/keys.env   API keys
+ * (0600)
  *
  * Started as root, both servers run as an unprivileged user.  They are supervised: restarted with
- * backoff when they die, stopped with the daemon, and ended by the kernel when the daemon is killed. */
+ * backoff when they die, stopped with the daemon, and ended by the kernel when the daemon is
+ * killed. */
 #ifndef SLUICE_DAEMON_STANDALONE_H
 #define SLUICE_DAEMON_STANDALONE_H
 
@@ -16,8 +19,10 @@
 struct standalone; /* opaque */
 
 /* Takes DIR: makes what is missing and holds the lock.  SL_CONFLICT: another daemon runs on it. */
-SL_MUST_USE enum sl_code standalone_open(const char *directory, struct standalone **out, struct sl_error *error);
-/* Starts both servers and waits (blocking, before the loop runs) until they answer, at most 30 s. */
+SL_MUST_USE enum sl_code standalone_open(const char *directory, struct standalone **out,
+					 struct sl_error *error);
+/* Starts both servers and waits (blocking, before the loop runs) until they answer, at most 30 s.
+ */
 SL_MUST_USE enum sl_code standalone_start(struct standalone *standalone, struct sl_error *error);
 /* Supervises from now on. */
 void standalone_watch(struct standalone *standalone, struct loop *loop);

@@ -1,8 +1,8 @@
 /* daemon/user.c - see user.h.
  *
- * What a child needs may lie under a folder that only root can walk through (/root is the usual one), and
- * programs want it by path.  Such a child keeps exactly one capability, the weakest that lets it walk there
- * (CAP_DAC_READ_SEARCH, or CAP_DAC_OVERRIDE where a container has only that). */
+ * What a child needs may lie under a folder that only root can walk through (/root is the usual
+ * one), and programs want it by path.  Such a child keeps exactly one capability, the weakest that
+ * lets it walk there (CAP_DAC_READ_SEARCH, or CAP_DAC_OVERRIDE where a container has only that). */
 #include "daemon/user.h"
 
 #include <grp.h>
@@ -28,8 +28,9 @@ user_find(struct user *out, struct sl_error *error)
 	if (entry == NULL)
 		entry = getpwnam("nobody");
 	if (entry == NULL || entry->pw_uid == 0)
-		return sl_fail(error, SL_UNAVAILABLE,
-		               "started as root, and there is no user postgres or nobody for children to run as");
+		return sl_fail(
+		    error, SL_UNAVAILABLE,
+		    "started as root, and there is no user postgres or nobody for children to run as");
 	out->change = true;
 	out->uid = entry->pw_uid;
 	out->gid = entry->pw_gid;
@@ -86,5 +87,6 @@ user_become(const struct user *user)
 		return false;
 	if (setgroups(0, NULL) != 0 || setgid(user->gid) != 0 || setuid(user->uid) != 0)
 		return false;
-	return !user->need_search || keep_capability(CAP_DAC_READ_SEARCH) || keep_capability(CAP_DAC_OVERRIDE);
+	return !user->need_search || keep_capability(CAP_DAC_READ_SEARCH) ||
+	       keep_capability(CAP_DAC_OVERRIDE);
 }

@@ -23,39 +23,41 @@ struct http_header {
 
 struct http_ask {
 	const char *method;
-	const char *url; /* absolute; user info, port 0, control bytes and backslashes are refused */
+	const char
+	    *url; /* absolute; user info, port 0, control bytes and backslashes are refused */
 	const struct http_header *headers;
 	int header_count;
-	struct slice body;       /* copied */
-	bool has_body;           /* an empty body is sent as Content-Length: 0 */
-	int64_t timeout_ms;      /* whole exchange */
-	int64_t response_max;    /* bytes of body, after decompression; more is HTTP_TOO_LARGE */
-	int redirects_max;       /* 0: a 3xx is the answer.  Followed by hand: each hop is guarded, and
-	                            credential_headers are dropped when scheme, host or port changes */
-	bool forward_credentials; /* keep them even then (forwardHeadersOnRedirect) */
+	struct slice body;    /* copied */
+	bool has_body;        /* an empty body is sent as Content-Length: 0 */
+	int64_t timeout_ms;   /* whole exchange */
+	int64_t response_max; /* bytes of body, after decompression; more is HTTP_TOO_LARGE */
+	int redirects_max;    /* 0: a 3xx is the answer.  Followed by hand: each hop is guarded, and
+				 credential_headers are dropped when scheme, host or port changes */
+	bool forward_credentials;              /* keep them even then (forwardHeadersOnRedirect) */
 	const char *const *credential_headers; /* names (lower case), NULL-terminated, or NULL */
 	bool decompress;
 };
 
 enum http_failure {
-	HTTP_ANSWERED,     /* status, headers and body are there */
-	HTTP_REFUSED_URL,  /* not a URL we would call, or an address the guard refuses */
-	HTTP_DNS,          /* ENOTFOUND / EAI_AGAIN */
-	HTTP_CONNECT,      /* ECONNREFUSED, EHOSTUNREACH */
-	HTTP_RESET,        /* ECONNRESET: closed in the middle */
-	HTTP_TIMEOUT,      /* ETIMEDOUT / ECONNABORTED */
+	HTTP_ANSWERED,    /* status, headers and body are there */
+	HTTP_REFUSED_URL, /* not a URL we would call, or an address the guard refuses */
+	HTTP_DNS,         /* ENOTFOUND / EAI_AGAIN */
+	HTTP_CONNECT,     /* ECONNREFUSED, EHOSTUNREACH */
+	HTTP_RESET,       /* ECONNRESET: closed in the middle */
+	HTTP_TIMEOUT,     /* ETIMEDOUT / ECONNABORTED */
 	HTTP_TLS,
 	HTTP_TOO_LARGE,
-	HTTP_PROTOCOL,     /* not HTTP, too many redirects */
+	HTTP_PROTOCOL, /* not HTTP, too many redirects */
 	HTTP_CANCELLED,
 };
 
 struct http_answer { /* borrowed for the callback */
 	enum http_failure failure;
-	const char *code; /* what Node would call it: "ECONNREFUSED", "ENOTFOUND", ...; NULL when answered */
+	const char *code; /* what Node would call it: "ECONNREFUSED", "ENOTFOUND", ...; NULL when
+			     answered */
 	const char *text; /* for humans: "connect ECONNREFUSED 127.0.0.1:1" */
 	int status;
-	const char *status_text; /* reason phrase or "" */
+	const char *status_text;           /* reason phrase or "" */
 	const struct http_header *headers; /* of the last hop; names in lower case */
 	int header_count;
 	struct slice body;
@@ -64,12 +66,14 @@ struct http_answer { /* borrowed for the callback */
 
 typedef void http_answer_cb(void *arg, const struct http_answer *answer);
 
-SL_MUST_USE enum sl_code http_client_new(struct loop *loop, const struct guard *guard, struct http_client **out,
-                                         struct sl_error *error); /* guard is borrowed */
-void http_client_free(struct http_client *client); /* calls still there end as HTTP_CANCELLED first */
+SL_MUST_USE enum sl_code http_client_new(struct loop *loop, const struct guard *guard,
+					 struct http_client **out,
+					 struct sl_error *error); /* guard is borrowed */
+void http_client_free(
+    struct http_client *client); /* calls still there end as HTTP_CANCELLED first */
 /* cb is called exactly once, from the loop, never from inside this call (also for refusals). */
-struct http_call *http_client_send(struct http_client *client, const struct http_ask *ask, http_answer_cb *cb,
-                                   void *arg);
+struct http_call *http_client_send(struct http_client *client, const struct http_ask *ask,
+				   http_answer_cb *cb, void *arg);
 void http_call_cancel(struct http_call *call); /* cb follows with HTTP_CANCELLED */
 /* Header of an answer by lower-case name, or NULL. */
 const char *http_answer_header(const struct http_answer *answer, const char *name);

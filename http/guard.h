@@ -1,9 +1,9 @@
 /* http/guard.h - which addresses our own requests may reach.
  *
  * Loopback, private, link-local, shared, multicast, documentation, benchmarking, unspecified,
- * NAT64/6to4/mapped forms of these and the cloud metadata addresses are refused (IANA special-purpose
- * registries, RFC 6890) unless a CIDR block of the allow-list holds them.  The check is made on the
- * address that is about to be connected, so DNS rebinding cannot pass it. */
+ * NAT64/6to4/mapped forms of these and the cloud metadata addresses are refused (IANA
+ * special-purpose registries, RFC 6890) unless a CIDR block of the allow-list holds them.  The
+ * check is made on the address that is about to be connected, so DNS rebinding cannot pass it. */
 #ifndef SLUICE_HTTP_GUARD_H
 #define SLUICE_HTTP_GUARD_H
 

@@ -18,64 +18,76 @@ struct http_server;  /* opaque */
 struct http_request; /* opaque: one request and the duty to answer it exactly once */
 
 struct http_server_settings {
-	int connections_max;          /* over all listeners; further ones are closed at once */
-	int peer_connections_max;     /* of one peer address; 0: no cap (behind a proxy) */
-	bool reuse_port;              /* SO_REUSEPORT: several processes share the port */
-	int64_t body_budget;          /* bytes of bodies held at once over all connections; past it 503.
-	                                 Memory follows it only while malloc's mmap threshold is fixed
-	                                 (mallopt M_MMAP_THRESHOLD, in main): left alone it grows after
-	                                 the first large body, and later ones are copied as they grow */
-	int64_t head_ms, body_gap_ms, flush_ms, idle_ms; /* clocks of http-front.md rule 9; 0: its defaults */
+	int connections_max;      /* over all listeners; further ones are closed at once */
+	int peer_connections_max; /* of one peer address; 0: no cap (behind a proxy) */
+	bool reuse_port;          /* SO_REUSEPORT: several processes share the port */
+	int64_t body_budget;      /* bytes of bodies held at once over all connections; past it 503.
+				     Memory follows it only while malloc's mmap threshold is fixed
+				     (mallopt M_MMAP_THRESHOLD, in main): left alone it grows after
+				     the first large body, and later ones are copied as they grow */
+	int64_t head_ms, body_gap_ms, flush_ms,
+	    idle_ms; /* clocks of http-front.md rule 9; 0: its defaults */
 };
 
-/* What the layer above says about a request whose head is complete, before any of its body is read. */
+/* What the layer above says about a request whose head is complete, before any of its body is read.
+ */
 struct http_verdict {
-	int64_t body_max;      /* bytes of body this request may have; more is 413 */
-	int status;            /* not 0: refuse now with this status and body (JSON), skipping or closing */
+	int64_t body_max; /* bytes of body this request may have; more is 413 */
+	int status; /* not 0: refuse now with this status and body (JSON), skipping or closing */
 	const char *error_code; /* of the refusal: {"error":{"code":..,"message":..}} */
 	const char *error_text;
 	const char *extra_headers; /* whole header lines "Name: value\r\n", or NULL (e.g. Allow) */
 };
 
 struct http_handler {
-	/* Head complete: route, limits.  Must not answer by http_reply().  May be NULL: body_max 1 MiB.
-	 * A request that fails later (its body is too slow, too large, ends early) is freed without
-	 * another call, so nothing that needs freeing may be hung on it here. */
+	/* Head complete: route, limits.  Must not answer by http_reply().  May be NULL: body_max 1
+	 * MiB. A request that fails later (its body is too slow, too large, ends early) is freed
+	 * without another call, so nothing that needs freeing may be hung on it here. */
 	void (*on_head)(void *arg, struct http_request *request, struct http_verdict *verdict);
 	/* Body complete (maybe empty).  Answer now or later by http_reply(). */
 	void (*on_request)(void *arg, struct http_request *request);
-	/* The client went away before the answer: the request is still owed http_reply(), which then
-	 * only frees it; long waits should end now.  Only for requests on_request has seen.  May be NULL. */
+	/* The client went away before the answer: the request is still owed http_reply(), which
+	 * then only frees it; long waits should end now.  Only for requests on_request has seen.
+	 * May be NULL. */
 	void (*on_gone)(void *arg, struct http_request *request);
 };
 
 struct http_server *http_server_new(struct loop *loop, const struct http_server_settings *settings,
-                                    const struct http_handler *handler, void *arg);
-/* address: "127.0.0.1:3003", "[::1]:0", "unix:/path".  SL_CONFLICT: in use.  SO_REUSEPORT is set only when asked for. */
-SL_MUST_USE enum sl_code http_server_listen(struct http_server *server, const char *address, struct sl_error *error);
+				    const struct http_handler *handler, void *arg);
+/* address: "127.0.0.1:3003", "[::1]:0", "unix:/path".  SL_CONFLICT: in use.  SO_REUSEPORT is set
+ * only when asked for. */
+SL_MUST_USE enum sl_code http_server_listen(struct http_server *server, const char *address,
+					    struct sl_error *error);
 /* Takes over an open listening socket (socket activation); checked with getsockopt. */
-SL_MUST_USE enum sl_code http_server_adopt(struct http_server *server, int fd, struct sl_error *error);
-int http_server_port(const struct http_server *server); /* of the first TCP listener, 0 if none (tests listen on :0) */
+SL_MUST_USE enum sl_code http_server_adopt(struct http_server *server, int fd,
+					   struct sl_error *error);
+int http_server_port(const struct http_server
+			 *server); /* of the first TCP listener, 0 if none (tests listen on :0) */
 /* Stops accepting, closes idle connections, answers carry `Connection: close`. */
 void http_server_drain(struct http_server *server);
-bool http_server_is_idle(const struct http_server *server); /* no request in work, nothing to flush */
+bool http_server_is_idle(
+    const struct http_server *server); /* no request in work, nothing to flush */
 int http_server_connections(const struct http_server *server);
-void http_server_free(struct http_server *server); /* closes everything; requests in work become gone */
+void http_server_free(
+    struct http_server *server); /* closes everything; requests in work become gone */
 
 /* Accessors; strings and slices are borrowed until http_reply(). */
 const char *http_request_method(const struct http_request *request);
-struct slice http_request_path(const struct http_request *request);  /* raw, before '?' */
-struct slice http_request_query(const struct http_request *request); /* raw, after '?'; empty if none */
+struct slice http_request_path(const struct http_request *request); /* raw, before '?' */
+struct slice http_request_query(
+    const struct http_request *request); /* raw, after '?'; empty if none */
 /* Header by name (any case): NULL when absent; NUL-terminated (control bytes were refused). */
 const char *http_request_header(const struct http_request *request, const char *name);
-int http_request_header_count(const struct http_request *request, const char *name); /* how often it stands */
+int http_request_header_count(const struct http_request *request,
+			      const char *name); /* how often it stands */
 /* All headers in order, for those who forward them. */
 int http_request_headers(const struct http_request *request);
-void http_request_header_at(const struct http_request *request, int index, const char **name, const char **value);
+void http_request_header_at(const struct http_request *request, int index, const char **name,
+			    const char **value);
 struct slice http_request_body(const struct http_request *request);
 /* Peer address as text without port ("127.0.0.1", "::1", "unix"). */
 const char *http_request_peer(const struct http_request *request);
-bool http_request_is_gone(const struct http_request *request); /* client went away */
+bool http_request_is_gone(const struct http_request *request);        /* client went away */
 void http_request_set_data(struct http_request *request, void *data); /* the layer above's own */
 void *http_request_data(const struct http_request *request);
 
@@ -83,21 +95,26 @@ void *http_request_data(const struct http_request *request);
  * with an empty last one.  Returns the count, or -1 when there are more than max.  Decoded text is
  * NUL-terminated and borrowed until http_reply(). */
 int http_request_segments(struct http_request *request, const char **segments, int max);
-/* Query pairs, decoded ('+' is a space), in order: count, then each.  -1: bad escape or invalid UTF-8. */
+/* Query pairs, decoded ('+' is a space), in order: count, then each.  -1: bad escape or invalid
+ * UTF-8. */
 int http_request_query_pairs(struct http_request *request);
-void http_request_query_at(const struct http_request *request, int index, const char **name, const char **value);
+void http_request_query_at(const struct http_request *request, int index, const char **name,
+			   const char **value);
 
 struct http_reply {
 	int status;
-	const char *content_type;  /* NULL: "application/json; charset=utf-8"; "": none; never sent with 204, 304 */
-	const char *extra_headers; /* whole lines "Name: value\r\n"..., or NULL; CR/LF inside values are the caller's bug (asserted).
-	                              Date, Content-Type and what frames the answer are left out: they are written here */
+	const char *content_type;  /* NULL: "application/json; charset=utf-8"; "": none; never sent
+				      with 204, 304 */
+	const char *extra_headers; /* whole lines "Name: value\r\n"..., or NULL; CR/LF inside values
+				      are the caller's bug (asserted). Date, Content-Type and what
+				      frames the answer are left out: they are written here */
 	struct slice body;         /* copied */
 	bool close;                /* close the connection after it */
 };
 /* Answers and ends the request, which is gone after this call.  HEAD answers carry no body. */
 void http_request_reply(struct http_request *request, const struct http_reply *reply);
 /* {"error":{"code":code,"message":text}} with status. */
-void http_request_fail(struct http_request *request, int status, const char *code, const char *text);
+void http_request_fail(struct http_request *request, int status, const char *code,
+		       const char *text);
 
 #endif

@@ -35,7 +35,7 @@
 
 #define STACK_BYTES (8ll << 20) /* Duktape's own limits end a recursion well before this */
 #define NOBODY 65534
-#define NOFILE_MAX 64           /* zygote: control, signals, and what a fork is about to get */
+#define NOFILE_MAX 64 /* zygote: control, signals, and what a fork is about to get */
 
 /* The flags of glibc's fork().  Anything else (threads, namespaces, a missing exit signal) dies. */
 #define FORK_FLAGS (CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD)
@@ -233,8 +233,8 @@ limit(int resource, rlim_t value)
 	return setrlimit(resource, &(struct rlimit){value, value}) == 0;
 }
 
-/* Started by root: become nobody.  A user namespace that knows no other user (EINVAL) leaves uid 0, which
- * without capabilities is nobody in particular. */
+/* Started by root: become nobody.  A user namespace that knows no other user (EINVAL) leaves uid 0,
+ * which without capabilities is nobody in particular. */
 static bool
 drop_root(void)
 {
@@ -245,7 +245,9 @@ drop_root(void)
 	if (geteuid() == 0) {
 		if (setgroups(0, NULL) != 0 && errno != EPERM)
 			return false;
-		if ((setresgid(NOBODY, NOBODY, NOBODY) != 0 || setresuid(NOBODY, NOBODY, NOBODY) != 0) && errno != EINVAL)
+		if ((setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
+		     setresuid(NOBODY, NOBODY, NOBODY) != 0) &&
+		    errno != EINVAL)
 			return false;
 	}
 	return syscall(SYS_capset, &header, none) == 0;

@@ -35,8 +35,7 @@ static const struct unit_statement connection_find = {
     " AND i.unique_key = $2::text AND c.connection_id = $3::text"};
 
 static const struct unit_statement connection_by_id = {
-    "connection_by_id",
-    "SELECT " CONNECTION_COLUMNS CONNECTION_FROM "WHERE c.id = $1::bigint"};
+    "connection_by_id", "SELECT " CONNECTION_COLUMNS CONNECTION_FROM "WHERE c.id = $1::bigint"};
 
 /* updated_at differs from created_at exactly when a row was there. */
 static const struct unit_statement connection_upsert = {

@@ -1,4 +1,5 @@
-/* sql/ledger.h - accept jobs and read them back; the truth about each job (doc: ledger design note).
+/* sql/ledger.h - accept jobs and read them back; the truth about each job (doc: ledger design
+ * note).
  *
  * Group commit: jobs handed in while a commit is in flight share the next one; an idle connection
  * flushes at once.  At most LEDGER_BATCH_ROWS rows or LEDGER_BATCH_BYTES of input a commit. */
@@ -36,34 +37,42 @@ bool ledger_is_up(const struct ledger *ledger);
 int ledger_pending(const struct ledger *ledger);
 
 /* SL_OK: committed, seq is its place in the order.  SL_UNAVAILABLE: not committed as far as can be
- * known: a commit in doubt is resolved by reading back the id after reconnect (bounded by 10 s) before
- * this is called.  Called exactly once, from the loop, in seq order for jobs of one batch. */
-typedef void ledger_accept_cb(void *arg, enum sl_code code, int64_t seq, const struct sl_error *error);
-void ledger_accept(struct ledger *ledger, const struct ledger_job *job, ledger_accept_cb *cb, void *arg);
+ * known: a commit in doubt is resolved by reading back the id after reconnect (bounded by 10 s)
+ * before this is called.  Called exactly once, from the loop, in seq order for jobs of one batch.
+ */
+typedef void ledger_accept_cb(void *arg, enum sl_code code, int64_t seq,
+			      const struct sl_error *error);
+void ledger_accept(struct ledger *ledger, const struct ledger_job *job, ledger_accept_cb *cb,
+		   void *arg);
 
-/* Like ledger_accept, once per idempotency key and environment within 24 h: the key's row commits with the
- * job.  SL_OK with *existing_id NULL: accepted now.  SL_OK with *existing_id: this key was used before with
- * the same digest; nothing was written.  SL_CONFLICT: used before with another digest. */
-typedef void ledger_accept_once_cb(void *arg, enum sl_code code, int64_t seq, const char *existing_id,
-                                   const struct sl_error *error);
-void ledger_accept_once(struct ledger *ledger, const struct ledger_job *job, const char *idempotency_key,
-                        const char *digest, ledger_accept_once_cb *cb, void *arg); /* digest: SHA-256 hex of the request */
+/* Like ledger_accept, once per idempotency key and environment within 24 h: the key's row commits
+ * with the job.  SL_OK with *existing_id NULL: accepted now.  SL_OK with *existing_id: this key was
+ * used before with the same digest; nothing was written.  SL_CONFLICT: used before with another
+ * digest. */
+typedef void ledger_accept_once_cb(void *arg, enum sl_code code, int64_t seq,
+				   const char *existing_id, const struct sl_error *error);
+void ledger_accept_once(struct ledger *ledger, const struct ledger_job *job,
+			const char *idempotency_key, const char *digest, ledger_accept_once_cb *cb,
+			void *arg); /* digest: SHA-256 hex of the request */
 
 struct ledger_status {
 	enum job_state state; /* 0: still open */
 	enum job_kind kind;
 	int64_t seq, key_id;
 	int attempt;          /* highest number that was begun; 0: none */
-	bool attempt_live;    /* that attempt's session is alive: it runs now, as far as the ledger knows */
+	bool attempt_live;    /* that attempt's session is alive: it runs now, as far as the ledger
+				 knows */
 	int64_t retry_due_ms; /* wall time of the next try; 0: none is waiting */
 	struct slice output;  /* of a terminal state; empty: none */
 };
 /* SL_NOT_FOUND: no such job in that environment.  SL_UNAVAILABLE: could not be read. */
 typedef void ledger_read_cb(void *arg, enum sl_code code, const struct ledger_status *status,
-                            const struct sl_error *error);
-void ledger_read(struct ledger *ledger, const char *job_id, int64_t environment_id, ledger_read_cb *cb, void *arg);
+			    const struct sl_error *error);
+void ledger_read(struct ledger *ledger, const char *job_id, int64_t environment_id,
+		 ledger_read_cb *cb, void *arg);
 /* The stored input of a job, for entries whose envelope carries none. */
-typedef void ledger_input_cb(void *arg, enum sl_code code, struct slice input, const struct sl_error *error);
+typedef void ledger_input_cb(void *arg, enum sl_code code, struct slice input,
+			     const struct sl_error *error);
 void ledger_input(struct ledger *ledger, const char *job_id, ledger_input_cb *cb, void *arg);
 
 #endif

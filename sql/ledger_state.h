@@ -9,6 +9,7 @@ struct pg *ledger_writer(const struct ledger *ledger);
 /* ledger_free() is at work: nothing may be sent any more. */
 bool ledger_is_closed(const struct ledger *ledger);
 /* SL_INVALID when a row would be refused by the schema; id gets the lower-case form. */
-SL_MUST_USE enum sl_code ledger_check(const struct ledger_job *job, char *id, struct sl_error *error);
+SL_MUST_USE enum sl_code ledger_check(const struct ledger_job *job, char *id,
+				      struct sl_error *error);
 
 #endif

@@ -8,10 +8,11 @@
 
 /* The newest migration this build knows. */
 int migrate_version(void);
-/* Applies what is missing; *applied gets how many.  SL_CONFLICT: the schema is newer than this build;
- * SL_UNAVAILABLE: no connection; SL_INTERNAL: a migration failed (text names it). */
+/* Applies what is missing; *applied gets how many.  SL_CONFLICT: the schema is newer than this
+ * build; SL_UNAVAILABLE: no connection; SL_INTERNAL: a migration failed (text names it). */
 SL_MUST_USE enum sl_code migrate_apply(const char *conninfo, int *applied, struct sl_error *error);
-/* Checks only: SL_OK when current; SL_CONFLICT newer; SL_INVALID older ("run sluiced --migrate"). */
+/* Checks only: SL_OK when current; SL_CONFLICT newer; SL_INVALID older ("run sluiced --migrate").
+ */
 SL_MUST_USE enum sl_code migrate_check(const char *conninfo, struct sl_error *error);
 
 #endif

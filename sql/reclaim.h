@@ -1,4 +1,5 @@
-/* sql/reclaim.h - what the scheduler asks the ledger: lost sessions, due retries, open jobs, leadership.
+/* sql/reclaim.h - what the scheduler asks the ledger: lost sessions, due retries, open jobs,
+ * leadership.
  *
  * Not on the hot path: a connection of its own, with plans of its own. */
 #ifndef SLUICE_SQL_RECLAIM_H
@@ -27,13 +28,18 @@ void reclaim_lead(struct reclaim *reclaim, reclaim_cb *cb, void *arg);
 bool reclaim_is_leader(const struct reclaim *reclaim); /* false as soon as the connection is lost */
 
 /* Live sessions and their beats. */
-struct reclaim_session { int64_t id; int64_t beat; };
-typedef void reclaim_sessions_cb(void *arg, enum sl_code code, const struct reclaim_session *sessions, int count);
+struct reclaim_session {
+	int64_t id;
+	int64_t beat;
+};
+typedef void reclaim_sessions_cb(void *arg, enum sl_code code,
+				 const struct reclaim_session *sessions, int count);
 void reclaim_sessions(struct reclaim *reclaim, reclaim_sessions_cb *cb, void *arg);
-/* Ends a session whose beat stood still (only if it is still at beat), then resolves its begun attempts
- * in the same transaction: no tries left -> result worker_lost (output: error object), else a retry
- * row due now.  count: attempts resolved.  SL_CONFLICT: it moved meanwhile. */
-void reclaim_end_session(struct reclaim *reclaim, int64_t id, int64_t beat, reclaim_cb *cb, void *arg);
+/* Ends a session whose beat stood still (only if it is still at beat), then resolves its begun
+ * attempts in the same transaction: no tries left -> result worker_lost (output: error object),
+ * else a retry row due now.  count: attempts resolved.  SL_CONFLICT: it moved meanwhile. */
+void reclaim_end_session(struct reclaim *reclaim, int64_t id, int64_t beat, reclaim_cb *cb,
+			 void *arg);
 /* Ends every live session (standalone start: nobody else can be alive).  count: sessions ended. */
 void reclaim_end_all_sessions(struct reclaim *reclaim, reclaim_cb *cb, void *arg);
 
@@ -44,19 +50,21 @@ struct reclaim_job { /* what an envelope needs */
 	int max_retries, attempt; /* attempt: the next number */
 	bool webhook;
 	int64_t accepted_ms; /* wall */
-	struct slice input; /* empty when larger than the envelope takes */
+	struct slice input;  /* empty when larger than the envelope takes */
 	bool has_input;
 };
-typedef void reclaim_jobs_cb(void *arg, enum sl_code code, const struct reclaim_job *jobs, int count);
+typedef void reclaim_jobs_cb(void *arg, enum sl_code code, const struct reclaim_job *jobs,
+			     int count);
 /* Takes up to limit due retry rows (deletes them) and returns their jobs, in seq order. */
 void reclaim_due_retries(struct reclaim *reclaim, int limit, reclaim_jobs_cb *cb, void *arg);
-/* Open jobs without a waiting retry, accepted more than age_ms ago, in id order behind after_id ("" or NULL: from
- * the oldest); at most limit.  For the sweep and for rebuilding Redis. */
+/* Open jobs without a waiting retry, accepted more than age_ms ago, in id order behind after_id (""
+ * or NULL: from the oldest); at most limit.  For the sweep and for rebuilding Redis. */
 void reclaim_open_jobs(struct reclaim *reclaim, int64_t age_ms, const char *after_id, int limit,
-                       reclaim_jobs_cb *cb, void *arg);
+		       reclaim_jobs_cb *cb, void *arg);
 /* Milliseconds until the next retry is due, -1 if none waits (count). */
 void reclaim_next_retry(struct reclaim *reclaim, reclaim_cb *cb, void *arg);
-/* Creates the partitions of the coming days (count: how many were new) and forgets idempotency keys that expired. */
+/* Creates the partitions of the coming days (count: how many were new) and forgets idempotency keys
+ * that expired. */
 void reclaim_partitions(struct reclaim *reclaim, reclaim_cb *cb, void *arg);
 
 #endif

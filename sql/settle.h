@@ -3,8 +3,9 @@
  * The fence of every promise: one session row per worker process, one hold row per key.  All calls
  * gather into one flush - settle, then begin, then claim and judge, one transaction - and share its
  * commit; an idle connection flushes at once.  After the session was lost (session_lost callback)
- * every call fails with SL_CONFLICT until settle_open() made a new one.  A commit in doubt is repeated
- * after reconnect: settle and accept by primary key, begin: same session and number is ours. */
+ * every call fails with SL_CONFLICT until settle_open() made a new one.  A commit in doubt is
+ * repeated after reconnect: settle and accept by primary key, begin: same session and number is
+ * ours. */
 #ifndef SLUICE_SQL_SETTLE_H
 #define SLUICE_SQL_SETTLE_H
 
@@ -33,7 +34,8 @@ void settle_open(struct settle *settle, const char *node, settle_cb *cb, void *a
 int64_t settle_session(const struct settle *settle); /* 0: none */
 /* Proof of life, every ttl / 3.  SL_CONFLICT: the session was ended by the scheduler. */
 void settle_beat(struct settle *settle, settle_cb *cb, void *arg);
-/* Ends the session in the ledger: its holds fall free, attempts without a result are resolved as in reclaim.h. */
+/* Ends the session in the ledger: its holds fall free, attempts without a result are resolved as in
+ * reclaim.h. */
 void settle_close(struct settle *settle, settle_cb *cb, void *arg);
 
 struct settle_judged { /* what the ledger knows of a job in a claimed turn */
@@ -44,22 +46,26 @@ struct settle_judged { /* what the ledger knows of a job in a claimed turn */
 	int attempt;  /* highest number begun; the next try is attempt + 1 */
 	int max_retries;
 };
-/* Claims key (slot 0) by compare-and-set and judges jobs.  previous_session and previous_tenure come
- * from the release token; -1 when there was none.  SL_CONFLICT: refused, hand the turn back with count 0.
- * judged has count entries in the order asked. */
-typedef void settle_claim_cb(void *arg, enum sl_code code, int64_t tenure, const struct settle_judged *judged,
-                             int count, const struct sl_error *error);
-void settle_claim(struct settle *settle, int64_t key_id, int64_t previous_session, int64_t previous_tenure,
-                  const char (*job_ids)[UUID_TEXT], int count, settle_claim_cb *cb, void *arg);
+/* Claims key (slot 0) by compare-and-set and judges jobs.  previous_session and previous_tenure
+ * come from the release token; -1 when there was none.  SL_CONFLICT: refused, hand the turn back
+ * with count 0. judged has count entries in the order asked. */
+typedef void settle_claim_cb(void *arg, enum sl_code code, int64_t tenure,
+			     const struct settle_judged *judged, int count,
+			     const struct sl_error *error);
+void settle_claim(struct settle *settle, int64_t key_id, int64_t previous_session,
+		  int64_t previous_tenure, const char (*job_ids)[UUID_TEXT], int count,
+		  settle_claim_cb *cb, void *arg);
 
-/* Makes "attempt number of job started" durable, before its first effect.  SL_CONFLICT: refused (ended
- * meanwhile, or begun by someone else, or session gone): stop that run. */
+/* Makes "attempt number of job started" durable, before its first effect.  SL_CONFLICT: refused
+ * (ended meanwhile, or begun by someone else, or session gone): stop that run. */
 void settle_begin(struct settle *settle, const char *job_id, int number, settle_cb *cb, void *arg);
 
-/* The terminal state.  output is copied.  SL_CONFLICT: ended by someone else; count as late, drop. */
+/* The terminal state.  output is copied.  SL_CONFLICT: ended by someone else; count as late, drop.
+ */
 void settle_result(struct settle *settle, const char *job_id, int attempt, enum job_state state,
-                   struct slice output, settle_cb *cb, void *arg);
+		   struct slice output, settle_cb *cb, void *arg);
 /* A failed try with tries left: attempt row (if none yet) and retry row, due delay_ms from now. */
-void settle_retry(struct settle *settle, const char *job_id, int attempt, int64_t delay_ms, settle_cb *cb, void *arg);
+void settle_retry(struct settle *settle, const char *job_id, int attempt, int64_t delay_ms,
+		  settle_cb *cb, void *arg);
 
 #endif

@@ -34,7 +34,8 @@ struct trigger {
 	char id[UUID_TEXT];
 };
 
-/* ---- the end of a call ------------------------------------------------------------------------------------ */
+/* ---- the end of a call
+ * ------------------------------------------------------------------------------------ */
 
 /* The HTTP status of an error object, by its code (wire.md 2.1). */
 static int
@@ -43,7 +44,8 @@ status_of(struct json_value error)
 	char *code = json_text(json_get(error, "code"), NULL);
 	int status = 500;
 
-	if (code != NULL && (strcmp(code, "script_http_error") == 0 || strcmp(code, "script_api_rate_limit_error") == 0))
+	if (code != NULL && (strcmp(code, "script_http_error") == 0 ||
+			     strcmp(code, "script_api_rate_limit_error") == 0))
 		status = 424;
 	else if (code != NULL && strcmp(code, "script_aborted") == 0)
 		status = 410;
@@ -79,17 +81,19 @@ trigger_release(struct trigger *trigger)
 	directory_release(trigger->function);
 }
 
-/* ---- async: ledger, then queue ------------------------------------------------------------------------------ */
+/* ---- async: ledger, then queue
+ * ------------------------------------------------------------------------------ */
 
 static void
 on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
 {
 	(void)arg;
 	(void)value;
-	/* Redis is away or was rebuilt: the job is in the ledger, the scheduler's sweep brings it. */
+	/* Redis is away or was rebuilt: the job is in the ledger, the scheduler's sweep brings it.
+	 */
 	if (code != SL_OK)
 		log_debug("push_left_to_sweep", "code=%s error=%s", sl_code_name(code),
-		          log_text(error != NULL ? error->text : ""));
+			  log_text(error != NULL ? error->text : ""));
 }
 
 static void
@@ -132,7 +136,8 @@ reply_accepted(struct api_call *call, const char *id)
 }
 
 static void
-accepted(struct trigger *trigger, enum sl_code code, int64_t seq, const char *existing_id, const struct sl_error *error)
+accepted(struct trigger *trigger, enum sl_code code, int64_t seq, const char *existing_id,
+	 const struct sl_error *error)
 {
 	struct api_call *call = trigger->call;
 	char id[UUID_TEXT];
@@ -147,8 +152,9 @@ accepted(struct trigger *trigger, enum sl_code code, int64_t seq, const char *ex
 	if (code == SL_OK)
 		reply_accepted(call, id);
 	else if (code == SL_CONFLICT)
-		api_fail(call, 409, "idempotency_conflict",
-		         "this Idempotency-Key was used with another request within 24 hours; use a new key");
+		api_fail(
+		    call, 409, "idempotency_conflict",
+		    "this Idempotency-Key was used with another request within 24 hours; use a new key");
 	else
 		api_fail_sl(call, code, error);
 }
@@ -160,7 +166,8 @@ on_accepted(void *arg, enum sl_code code, int64_t seq, const struct sl_error *er
 }
 
 static void
-on_accepted_once(void *arg, enum sl_code code, int64_t seq, const char *existing_id, const struct sl_error *error)
+on_accepted_once(void *arg, enum sl_code code, int64_t seq, const char *existing_id,
+		 const struct sl_error *error)
 {
 	accepted(arg, code, seq, existing_id, error);
 }
@@ -203,7 +210,10 @@ run_async(struct trigger *trigger)
 		struct sl_error error;
 
 		trigger_release(trigger);
-		api_fail_sl(call, sl_fail(&error, SL_EXHAUSTED, "%d accepts wait for the ledger", PENDING_MAX), &error);
+		api_fail_sl(
+		    call,
+		    sl_fail(&error, SL_EXHAUSTED, "%d accepts wait for the ledger", PENDING_MAX),
+		    &error);
 		return;
 	}
 	uuid_v7(trigger->id);
@@ -212,13 +222,16 @@ run_async(struct trigger *trigger)
 		char digest[SECRET_SHA256_HEX];
 
 		request_digest(trigger, digest);
-		ledger_accept_once(call->daemon->ledger, &job, trigger->idempotency_key, digest, on_accepted_once, trigger);
+		ledger_accept_once(call->daemon->ledger, &job, trigger->idempotency_key, digest,
+				   on_accepted_once, trigger);
 	} else {
 		ledger_accept(call->daemon->ledger, &job, on_accepted, trigger);
 	}
 }
 
-/* ---- sync ------------------------------------------------------------------------------------------------------ */
+/* ---- sync
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /* Wire.md 2.1: falsy outputs come back as null. */
 static struct slice
@@ -242,7 +255,8 @@ on_call_end(void *arg, const struct attempt_end *end)
 	if (end->aborted)
 		api_fail(call, 410, "script_aborted", "the function was stopped");
 	else
-		reply_outcome(call, end->state, end->state == JOB_SUCCEEDED ? sync_output(end->output) : end->output);
+		reply_outcome(call, end->state,
+			      end->state == JOB_SUCCEEDED ? sync_output(end->output) : end->output);
 }
 
 static void
@@ -262,8 +276,9 @@ run_sync(struct trigger *trigger)
 
 	if (call->daemon->dispatch == NULL) {
 		trigger_release(trigger);
-		api_fail(call, 503, "service_unavailable",
-		         "this node runs no functions (role worker); send sync calls to one that does, or use X-Async");
+		api_fail(
+		    call, 503, "service_unavailable",
+		    "this node runs no functions (role worker); send sync calls to one that does, or use X-Async");
 		return;
 	}
 	code = dispatch_call(call->daemon->dispatch, &ask, on_call_end, trigger, &error);
@@ -273,7 +288,8 @@ run_sync(struct trigger *trigger)
 	}
 }
 
-/* ---- what is asked --------------------------------------------------------------------------------------------- */
+/* ---- what is asked
+ * --------------------------------------------------------------------------------------------- */
 
 static void
 on_function(void *arg, enum sl_code code, const void *object, const struct sl_error *error)
@@ -285,9 +301,12 @@ on_function(void *arg, enum sl_code code, const void *object, const struct sl_er
 	if (code != SL_OK || !function->row.enabled) {
 		trigger_release(trigger);
 		if (code == SL_OK)
-			api_failf(call, 404, "disabled_resource", "the action %s is disabled", function->row.name);
+			api_failf(call, 404, "disabled_resource", "the action %s is disabled",
+				  function->row.name);
 		else if (code == SL_NOT_FOUND)
-			api_fail(call, 404, "not_found", "no such action is deployed for this integration; deploy it, or check action_name");
+			api_fail(
+			    call, 404, "not_found",
+			    "no such action is deployed for this integration; deploy it, or check action_name");
 		else
 			api_fail_sl(call, code, error);
 		return;
@@ -306,8 +325,9 @@ on_connection(void *arg, enum sl_code code, const void *object, const struct sl_
 	struct api_call *call = trigger->call;
 
 	if (code == SL_NOT_FOUND) {
-		api_fail(call, 400, "unknown_connection",
-		         "no such connection for this integration; check Connection-Id and Provider-Config-Key");
+		api_fail(
+		    call, 400, "unknown_connection",
+		    "no such connection for this integration; check Connection-Id and Provider-Config-Key");
 		return;
 	}
 	if (code != SL_OK) {
@@ -315,8 +335,8 @@ on_connection(void *arg, enum sl_code code, const void *object, const struct sl_
 		return;
 	}
 	trigger->connection = directory_hold(object);
-	directory_function(call->daemon->directory, call->environment->row.id, trigger->integration, "action",
-	                   trigger->action, on_function, trigger);
+	directory_function(call->daemon->directory, call->environment->row.id, trigger->integration,
+			   "action", trigger->action, on_function, trigger);
 }
 
 static bool
@@ -347,7 +367,8 @@ read_async(struct trigger *trigger)
 		if (strcasecmp(value, no[i]) == 0)
 			return true;
 	}
-	api_fail_issue(trigger->call, "invalid_headers", "invalid_value", "x-async", "X-Async must be true or false");
+	api_fail_issue(trigger->call, "invalid_headers", "invalid_value", "x-async",
+		       "X-Async must be true or false");
 	return false;
 }
 
@@ -365,7 +386,7 @@ read_retries(struct trigger *trigger)
 		return true;
 	}
 	api_fail_issue(trigger->call, "invalid_headers", "too_big", "x-max-retries",
-	               "X-Max-Retries must be a whole number from 0 to %d", RETRIES_MAX);
+		       "X-Max-Retries must be a whole number from 0 to %d", RETRIES_MAX);
 	return false;
 }
 
@@ -387,7 +408,7 @@ read_idempotency(struct trigger *trigger)
 	return true;
 bad:
 	api_fail_issue(trigger->call, "invalid_headers", "invalid_format", "idempotency-key",
-	               "Idempotency-Key must be 1 to 255 visible ASCII characters");
+		       "Idempotency-Key must be 1 to 255 visible ASCII characters");
 	return false;
 }
 
@@ -400,18 +421,23 @@ action_trigger(struct api_call *call)
 	trigger->call = call;
 	if (!api_header(call, "provider-config-key", &trigger->integration) ||
 	    !api_header(call, "connection-id", &trigger->connection_id) ||
-	    !api_check_name(call, API_NAME_INTEGRATION, trigger->integration, "invalid_headers", "provider-config-key") ||
-	    !api_check_name(call, API_NAME_CONNECTION, trigger->connection_id, "invalid_headers", "connection-id") ||
+	    !api_check_name(call, API_NAME_INTEGRATION, trigger->integration, "invalid_headers",
+			    "provider-config-key") ||
+	    !api_check_name(call, API_NAME_CONNECTION, trigger->connection_id, "invalid_headers",
+			    "connection-id") ||
 	    !read_async(trigger) || !read_retries(trigger) || !read_idempotency(trigger) ||
 	    !api_text(call, call->body, "action_name", true, 4096, &trigger->action) ||
-	    !api_check_name(call, API_NAME_FUNCTION, trigger->action, "invalid_body", "action_name"))
+	    !api_check_name(call, API_NAME_FUNCTION, trigger->action, "invalid_body",
+			    "action_name"))
 		return;
 	trigger->input = input.raw;
-	directory_connection(call->daemon->directory, call->environment->row.id, trigger->integration,
-	                     trigger->connection_id, on_connection, trigger);
+	directory_connection(call->daemon->directory, call->environment->row.id,
+			     trigger->integration, trigger->connection_id, on_connection, trigger);
 }
 
-/* ---- reading back ------------------------------------------------------------------------------------------------ */
+/* ---- reading back
+ * ------------------------------------------------------------------------------------------------
+ */
 
 struct poll {
 	struct poll *next, **link; /* in the list of those that wait */
@@ -445,7 +471,8 @@ static void
 reply_running(struct poll *poll, int64_t position)
 {
 	const struct ledger_status *status = &poll->status;
-	bool here = poll->call->daemon->dispatch != NULL && dispatch_is_running(poll->call->daemon->dispatch, poll->id);
+	bool here = poll->call->daemon->dispatch != NULL &&
+		    dispatch_is_running(poll->call->daemon->dispatch, poll->id);
 	const char *state = "queued";
 	int64_t retry_after = 1, now = clock_wall_ms();
 	struct api_call *call = poll->call;
@@ -459,15 +486,18 @@ reply_running(struct poll *poll, int64_t position)
 		state = "running";
 	}
 	buf_init(&headers, 1024);
-	buf_printf(&headers, "X-Sluice-State: %s\r\nX-Sluice-Attempt: %d\r\nRetry-After: %lld\r\n", state,
-	           status->attempt > 0 ? status->attempt : (here ? 1 : 0), (long long)retry_after);
+	buf_printf(&headers, "X-Sluice-State: %s\r\nX-Sluice-Attempt: %d\r\nRetry-After: %lld\r\n",
+		   state, status->attempt > 0 ? status->attempt : (here ? 1 : 0),
+		   (long long)retry_after);
 	if (position >= 0 && strcmp(state, "queued") == 0)
 		buf_printf(&headers, "X-Sluice-Position: %lld\r\n", (long long)position);
 	poll_end(poll);
-	api_reply_headers(call, 404,
-	                  SLICE_LITERAL("{\"error\":{\"code\":\"not_found\",\"message\":\"The action has no result yet; "
-	                                "it is queued or running\"}}"),
-	                  headers.data);
+	api_reply_headers(
+	    call, 404,
+	    SLICE_LITERAL(
+		"{\"error\":{\"code\":\"not_found\",\"message\":\"The action has no result yet; "
+		"it is queued or running\"}}"),
+	    headers.data);
 	buf_fini(&headers);
 }
 
@@ -479,7 +509,8 @@ on_position(void *arg, enum sl_code code, int64_t value, const struct sl_error *
 }
 
 static void
-on_read(void *arg, enum sl_code code, const struct ledger_status *status, const struct sl_error *error)
+on_read(void *arg, enum sl_code code, const struct ledger_status *status,
+	const struct sl_error *error)
 {
 	struct poll *poll = arg;
 	struct api_call *call = poll->call;
@@ -487,7 +518,8 @@ on_read(void *arg, enum sl_code code, const struct ledger_status *status, const 
 	poll->reading = false;
 	if (code == SL_NOT_FOUND) {
 		poll_end(poll);
-		api_fail(call, 404, "not_found", "there is no action with this id in this environment");
+		api_fail(call, 404, "not_found",
+			 "there is no action with this id in this environment");
 		return;
 	}
 	if (code != SL_OK) {
@@ -522,7 +554,8 @@ look(void *arg)
 	if (poll->reading)
 		return;
 	poll->reading = true;
-	ledger_read(poll->call->daemon->ledger, poll->id, poll->call->environment->row.id, on_read, poll);
+	ledger_read(poll->call->daemon->ledger, poll->id, poll->call->environment->row.id, on_read,
+		    poll);
 }
 
 void
@@ -559,16 +592,18 @@ action_read(struct api_call *call)
 		return;
 	if (wait != NULL) {
 		seconds = strtol(wait, &end, 10);
-		if (wait[0] < '0' || wait[0] > '9' || *end != '\0' || seconds < 1 || seconds > WAIT_MAX_S) {
+		if (wait[0] < '0' || wait[0] > '9' || *end != '\0' || seconds < 1 ||
+		    seconds > WAIT_MAX_S) {
 			api_fail_issue(call, "invalid_query_params", "invalid_value", "wait",
-			               "wait must be whole seconds from 1 to %d", WAIT_MAX_S);
+				       "wait must be whole seconds from 1 to %d", WAIT_MAX_S);
 			return;
 		}
 	}
 	poll = api_state(call, sizeof(*poll));
 	poll->call = call;
 	if (!uuid_parse(slice_text(call->segment[1]), poll->id)) {
-		api_fail_issue(call, "invalid_uri_params", "invalid_format", "id", "the action id must be a UUID");
+		api_fail_issue(call, "invalid_uri_params", "invalid_format", "id",
+			       "the action id must be a UUID");
 		return;
 	}
 	poll->timer = loop_timer_new(call->daemon->loop, look, poll);

@@ -1,4 +1,5 @@
-/* daemon/api/api.c - the way of each request: head -> route -> key -> rate -> scope -> body -> handler. */
+/* daemon/api/api.c - the way of each request: head -> route -> key -> rate -> scope -> body ->
+ * handler. */
 #include "daemon/api/api.h"
 
 #include <assert.h>
@@ -26,7 +27,8 @@ static const char CORS_HEADERS[] =
     "Access-Control-Expose-Headers: X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
     "Retry-After, X-Nango-Signature, X-Sluice-State, X-Sluice-Attempt, X-Sluice-Position\r\n";
 
-/* ---- routing ---------------------------------------------------------------------------------- */
+/* ---- routing ----------------------------------------------------------------------------------
+ */
 
 static bool
 segment_matches(const char *pattern, size_t len, const char *segment)
@@ -104,7 +106,8 @@ on_head(void *arg, struct http_request *request, struct http_verdict *verdict)
 		verdict->status = 405;
 		verdict->error_code = "method_not_allowed";
 		verdict->error_text = "this path does not have that method; see the Allow header";
-		snprintf(headers, sizeof(headers), "Allow: %s, OPTIONS\r\n%s", allow.data, CORS_HEADERS);
+		snprintf(headers, sizeof(headers), "Allow: %s, OPTIONS\r\n%s", allow.data,
+			 CORS_HEADERS);
 		verdict->extra_headers = headers;
 	} else {
 		verdict->status = 404;
@@ -116,7 +119,8 @@ on_head(void *arg, struct http_request *request, struct http_verdict *verdict)
 	(void)api;
 }
 
-/* ---- the call ----------------------------------------------------------------------------------- */
+/* ---- the call -----------------------------------------------------------------------------------
+ */
 
 void *
 api_state(struct api_call *call, size_t size)
@@ -193,7 +197,8 @@ api_reply_success(struct api_call *call)
 	api_reply(call, 200, SLICE_LITERAL("{\"success\":true}"));
 }
 
-/* ---- the way to the handler ------------------------------------------------------------------------ */
+/* ---- the way to the handler
+ * ------------------------------------------------------------------------ */
 
 static bool
 query_is_empty(const struct api_call *call)
@@ -225,7 +230,7 @@ check_body(struct api_call *call)
 		if ((flags & API_JSON) == 0)
 			return true;
 		api_fail_issue(call, "invalid_body", "invalid_type", "",
-		               "a JSON object is expected as the body, and there is none");
+			       "a JSON object is expected as the body, and there is none");
 		return false;
 	}
 	if (json_check(body, &call->body, &error) != SL_OK) {
@@ -233,7 +238,8 @@ check_body(struct api_call *call)
 		return false;
 	}
 	if ((flags & API_JSON_ANY) == 0 && call->body.type != JSON_OBJECT_) {
-		api_fail_issue(call, "invalid_body", "invalid_type", "", "the body must be a JSON object");
+		api_fail_issue(call, "invalid_body", "invalid_type", "",
+			       "the body must be a JSON object");
 		return false;
 	}
 	return true;
@@ -246,7 +252,7 @@ dispatch_call(struct api_call *call)
 		return;
 	if ((call->route->flags & API_NO_QUERY) != 0 && !query_is_empty(call)) {
 		api_fail_issue(call, "invalid_query_params", "unrecognized_keys", "",
-		               "this endpoint takes no query parameters");
+			       "this endpoint takes no query parameters");
 		return;
 	}
 	if (!check_body(call))
@@ -271,13 +277,15 @@ rate_take(struct api_call *call)
 		api->rate_used = 0;
 	}
 	api->rate_used++;
-	snprintf(call->rate_headers, sizeof(call->rate_headers),
-	         "X-RateLimit-Limit: %lld\r\nX-RateLimit-Remaining: %lld\r\nX-RateLimit-Reset: %lld\r\n",
-	         (long long)limit, (long long)(api->rate_used > limit ? 0 : limit - api->rate_used),
-	         (long long)(reset_ms / 1000));
+	snprintf(
+	    call->rate_headers, sizeof(call->rate_headers),
+	    "X-RateLimit-Limit: %lld\r\nX-RateLimit-Remaining: %lld\r\nX-RateLimit-Reset: %lld\r\n",
+	    (long long)limit, (long long)(api->rate_used > limit ? 0 : limit - api->rate_used),
+	    (long long)(reset_ms / 1000));
 	if (api->rate_used <= limit)
 		return true;
-	snprintf(extra, sizeof(extra), "Retry-After: %lld\r\n", (long long)((reset_ms - now + 999) / 1000));
+	snprintf(extra, sizeof(extra), "Retry-After: %lld\r\n",
+		 (long long)((reset_ms - now + 999) / 1000));
 	buf_init(&text, 16384);
 	jw_init(&w, &text);
 	jw_object(&w);
@@ -325,7 +333,8 @@ check_scope(struct api_call *call)
 		return false;
 	}
 	if (call->route->scope != NULL && !api_has_scope(call->key, call->route->scope)) {
-		api_failf(call, 403, "forbidden", "this key lacks the scope %s", call->route->scope);
+		api_failf(call, 403, "forbidden", "this key lacks the scope %s",
+			  call->route->scope);
 		return false;
 	}
 	if ((flags & API_ACCOUNT) == 0 && call->key->environment_id == 0) {
@@ -368,13 +377,15 @@ on_key(void *arg, enum sl_code code, const void *object, const struct sl_error *
 		dispatch_call(call);
 		return;
 	}
-	directory_environment(call->daemon->directory, call->key->environment_id, on_environment, call);
+	directory_environment(call->daemon->directory, call->key->environment_id, on_environment,
+			      call);
 }
 
 static bool
 is_uuid_v4(const char *text)
 {
-	return uuid_parse(slice_text(text), NULL) && text[14] == '4' && strchr("89abAB", text[19]) != NULL;
+	return uuid_parse(slice_text(text), NULL) && text[14] == '4' &&
+	       strchr("89abAB", text[19]) != NULL;
 }
 
 /* RFC 6750: exactly one Authorization header, `Bearer` in any case, one key. */
@@ -384,21 +395,25 @@ authenticate(struct api_call *call)
 	const char *header = http_request_header(call->request, "authorization");
 
 	if (header == NULL) {
-		api_fail_auth(call, "missing_auth_header",
-		              "the Authorization header is missing; send `Authorization: Bearer <key>`");
+		api_fail_auth(
+		    call, "missing_auth_header",
+		    "the Authorization header is missing; send `Authorization: Bearer <key>`");
 	} else if (http_request_header_count(call->request, "authorization") > 1) {
 		api_fail_issue(call, "invalid_headers", "custom", "authorization",
-		               "the Authorization header stands twice");
-	} else if (strncasecmp(header, "Bearer", 6) != 0 || (header[6] != ' ' && header[6] != '\0')) {
+			       "the Authorization header stands twice");
+	} else if (strncasecmp(header, "Bearer", 6) != 0 ||
+		   (header[6] != ' ' && header[6] != '\0')) {
 		api_fail_auth(call, "malformed_auth_header",
-		              "the Authorization header must be `Bearer <key>`");
+			      "the Authorization header must be `Bearer <key>`");
 	} else {
 		header += 6 + strspn(header + 6, " ");
 		if (header[0] == '\0')
-			api_fail_auth(call, "malformed_auth_header", "there is no key after `Bearer`");
+			api_fail_auth(call, "malformed_auth_header",
+				      "there is no key after `Bearer`");
 		else if (!is_uuid_v4(header))
-			api_fail_auth(call, "invalid_secret_key_format",
-			              "the key is not of the form of a UUID v4; copy it whole from keys.env");
+			api_fail_auth(
+			    call, "invalid_secret_key_format",
+			    "the key is not of the form of a UUID v4; copy it whole from keys.env");
 		else
 			directory_key(call->daemon->directory, header, on_key, call);
 	}
@@ -445,7 +460,7 @@ on_request(void *arg, struct http_request *request)
 	http_request_set_data(request, call);
 	if (http_request_query_pairs(request) < 0) {
 		api_fail_issue(call, "invalid_query_params", "custom", "",
-		               "the query string has a bad escape or is not UTF-8");
+			       "the query string has a bad escape or is not UTF-8");
 		return;
 	}
 	if ((route->flags & API_OPEN) != 0)

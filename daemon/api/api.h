@@ -1,4 +1,5 @@
-/* daemon/api/api.h - from an HTTP request to a handler: route, key, scope, rate limit, body; and back.
+/* daemon/api/api.h - from an HTTP request to a handler: route, key, scope, rate limit, body; and
+ * back.
  *
  * routes.c holds the one table; a resource is a file of handlers.  A handler gets a call whose key,
  * scope, path, content type and JSON were checked, and ends it with exactly one api_reply*() or
@@ -17,18 +18,18 @@
 #include "http/server.h"
 
 enum {
-	API_OPEN = 1,        /* no key needed */
-	API_JSON = 2,        /* the body must be a JSON object; call->body */
+	API_OPEN = 1,          /* no key needed */
+	API_JSON = 2,          /* the body must be a JSON object; call->body */
 	API_JSON_OPTIONAL = 4, /* a body may be missing; if there, an object */
-	API_JSON_ANY = 8,    /* any JSON value */
-	API_NO_QUERY = 16,   /* a query string is 400 invalid_query_params */
-	API_ACCOUNT = 32,    /* an account-level key; environment keys get 403 */
-	API_OPERATOR = 64,   /* a key of scope operator */
+	API_JSON_ANY = 8,      /* any JSON value */
+	API_NO_QUERY = 16,     /* a query string is 400 invalid_query_params */
+	API_ACCOUNT = 32,      /* an account-level key; environment keys get 403 */
+	API_OPERATOR = 64,     /* a key of scope operator */
 };
 
 struct api_call {
 	struct daemon *daemon;
-	struct http_request *request;  /* borrowed until the reply */
+	struct http_request *request; /* borrowed until the reply */
 	const struct api_route *route;
 	const struct directory_key *key;                 /* held; NULL for API_OPEN */
 	const struct directory_environment *environment; /* held; NULL for account keys */
@@ -38,17 +39,18 @@ struct api_call {
 	char rate_headers[160];
 	void *kept[24]; /* api_keep(): freed with the call */
 	int kept_count;
-	void *state;  /* the handler's own; freed with the call (put it there by api_state()) */
+	void *state; /* the handler's own; freed with the call (put it there by api_state()) */
 };
 
 typedef void api_handler(struct api_call *call);
 
 struct api_route {
 	const char *method;
-	const char *path;  /* "/connections/:id": a segment that starts with ':' matches any non-empty one */
+	const char *
+	    path; /* "/connections/:id": a segment that starts with ':' matches any non-empty one */
 	const char *scope; /* "environment:connections:read", NULL: any valid key */
 	unsigned flags;
-	int64_t body_max;  /* 0: no body allowed beyond empty */
+	int64_t body_max; /* 0: no body allowed beyond empty */
 	api_handler *handler;
 };
 extern const struct api_route api_routes[]; /* ends with method NULL */
@@ -60,7 +62,8 @@ int api_port(const struct api *api);
 void api_drain(struct api *api);
 bool api_is_idle(const struct api *api);
 
-/* ---- for handlers ------------------------------------------------------------------------------ */
+/* ---- for handlers ------------------------------------------------------------------------------
+ */
 #define API_BODY_MAX (75 << 20)
 
 /* Zeroed memory that is freed with the call; call->state points to it. */
@@ -70,46 +73,65 @@ void *api_keep(struct api_call *call, void *pointer);
 
 /* Answers; the call is gone afterwards.  json is copied. */
 void api_reply(struct api_call *call, int status, struct slice json);
-void api_reply_buf(struct api_call *call, int status, struct buf *json); /* takes the buf's bytes; buf_fini'ed */
-void api_reply_headers(struct api_call *call, int status, struct slice json, const char *extra_headers);
+void api_reply_buf(struct api_call *call, int status,
+		   struct buf *json); /* takes the buf's bytes; buf_fini'ed */
+void api_reply_headers(struct api_call *call, int status, struct slice json,
+		       const char *extra_headers);
 void api_reply_empty(struct api_call *call, int status); /* 204 */
 void api_reply_success(struct api_call *call);           /* 200 {"success":true} */
 
 /* {"error":{"code":code,"message":text}}; text NULL: no message. */
 void api_fail(struct api_call *call, int status, const char *code, const char *text);
-void api_failf(struct api_call *call, int status, const char *code, const char *format, ...) SL_PRINTF(4, 5);
+void api_failf(struct api_call *call, int status, const char *code, const char *format, ...)
+    SL_PRINTF(4, 5);
 /* 401 in the form of wire.md 1.2. */
 void api_fail_auth(struct api_call *call, const char *code, const char *text);
-/* 400 with errors[]: code "invalid_body", "invalid_query_params", "invalid_headers" or "invalid_uri_params"; issue is
- * a zod issue code ("invalid_type", "invalid_format", "unrecognized_keys", "too_big", "custom"); path is dotted ("credentials.apiKey"). */
-void api_fail_issue(struct api_call *call, const char *code, const char *issue, const char *path, const char *format, ...)
-    SL_PRINTF(5, 6);
-/* By code: SL_UNAVAILABLE 503 `service_unavailable` with Retry-After: 1, SL_NOT_FOUND 404 `not_found`, SL_CONFLICT 409
- * `conflict`, else 500 `generic_error_support` (logged with an id that the answer names). */
+/* 400 with errors[]: code "invalid_body", "invalid_query_params", "invalid_headers" or
+ * "invalid_uri_params"; issue is a zod issue code ("invalid_type", "invalid_format",
+ * "unrecognized_keys", "too_big", "custom"); path is dotted ("credentials.apiKey"). */
+void api_fail_issue(struct api_call *call, const char *code, const char *issue, const char *path,
+		    const char *format, ...) SL_PRINTF(5, 6);
+/* By code: SL_UNAVAILABLE 503 `service_unavailable` with Retry-After: 1, SL_NOT_FOUND 404
+ * `not_found`, SL_CONFLICT 409 `conflict`, else 500 `generic_error_support` (logged with an id that
+ * the answer names). */
 void api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error *error);
 
 /* action.c: the client of a call went away; a long poll ends now. */
 void action_wait_gone(struct api_call *call);
 
-/* ---- checks that fail the call by themselves: false means it is answered and gone ---------------- */
+/* ---- checks that fail the call by themselves: false means it is answered and gone
+ * ---------------- */
 /* Required header, exactly once.  *out is borrowed. */
 bool api_header(struct api_call *call, const char *name, const char **out);
 /* Members of the body beyond the listed ones are 400 unrecognized_keys; names ends with NULL. */
 bool api_strict(struct api_call *call, struct json_value object, const char *const *names);
-/* Text member; required false and absent (or null): *out = NULL.  Kept by the call.  max 0: 255 bytes. */
-bool api_text(struct api_call *call, struct json_value object, const char *name, bool required, size_t max, const char **out);
-bool api_bool(struct api_call *call, struct json_value object, const char *name, bool fallback, bool *out);
+/* Text member; required false and absent (or null): *out = NULL.  Kept by the call.  max 0: 255
+ * bytes. */
+bool api_text(struct api_call *call, struct json_value object, const char *name, bool required,
+	      size_t max, const char **out);
+bool api_bool(struct api_call *call, struct json_value object, const char *name, bool fallback,
+	      bool *out);
 /* Object member as raw JSON; absent: *out is empty. */
-bool api_object(struct api_call *call, struct json_value object, const char *name, bool required, struct json_value *out);
+bool api_object(struct api_call *call, struct json_value object, const char *name, bool required,
+		struct json_value *out);
 /* Query parameter by name: last one wins; NULL when absent. */
 const char *api_query(struct api_call *call, const char *name);
-/* Query parameters beyond the listed ones are 400 invalid_query_params; a name that ends with '[' allows `name[..]`. */
+/* Query parameters beyond the listed ones are 400 invalid_query_params; a name that ends with '['
+ * allows `name[..]`. */
 bool api_query_strict(struct api_call *call, const char *const *names);
 /* Identifier grammar of wire.md 1.6. */
-enum api_name { API_NAME_INTEGRATION, API_NAME_CONNECTION, API_NAME_FUNCTION, API_NAME_MODEL, API_NAME_PROVIDER, API_NAME_ENVIRONMENT };
+enum api_name {
+	API_NAME_INTEGRATION,
+	API_NAME_CONNECTION,
+	API_NAME_FUNCTION,
+	API_NAME_MODEL,
+	API_NAME_PROVIDER,
+	API_NAME_ENVIRONMENT
+};
 bool api_name_is(enum api_name kind, const char *text);
 /* Fails with code (invalid_headers, invalid_body, ...) naming path when text is not such a name. */
-bool api_check_name(struct api_call *call, enum api_name kind, const char *text, const char *code, const char *path);
+bool api_check_name(struct api_call *call, enum api_name kind, const char *text, const char *code,
+		    const char *path);
 /* Does the key hold scope (exactly, or by a `x:*`)? */
 bool api_has_scope(const struct directory_key *key, const char *scope);
 

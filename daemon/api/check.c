@@ -26,7 +26,8 @@ error_begin(struct buf *out, struct json_writer *w, const char *code, const char
 }
 
 static void
-error_send(struct api_call *call, int status, struct buf *out, struct json_writer *w, const char *headers)
+error_send(struct api_call *call, int status, struct buf *out, struct json_writer *w,
+	   const char *headers)
 {
 	jw_object_end(w);
 	jw_object_end(w);
@@ -68,7 +69,8 @@ api_fail_auth(struct api_call *call, const char *code, const char *text)
 }
 
 void
-api_fail_issue(struct api_call *call, const char *code, const char *issue, const char *path, const char *format, ...)
+api_fail_issue(struct api_call *call, const char *code, const char *issue, const char *path,
+	       const char *format, ...)
 {
 	char text[600];
 	struct json_writer w;
@@ -111,7 +113,9 @@ api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error *err
 		api_fail(call, 404, "not_found", "there is no such thing in this environment");
 		return;
 	case SL_CONFLICT:
-		api_fail(call, 409, "conflict", text[0] != '\0' ? text : "somebody else changed it at the same time; try again");
+		api_fail(call, 409, "conflict",
+			 text[0] != '\0' ? text
+					 : "somebody else changed it at the same time; try again");
 		return;
 	case SL_INVALID:
 		api_fail(call, 400, "invalid_body", text);
@@ -119,7 +123,8 @@ api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error *err
 	case SL_UNAVAILABLE:
 	case SL_EXHAUSTED:
 		log_warn("request_refused", "code=%s error=%s", sl_code_name(code), log_text(text));
-		error_begin(&out, &w, "service_unavailable", "a part of the service is not reachable right now; try again");
+		error_begin(&out, &w, "service_unavailable",
+			    "a part of the service is not reachable right now; try again");
 		error_send(call, 503, &out, &w, "Retry-After: 1\r\n");
 		return;
 	case SL_OK:
@@ -128,19 +133,22 @@ api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error *err
 	}
 	uuid_v4(id);
 	log_error("request_failed", "id=%s error=%s", id, log_text(text));
-	snprintf(message, sizeof(message), "an internal error happened; the log has it under %s", id);
+	snprintf(message, sizeof(message), "an internal error happened; the log has it under %s",
+		 id);
 	error_begin(&out, &w, "generic_error_support", message);
 	jw_member_text(&w, "payload", id);
 	error_send(call, 500, &out, &w, NULL);
 }
 
-/* ---- names ------------------------------------------------------------------------------------------ */
+/* ---- names
+ * ------------------------------------------------------------------------------------------ */
 
 static bool
 all_of(const char *text, const char *extra)
 {
 	for (; *text != '\0'; text++)
-		if (!((unsigned char)*text < 128 && isalnum((unsigned char)*text)) && strchr(extra, *text) == NULL)
+		if (!((unsigned char)*text < 128 && isalnum((unsigned char)*text)) &&
+		    strchr(extra, *text) == NULL)
 			return false;
 	return true;
 }
@@ -191,16 +199,18 @@ name_rule(enum api_name kind)
 }
 
 bool
-api_check_name(struct api_call *call, enum api_name kind, const char *text, const char *code, const char *path)
+api_check_name(struct api_call *call, enum api_name kind, const char *text, const char *code,
+	       const char *path)
 {
 	if (api_name_is(kind, text))
 		return true;
-	api_fail_issue(call, code, strlen(text) > 255 ? "too_big" : "invalid_format", path, "%s must be %s", path,
-	               name_rule(kind));
+	api_fail_issue(call, code, strlen(text) > 255 ? "too_big" : "invalid_format", path,
+		       "%s must be %s", path, name_rule(kind));
 	return false;
 }
 
-/* ---- headers, query, members -------------------------------------------------------------------------- */
+/* ---- headers, query, members
+ * -------------------------------------------------------------------------- */
 
 bool
 api_header(struct api_call *call, const char *name, const char **out)
@@ -208,11 +218,13 @@ api_header(struct api_call *call, const char *name, const char **out)
 	const char *value = http_request_header(call->request, name);
 
 	if (value == NULL || value[0] == '\0') {
-		api_fail_issue(call, "invalid_headers", "invalid_type", name, "the header %s is required", name);
+		api_fail_issue(call, "invalid_headers", "invalid_type", name,
+			       "the header %s is required", name);
 		return false;
 	}
 	if (http_request_header_count(call->request, name) > 1) {
-		api_fail_issue(call, "invalid_headers", "custom", name, "the header %s stands twice", name);
+		api_fail_issue(call, "invalid_headers", "custom", name,
+			       "the header %s stands twice", name);
 		return false;
 	}
 	*out = value;
@@ -232,7 +244,8 @@ api_strict(struct api_call *call, struct json_value object, const char *const *n
 	while (!found && json_iter_next(&it)) {
 		int i = 0;
 
-		while (names[i] != NULL && (strlen(names[i]) != it.key_len || memcmp(names[i], it.key, it.key_len) != 0))
+		while (names[i] != NULL && (strlen(names[i]) != it.key_len ||
+					    memcmp(names[i], it.key, it.key_len) != 0))
 			i++;
 		if (names[i] == NULL) {
 			found = true;
@@ -241,12 +254,14 @@ api_strict(struct api_call *call, struct json_value object, const char *const *n
 	}
 	json_iter_fini(&it);
 	if (found)
-		api_fail_issue(call, "invalid_body", "unrecognized_keys", "", "unrecognized key: \"%s\"", unknown);
+		api_fail_issue(call, "invalid_body", "unrecognized_keys", "",
+			       "unrecognized key: \"%s\"", unknown);
 	return !found;
 }
 
 bool
-api_text(struct api_call *call, struct json_value object, const char *name, bool required, size_t max, const char **out)
+api_text(struct api_call *call, struct json_value object, const char *name, bool required,
+	 size_t max, const char **out)
 {
 	struct json_value value = json_get(object, name);
 	char *text;
@@ -260,30 +275,35 @@ api_text(struct api_call *call, struct json_value object, const char *name, bool
 	}
 	text = json_text(value, NULL);
 	if (text == NULL) {
-		api_fail_issue(call, "invalid_body", "invalid_type", name, "%s must be a text without \\u0000", name);
+		api_fail_issue(call, "invalid_body", "invalid_type", name,
+			       "%s must be a text without \\u0000", name);
 		return false;
 	}
 	*out = api_keep(call, text);
 	if (strlen(text) <= (max > 0 ? max : 255))
 		return true;
-	api_fail_issue(call, "invalid_body", "too_big", name, "%s is longer than %zu bytes", name, max > 0 ? max : 255);
+	api_fail_issue(call, "invalid_body", "too_big", name, "%s is longer than %zu bytes", name,
+		       max > 0 ? max : 255);
 	return false;
 }
 
 bool
-api_bool(struct api_call *call, struct json_value object, const char *name, bool fallback, bool *out)
+api_bool(struct api_call *call, struct json_value object, const char *name, bool fallback,
+	 bool *out)
 {
 	struct json_value value = json_get(object, name);
 
 	*out = value.type == JSON_NONE ? fallback : json_is_yes(value);
 	if (value.type == JSON_NONE || value.type == JSON_BOOL)
 		return true;
-	api_fail_issue(call, "invalid_body", "invalid_type", name, "%s must be true or false", name);
+	api_fail_issue(call, "invalid_body", "invalid_type", name, "%s must be true or false",
+		       name);
 	return false;
 }
 
 bool
-api_object(struct api_call *call, struct json_value object, const char *name, bool required, struct json_value *out)
+api_object(struct api_call *call, struct json_value object, const char *name, bool required,
+	   struct json_value *out)
 {
 	*out = json_get(object, name);
 	if (out->type == JSON_OBJECT_ || (out->type == JSON_NONE && !required))
@@ -293,7 +313,7 @@ api_object(struct api_call *call, struct json_value object, const char *name, bo
 		return true;
 	}
 	api_fail_issue(call, "invalid_body", "invalid_type", name,
-	               out->type == JSON_NONE ? "%s is required" : "%s must be an object", name);
+		       out->type == JSON_NONE ? "%s is required" : "%s must be an object", name);
 	return false;
 }
 
@@ -332,7 +352,7 @@ api_query_strict(struct api_call *call, const char *const *names)
 		}
 		if (names[n] == NULL) {
 			api_fail_issue(call, "invalid_query_params", "unrecognized_keys", "",
-			               "unrecognized query parameter: \"%.60s\"", key);
+				       "unrecognized query parameter: \"%.60s\"", key);
 			return false;
 		}
 	}

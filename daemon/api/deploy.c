@@ -1,7 +1,8 @@
-/* daemon/api/deploy.c - what `nango deploy` calls: the plan (confirmation) and the deploy (wire.md 13).
+/* daemon/api/deploy.c - what `nango deploy` calls: the plan (confirmation) and the deploy (wire.md
+ * 13).
  *
- * Everything is read, checked and compiled before the first row is written, and all rows are written
- * in one transaction: a deploy that fails changes nothing. */
+ * Everything is read, checked and compiled before the first row is written, and all rows are
+ * written in one transaction: a deploy that fails changes nothing. */
 #include "daemon/api/deploy.h"
 
 #include <stdio.h>
@@ -28,8 +29,8 @@ check_cli(struct api_call *call)
 	const char *agent = http_request_header(call->request, "user-agent");
 	unsigned major, minor, patch;
 
-	if (agent == NULL || sscanf(agent, "nango-cli/%u.%u.%u", &major, &minor, &patch) != 3 || major > 0 ||
-	    minor * 1000 + patch >= CLI_OLDEST)
+	if (agent == NULL || sscanf(agent, "nango-cli/%u.%u.%u", &major, &minor, &patch) != 3 ||
+	    major > 0 || minor * 1000 + patch >= CLI_OLDEST)
 		return true;
 	api_fail(call, 400, "invalid_cli_version", "this CLI is too old; npm install nango@latest");
 	return false;
@@ -48,7 +49,8 @@ static const struct deploy_item *
 find_item(const struct deploy *deploy, const struct account_function *row)
 {
 	for (int i = 0; i < deploy->count; i++)
-		if (strcmp(deploy->item[i].name, row->name) == 0 && strcmp(deploy->item[i].type, row->type) == 0 &&
+		if (strcmp(deploy->item[i].name, row->name) == 0 &&
+		    strcmp(deploy->item[i].type, row->type) == 0 &&
 		    strcmp(deploy->item[i].integration, row->unique_key) == 0)
 			return &deploy->item[i];
 	return NULL;
@@ -58,7 +60,8 @@ static const struct account_function *
 find_row(const struct deploy_item *item, const struct account_function *rows, int count)
 {
 	for (int i = 0; i < count; i++)
-		if (strcmp(item->name, rows[i].name) == 0 && strcmp(item->type, rows[i].type) == 0 &&
+		if (strcmp(item->name, rows[i].name) == 0 &&
+		    strcmp(item->type, rows[i].type) == 0 &&
 		    strcmp(item->integration, rows[i].unique_key) == 0)
 			return &rows[i];
 	return NULL;
@@ -70,7 +73,8 @@ removes(const struct deploy *deploy, const struct account_function *row)
 {
 	bool is_event = strcmp(row->type, "on-event") == 0;
 
-	if (find_item(deploy, row) != NULL || strcmp(row->source, deploy->source) != 0 || (is_event && !deploy->has_events))
+	if (find_item(deploy, row) != NULL || strcmp(row->source, deploy->source) != 0 ||
+	    (is_event && !deploy->has_events))
 		return false;
 	switch (deploy->mode) {
 	case DEPLOY_ALL:
@@ -86,11 +90,12 @@ removes(const struct deploy *deploy, const struct account_function *row)
 	return false;
 }
 
-/* ---- the plan --------------------------------------------------------------------------------------------- */
+/* ---- the plan
+ * --------------------------------------------------------------------------------------------- */
 
 static void
-plan_member(struct json_writer *w, const char *type, const char *integration, const char *name, const char *event,
-            struct json_value definition, int64_t connections)
+plan_member(struct json_writer *w, const char *type, const char *integration, const char *name,
+	    const char *event, struct json_value definition, int64_t connections)
 {
 	jw_object(w);
 	jw_member_text(w, "name", name);
@@ -105,8 +110,8 @@ plan_member(struct json_writer *w, const char *type, const char *integration, co
 }
 
 static void
-plan_written(struct json_writer *w, const struct deploy *deploy, const char *key, const char *type, bool is_new,
-             const struct account_function *rows, int count)
+plan_written(struct json_writer *w, const struct deploy *deploy, const char *key, const char *type,
+	     bool is_new, const struct account_function *rows, int count)
 {
 	jw_key(w, key);
 	jw_array(w);
@@ -120,14 +125,15 @@ plan_written(struct json_writer *w, const struct deploy *deploy, const char *key
 		for (int j = 0; j < count && row == NULL; j++)
 			if (strcmp(rows[j].unique_key, item->integration) == 0)
 				connections = rows[j].connections;
-		plan_member(w, type, item->integration, item->name, item->event, item->parsed, connections);
+		plan_member(w, type, item->integration, item->name, item->event, item->parsed,
+			    connections);
 	}
 	jw_array_end(w);
 }
 
 static void
 plan_removed(struct json_writer *w, const struct deploy *deploy, const char *key, const char *type,
-             const struct account_function *rows, int count)
+	     const struct account_function *rows, int count)
 {
 	jw_key(w, key);
 	jw_array(w);
@@ -138,7 +144,8 @@ plan_removed(struct json_writer *w, const struct deploy *deploy, const char *key
 			continue;
 		if (json_check(slice_text(rows[i].definition), &definition, NULL) != SL_OK)
 			definition.type = JSON_NONE;
-		plan_member(w, type, rows[i].unique_key, rows[i].name, rows[i].event, definition, rows[i].connections);
+		plan_member(w, type, rows[i].unique_key, rows[i].name, rows[i].event, definition,
+			    rows[i].connections);
 	}
 	jw_array_end(w);
 }
@@ -160,7 +167,8 @@ lists_model(struct json_value definition, struct slice model)
 
 /* Models that vanish from a sync that stays and has connections: their records would go. */
 static void
-plan_models(struct json_writer *w, const struct deploy *deploy, const struct account_function *rows, int count)
+plan_models(struct json_writer *w, const struct deploy *deploy, const struct account_function *rows,
+	    int count)
 {
 	jw_key(w, "deletedModels");
 	jw_array(w);
@@ -183,7 +191,8 @@ plan_models(struct json_writer *w, const struct deploy *deploy, const struct acc
 }
 
 static void
-on_plan(void *arg, enum sl_code code, const struct account_function *rows, int count, const struct sl_error *error)
+on_plan(void *arg, enum sl_code code, const struct account_function *rows, int count,
+	const struct sl_error *error)
 {
 	struct deploy *deploy = arg;
 	struct api_call *call = deploy->call;
@@ -221,13 +230,16 @@ deploy_confirm(struct api_call *call)
 		return;
 	deploy = deploy_read(call);
 	if (deploy != NULL)
-		account_function_list(call->daemon->account, call->environment->row.id, NULL, on_plan, deploy);
+		account_function_list(call->daemon->account, call->environment->row.id, NULL,
+				      on_plan, deploy);
 }
 
-/* ---- the deploy ---------------------------------------------------------------------------------------------- */
+/* ---- the deploy
+ * ---------------------------------------------------------------------------------------------- */
 
 static void
-on_written(void *arg, enum sl_code code, const struct account_deployed *rows, int count, const struct sl_error *error)
+on_written(void *arg, enum sl_code code, const struct account_deployed *rows, int count,
+	   const struct sl_error *error)
 {
 	struct deploy *deploy = arg;
 	struct api_call *call = deploy->call;
@@ -236,7 +248,9 @@ on_written(void *arg, enum sl_code code, const struct account_deployed *rows, in
 
 	if (code == SL_CONFLICT) {
 		deploy_free(deploy);
-		api_fail(call, 409, "concurrent_deployment", "another deploy of this environment is running; try again when it is done");
+		api_fail(
+		    call, 409, "concurrent_deployment",
+		    "another deploy of this environment is running; try again when it is done");
 		return;
 	}
 	if (code != SL_OK) {
@@ -244,8 +258,8 @@ on_written(void *arg, enum sl_code code, const struct account_deployed *rows, in
 		return;
 	}
 	directory_forget(call->daemon->directory);
-	log_info("deployed", "environment=%s functions=%d removed=%d", call->environment->row.name, count,
-	         deploy->gone_count);
+	log_info("deployed", "environment=%s functions=%d removed=%d", call->environment->row.name,
+		 count, deploy->gone_count);
 	buf_init(&out, API_BODY_MAX);
 	jw_init(&w, &out);
 	jw_array(&w);
@@ -257,7 +271,8 @@ on_written(void *arg, enum sl_code code, const struct account_deployed *rows, in
 			models = json_get(item->parsed, "models");
 		jw_object(&w);
 		jw_member_text(&w, "name", rows[i].name);
-		jw_member_raw(&w, "models", models.type == JSON_ARRAY_ ? models.raw : SLICE_LITERAL("[]"));
+		jw_member_raw(&w, "models",
+			      models.type == JSON_ARRAY_ ? models.raw : SLICE_LITERAL("[]"));
 		jw_member_text(&w, "version", rows[i].version);
 		jw_member_text(&w, "providerConfigKey", rows[i].unique_key);
 		jw_member_text(&w, "type", rows[i].type);
@@ -285,24 +300,25 @@ write_all(struct deploy *deploy)
 		secret_sha256_hex(buf_slice(&text), digests[i]);
 		buf_fini(&text);
 		rows[i] = (struct account_deploy_item){.integration_id = item->integration_id,
-		                                       .type = item->type,
-		                                       .name = item->name,
-		                                       .event = item->event,
-		                                       .source = deploy->source,
-		                                       .definition = item->definition,
-		                                       .version = item->version,
-		                                       .code = item->code,
-		                                       .ts = item->ts,
-		                                       .digest = digests[i]};
+						       .type = item->type,
+						       .name = item->name,
+						       .event = item->event,
+						       .source = deploy->source,
+						       .definition = item->definition,
+						       .version = item->version,
+						       .code = item->code,
+						       .ts = item->ts,
+						       .digest = digests[i]};
 	}
-	account_deploy(deploy->call->daemon->account, deploy->call->environment->row.id, rows, deploy->count, deploy->gone,
-	               deploy->gone_count, on_written, deploy);
+	account_deploy(deploy->call->daemon->account, deploy->call->environment->row.id, rows,
+		       deploy->count, deploy->gone, deploy->gone_count, on_written, deploy);
 	free(rows);
 	free(digests);
 }
 
 static void
-on_existing(void *arg, enum sl_code code, const struct account_function *rows, int count, const struct sl_error *error)
+on_existing(void *arg, enum sl_code code, const struct account_function *rows, int count,
+	    const struct sl_error *error)
 {
 	struct deploy *deploy = arg;
 
@@ -330,11 +346,11 @@ on_lowered(void *arg, enum sl_code code, const char *es5, const struct sl_error 
 	if (code != SL_OK) {
 		char text[600];
 
-		snprintf(text, sizeof(text), "%s %s of %s: %s", item->type, item->name, item->integration,
-		         error != NULL ? error->text : "");
+		snprintf(text, sizeof(text), "%s %s of %s: %s", item->type, item->name,
+			 item->integration, error != NULL ? error->text : "");
 		deploy_free(deploy);
-		api_fail(call, code == SL_INVALID ? 400 : 503, code == SL_INVALID ? "compilation_error" : "service_unavailable",
-		         text);
+		api_fail(call, code == SL_INVALID ? 400 : 503,
+			 code == SL_INVALID ? "compilation_error" : "service_unavailable", text);
 		return;
 	}
 	item->code = sl_strdup(es5);
@@ -350,15 +366,17 @@ lower_next(struct deploy *deploy)
 	if (deploy->at < deploy->count) {
 		const struct deploy_item *item = &deploy->item[deploy->at];
 
-		compiler_lower(daemon->compiler, item->js, item->name, item->integration, item->type, on_lowered, deploy);
+		compiler_lower(daemon->compiler, item->js, item->name, item->integration,
+			       item->type, on_lowered, deploy);
 		return;
 	}
-	account_function_list(daemon->account, deploy->call->environment->row.id, NULL, on_existing, deploy);
+	account_function_list(daemon->account, deploy->call->environment->row.id, NULL, on_existing,
+			      deploy);
 }
 
 static void
 on_integrations(void *arg, enum sl_code code, const struct account_integration *rows, int count,
-                const struct sl_error *error)
+		const struct sl_error *error)
 {
 	struct deploy *deploy = arg;
 	struct api_call *call = deploy->call;
@@ -378,8 +396,10 @@ on_integrations(void *arg, enum sl_code code, const struct account_integration *
 
 			snprintf(name, sizeof(name), "%s", item->integration);
 			deploy_free(deploy);
-			api_failf(call, 400, "provider_not_on_account",
-			          "there is no integration %s in this environment; create it first (POST /integrations)", name);
+			api_failf(
+			    call, 400, "provider_not_on_account",
+			    "there is no integration %s in this environment; create it first (POST /integrations)",
+			    name);
 			return;
 		}
 	}
@@ -395,5 +415,6 @@ deploy_run(struct api_call *call)
 		return;
 	deploy = deploy_read(call);
 	if (deploy != NULL)
-		account_integration_list(call->daemon->account, call->environment->row.id, on_integrations, deploy);
+		account_integration_list(call->daemon->account, call->environment->row.id,
+					 on_integrations, deploy);
 }

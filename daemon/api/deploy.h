@@ -1,4 +1,5 @@
-/* daemon/api/deploy.h - the parts of a deploy request, shared by reading (deploy_read.c), planning and writing (deploy.c). */
+/* daemon/api/deploy.h - the parts of a deploy request, shared by reading (deploy_read.c), planning
+ * and writing (deploy.c). */
 #ifndef SLUICE_DAEMON_API_DEPLOY_H
 #define SLUICE_DAEMON_API_DEPLOY_H
 
@@ -9,9 +10,9 @@ enum deploy_mode { DEPLOY_ALL, DEPLOY_INTEGRATION, DEPLOY_SINGLE };
 struct deploy_item { /* one function of the request; texts are owned by the deploy */
 	char *integration, *type, *name, *event, *version; /* version NULL: the server counts */
 	char *js, *ts;
-	char *definition;            /* what came, without fileBody */
-	struct json_value parsed;    /* of definition */
-	char *code;                  /* ES5, once lowered */
+	char *definition;         /* what came, without fileBody */
+	struct json_value parsed; /* of definition */
+	char *code;               /* ES5, once lowered */
 	int64_t integration_id;
 };
 
@@ -22,7 +23,7 @@ struct deploy {
 	bool has_events; /* onEventScriptsByProvider was there */
 	struct deploy_item *item;
 	int count, size;
-	int at; /* the item being lowered */
+	int at;        /* the item being lowered */
 	int64_t *gone; /* functions to remove */
 	int gone_count;
 };

@@ -1,4 +1,5 @@
-/* daemon/api/deploy_read.c - a deploy request, checked whole before anything is done with it (wire.md 13). */
+/* daemon/api/deploy_read.c - a deploy request, checked whole before anything is done with it
+ * (wire.md 13). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,11 +45,13 @@ utf8_count(const char *text)
 }
 
 static bool
-complain(struct deploy *deploy, const char *issue, const char *where, int index, const char *member, const char *what)
+complain(struct deploy *deploy, const char *issue, const char *where, int index, const char *member,
+	 const char *what)
 {
 	char path[160];
 
-	snprintf(path, sizeof(path), "%s.%d%s%s", where, index, member[0] != '\0' ? "." : "", member);
+	snprintf(path, sizeof(path), "%s.%d%s%s", where, index, member[0] != '\0' ? "." : "",
+		 member);
 	api_fail_issue(deploy->call, "invalid_body", issue, path, "%s %s", path, what);
 	return false;
 }
@@ -80,14 +83,16 @@ add_item(struct deploy *deploy)
 {
 	if (deploy->count == deploy->size) {
 		deploy->size = deploy->size > 0 ? deploy->size * 2 : 16;
-		deploy->item = sl_realloc(deploy->item, (size_t)deploy->size * sizeof(*deploy->item));
+		deploy->item =
+		    sl_realloc(deploy->item, (size_t)deploy->size * sizeof(*deploy->item));
 	}
 	memset(&deploy->item[deploy->count], 0, sizeof(*deploy->item));
 	return &deploy->item[deploy->count++];
 }
 
 static bool
-read_file(struct deploy *deploy, struct deploy_item *item, struct json_value value, const char *where, int index)
+read_file(struct deploy *deploy, struct deploy_item *item, struct json_value value,
+	  const char *where, int index)
 {
 	struct json_value file = json_get(value, "fileBody");
 
@@ -95,7 +100,7 @@ read_file(struct deploy *deploy, struct deploy_item *item, struct json_value val
 	item->ts = json_text(json_get(file, "ts"), NULL);
 	if (item->js == NULL || item->js[0] == '\0')
 		return complain(deploy, "invalid_type", where, index, "fileBody.js",
-		                "must be the compiled function (text without \\u0000)");
+				"must be the compiled function (text without \\u0000)");
 	if (item->ts == NULL)
 		item->ts = sl_strdup("");
 	item->definition = without(value, "fileBody");
@@ -122,7 +127,8 @@ check_schemas(struct deploy *deploy, const struct deploy_item *item, int index)
 	bool ok = true;
 
 	if (json_get(item->parsed, "models").type != JSON_ARRAY_)
-		return complain(deploy, "invalid_type", "flowConfigs", index, "models", "must be an array of model names");
+		return complain(deploy, "invalid_type", "flowConfigs", index, "models",
+				"must be an array of model names");
 	json_iter_init(&it, json_get(item->parsed, "models"));
 	while (ok && json_iter_next(&it))
 		ok = has_definition(definitions, it.value);
@@ -130,7 +136,7 @@ check_schemas(struct deploy *deploy, const struct deploy_item *item, int index)
 	if (ok && input.type == JSON_TEXT)
 		ok = has_definition(definitions, input);
 	return ok || complain(deploy, "custom", "flowConfigs", index, "models_json_schema",
-	                      "must hold a definition for each model and for the input");
+			      "must hold a definition for each model and for the input");
 }
 
 /* Wire.md section 13: a description has at most 2000 characters, a scope 255. */
@@ -144,7 +150,7 @@ check_metadata(struct deploy *deploy, struct json_value metadata, int index)
 	free(description);
 	if (!ok)
 		return complain(deploy, "too_big", "flowConfigs", index, "metadata.description",
-		                "must be at most 2000 characters");
+				"must be at most 2000 characters");
 	if (json_get(metadata, "scopes").type != JSON_ARRAY_)
 		return true;
 	json_iter_init(&it, json_get(metadata, "scopes"));
@@ -152,7 +158,7 @@ check_metadata(struct deploy *deploy, struct json_value metadata, int index)
 		ok = it.value.type == JSON_TEXT && it.value.raw.len <= 2 + 255;
 	json_iter_fini(&it);
 	return ok || complain(deploy, "too_big", "flowConfigs", index, "metadata.scopes",
-	                      "must be texts of at most 255 bytes");
+			      "must be texts of at most 255 bytes");
 }
 
 static bool
@@ -162,11 +168,12 @@ check_runs(struct deploy *deploy, struct json_value runs, int index)
 	struct sl_error error;
 	int64_t every;
 	bool ok = runs.type == JSON_NONE || runs.type == JSON_NULL_ ||
-	          (text != NULL && interval_parse(text, &every, &error) == SL_OK);
+		  (text != NULL && interval_parse(text, &every, &error) == SL_OK);
 
 	if (!ok)
 		(void)complain(deploy, "custom", "flowConfigs", index, "runs",
-		               text == NULL ? "must be a text such as \"every 5 minutes\"" : error.text);
+			       text == NULL ? "must be a text such as \"every 5 minutes\""
+					    : error.text);
 	free(text);
 	return ok;
 }
@@ -179,7 +186,8 @@ read_flow(struct deploy *deploy, struct json_value value, int index)
 	bool incremental;
 
 	if (value.type != JSON_OBJECT_)
-		return complain(deploy, "invalid_type", "flowConfigs", index, "", "must be an object");
+		return complain(deploy, "invalid_type", "flowConfigs", index, "",
+				"must be an object");
 	item->integration = json_text(json_get(value, "providerConfigKey"), NULL);
 	item->name = json_text(json_get(value, "syncName"), NULL);
 	item->type = json_text(json_get(value, "type"), NULL);
@@ -187,18 +195,21 @@ read_flow(struct deploy *deploy, struct json_value value, int index)
 	item->event = sl_strdup("");
 	if (item->integration == NULL || !api_name_is(API_NAME_INTEGRATION, item->integration))
 		return complain(deploy, "invalid_format", "flowConfigs", index, "providerConfigKey",
-		                "must be an integration id");
+				"must be an integration id");
 	if (item->name == NULL || !api_name_is(API_NAME_FUNCTION, item->name))
 		return complain(deploy, "invalid_format", "flowConfigs", index, "syncName",
-		                "must be letters, digits, _ and - (1 to 255)");
-	if (item->type == NULL || (strcmp(item->type, "action") != 0 && strcmp(item->type, "sync") != 0))
-		return complain(deploy, "invalid_value", "flowConfigs", index, "type", "must be action or sync");
+				"must be letters, digits, _ and - (1 to 255)");
+	if (item->type == NULL ||
+	    (strcmp(item->type, "action") != 0 && strcmp(item->type, "sync") != 0))
+		return complain(deploy, "invalid_value", "flowConfigs", index, "type",
+				"must be action or sync");
 	if (item->version != NULL && item->version[0] == '\0') {
 		free(item->version);
 		item->version = NULL;
 	}
 	if (item->version != NULL && strlen(item->version) > 255)
-		return complain(deploy, "too_big", "flowConfigs", index, "version", "must be at most 255 bytes");
+		return complain(deploy, "too_big", "flowConfigs", index, "version",
+				"must be at most 255 bytes");
 	if (strcmp(item->type, "sync") == 0 && !check_runs(deploy, json_get(value, "runs"), index))
 		return false;
 	sync_type = json_text(json_get(value, "sync_type"), NULL);
@@ -206,15 +217,17 @@ read_flow(struct deploy *deploy, struct json_value value, int index)
 	free(sync_type);
 	if (incremental && json_is_yes(json_get(value, "track_deletes")))
 		return complain(deploy, "custom", "flowConfigs", index, "track_deletes",
-		                "cannot be true for an incremental sync");
+				"cannot be true for an incremental sync");
 	return check_metadata(deploy, json_get(value, "metadata"), index) &&
-	       read_file(deploy, item, value, "flowConfigs", index) && check_schemas(deploy, item, index);
+	       read_file(deploy, item, value, "flowConfigs", index) &&
+	       check_schemas(deploy, item, index);
 }
 
 static bool
 read_event(struct deploy *deploy, const char *integration, struct json_value value, int index)
 {
-	static const char *const events[] = {"post-connection-creation", "pre-connection-deletion", "validate-connection"};
+	static const char *const events[] = {"post-connection-creation", "pre-connection-deletion",
+					     "validate-connection"};
 	struct deploy_item *item = add_item(deploy);
 	bool known = false;
 
@@ -223,13 +236,14 @@ read_event(struct deploy *deploy, const char *integration, struct json_value val
 	item->name = json_text(json_get(value, "name"), NULL);
 	item->event = json_text(json_get(value, "event"), NULL);
 	if (item->name == NULL || !api_name_is(API_NAME_FUNCTION, item->name))
-		return complain(deploy, "invalid_format", "onEventScriptsByProvider", index, "scripts.name",
-		                "must be letters, digits, _ and - (1 to 255)");
+		return complain(deploy, "invalid_format", "onEventScriptsByProvider", index,
+				"scripts.name", "must be letters, digits, _ and - (1 to 255)");
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		known = known || (item->event != NULL && strcmp(events[i], item->event) == 0);
 	if (!known)
-		return complain(deploy, "invalid_value", "onEventScriptsByProvider", index, "scripts.event",
-		                "must be post-connection-creation, pre-connection-deletion or validate-connection");
+		return complain(
+		    deploy, "invalid_value", "onEventScriptsByProvider", index, "scripts.event",
+		    "must be post-connection-creation, pre-connection-deletion or validate-connection");
 	return read_file(deploy, item, value, "onEventScriptsByProvider", index);
 }
 
@@ -250,8 +264,9 @@ read_events(struct deploy *deploy)
 
 		if (integration == NULL || !api_name_is(API_NAME_INTEGRATION, integration) ||
 		    json_get(it.value, "scripts").type != JSON_ARRAY_) {
-			ok = complain(deploy, "invalid_type", "onEventScriptsByProvider", index, "providerConfigKey",
-			              "must be an integration id, beside an array of scripts");
+			ok = complain(deploy, "invalid_type", "onEventScriptsByProvider", index,
+				      "providerConfigKey",
+				      "must be an integration id, beside an array of scripts");
 		} else {
 			json_iter_init(&scripts, json_get(it.value, "scripts"));
 			while (ok && json_iter_next(&scripts))
@@ -274,13 +289,15 @@ read_flows(struct deploy *deploy)
 	int index = 0;
 
 	if (list.type != JSON_ARRAY_) {
-		api_fail_issue(deploy->call, "invalid_body", "invalid_type", "flowConfigs", "flowConfigs must be an array");
+		api_fail_issue(deploy->call, "invalid_body", "invalid_type", "flowConfigs",
+			       "flowConfigs must be an array");
 		return false;
 	}
 	json_iter_init(&it, list);
 	while (ok && json_iter_next(&it)) {
 		if (index >= FUNCTIONS_MAX)
-			ok = complain(deploy, "too_big", "flowConfigs", index, "", "is one function too many (5000 at most)");
+			ok = complain(deploy, "too_big", "flowConfigs", index, "",
+				      "is one function too many (5000 at most)");
 		else
 			ok = read_flow(deploy, it.value, index);
 		index++;
@@ -292,7 +309,8 @@ read_flows(struct deploy *deploy)
 static int
 by_name(const void *a, const void *b)
 {
-	const struct deploy_item *x = *(struct deploy_item *const *)a, *y = *(struct deploy_item *const *)b;
+	const struct deploy_item *x = *(struct deploy_item *const *)a,
+				 *y = *(struct deploy_item *const *)b;
 	int order = strcmp(x->integration, y->integration);
 
 	if (order == 0)
@@ -317,7 +335,8 @@ check_twins(struct deploy *deploy)
 	if (twin == NULL)
 		return true;
 	api_fail_issue(deploy->call, "invalid_body", "custom", "flowConfigs",
-	               "the %s %s of %s stands twice in this deploy", twin->type, twin->name, twin->integration);
+		       "the %s %s of %s stands twice in this deploy", twin->type, twin->name,
+		       twin->integration);
 	return false;
 }
 
@@ -330,20 +349,21 @@ read_mode(struct deploy *deploy)
 	    !api_text(deploy->call, deploy->call->body, "source", false, 0, &source))
 		return false;
 	deploy->source = sl_strdup(source != NULL ? source : "repo");
-	deploy->mode = json_is_yes(json_get(deploy->call->body, "singleDeployMode")) ? DEPLOY_SINGLE : DEPLOY_ALL;
+	deploy->mode = json_is_yes(json_get(deploy->call->body, "singleDeployMode")) ? DEPLOY_SINGLE
+										     : DEPLOY_ALL;
 	if (mode != NULL && strcmp(mode, "single") == 0)
 		deploy->mode = DEPLOY_SINGLE;
 	else if (mode != NULL && strcmp(mode, "integration") == 0)
 		deploy->mode = DEPLOY_INTEGRATION;
 	else if (mode != NULL && strcmp(mode, "all") != 0) {
 		api_fail_issue(deploy->call, "invalid_body", "invalid_value", "deployMode",
-		               "deployMode must be all, integration or single");
+			       "deployMode must be all, integration or single");
 		return false;
 	}
 	if (strcmp(deploy->source, "repo") != 0 && strcmp(deploy->source, "standalone") != 0 &&
 	    strcmp(deploy->source, "catalog") != 0) {
 		api_fail_issue(deploy->call, "invalid_body", "invalid_value", "source",
-		               "source must be repo, standalone or catalog");
+			       "source must be repo, standalone or catalog");
 		return false;
 	}
 	return true;

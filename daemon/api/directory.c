@@ -1,8 +1,8 @@
 /* daemon/api/directory.c - one map of cached rows, single-flight loads, whole-cache invalidation.
  *
- * Invalidation drops everything: changes of account rows are rare beside requests, and a reload costs
- * one query per row in use.  A load that was started before an invalidation is handed to its waiters
- * but not cached. */
+ * Invalidation drops everything: changes of account rows are rare beside requests, and a reload
+ * costs one query per row in use.  A load that was started before an invalidation is handed to its
+ * waiters but not cached. */
 #include "daemon/api/directory.h"
 
 #include <assert.h>
@@ -133,7 +133,8 @@ directory_free(struct directory *directory)
 	free(directory);
 }
 
-/* Serves from the cache, or joins a load in flight (NULL), or returns a new load that the caller starts. */
+/* Serves from the cache, or joins a load in flight (NULL), or returns a new load that the caller
+ * starts. */
 static struct load *
 lookup(struct directory *directory, const char *name, directory_cb *cb, void *arg)
 {
@@ -191,10 +192,12 @@ loaded(struct load *load, enum sl_code code, void *object, const struct sl_error
 	load_free(load);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------------- */
+/* ---- keys
+ * --------------------------------------------------------------------------------------------- */
 
 static void
-on_key_row(void *arg, enum sl_code code, const struct account_key *row, const struct sl_error *error)
+on_key_row(void *arg, enum sl_code code, const struct account_key *row,
+	   const struct sl_error *error)
 {
 	struct directory_key *key = NULL;
 
@@ -220,7 +223,8 @@ directory_key(struct directory *directory, const char *key_text, directory_cb *c
 		account_key_find(directory->daemon->account, digest, on_key_row, load);
 }
 
-/* ---- environments ---------------------------------------------------------------------------------------- */
+/* ---- environments
+ * ---------------------------------------------------------------------------------------- */
 
 static int64_t
 action_timeout(struct directory *directory, const char *settings)
@@ -236,7 +240,7 @@ action_timeout(struct directory *directory, const char *settings)
 
 static void
 on_environment_row(void *arg, enum sl_code code, const struct account_environment *row, int count,
-                   const struct sl_error *error)
+		   const struct sl_error *error)
 {
 	struct load *load = arg;
 	struct directory_environment *environment = NULL;
@@ -268,11 +272,12 @@ directory_environment(struct directory *directory, int64_t id, directory_cb *cb,
 		account_environment_by_id(directory->daemon->account, id, on_environment_row, load);
 }
 
-/* ---- integrations ------------------------------------------------------------------------------------------ */
+/* ---- integrations
+ * ------------------------------------------------------------------------------------------ */
 
 static void
 on_integration_row(void *arg, enum sl_code code, const struct account_integration *row, int count,
-                   const struct sl_error *error)
+		   const struct sl_error *error)
 {
 	struct directory_integration *integration = NULL;
 
@@ -293,23 +298,24 @@ on_integration_row(void *arg, enum sl_code code, const struct account_integratio
 }
 
 void
-directory_integration(struct directory *directory, int64_t environment_id, const char *unique_key, directory_cb *cb,
-                      void *arg)
+directory_integration(struct directory *directory, int64_t environment_id, const char *unique_key,
+		      directory_cb *cb, void *arg)
 {
 	char *name = sl_asprintf("i:%lld:%s", (long long)environment_id, unique_key);
 	struct load *load = lookup(directory, name, cb, arg);
 
 	free(name);
 	if (load != NULL)
-		account_integration_find(directory->daemon->account, environment_id, unique_key, on_integration_row,
-		                         load);
+		account_integration_find(directory->daemon->account, environment_id, unique_key,
+					 on_integration_row, load);
 }
 
-/* ---- connections -------------------------------------------------------------------------------------------- */
+/* ---- connections
+ * -------------------------------------------------------------------------------------------- */
 
 static void
 on_connection_row(void *arg, enum sl_code code, const struct account_connection *row, int count,
-                  const struct sl_error *error)
+		  const struct sl_error *error)
 {
 	struct directory_connection *connection = NULL;
 
@@ -337,16 +343,17 @@ on_connection_row(void *arg, enum sl_code code, const struct account_connection 
 
 void
 directory_connection(struct directory *directory, int64_t environment_id, const char *unique_key,
-                     const char *connection_id, directory_cb *cb, void *arg)
+		     const char *connection_id, directory_cb *cb, void *arg)
 {
 	/* An integration's key has no newline (wire.md 1.6), so the name is unambiguous. */
-	char *name = sl_asprintf("c:%lld:%s\n%s", (long long)environment_id, unique_key, connection_id);
+	char *name =
+	    sl_asprintf("c:%lld:%s\n%s", (long long)environment_id, unique_key, connection_id);
 	struct load *load = lookup(directory, name, cb, arg);
 
 	free(name);
 	if (load != NULL)
-		account_connection_find(directory->daemon->account, environment_id, unique_key, connection_id,
-		                        on_connection_row, load);
+		account_connection_find(directory->daemon->account, environment_id, unique_key,
+					connection_id, on_connection_row, load);
 }
 
 void
@@ -361,11 +368,13 @@ directory_connection_by_id(struct directory *directory, int64_t id, directory_cb
 		account_connection_by_id(directory->daemon->account, id, on_connection_row, load);
 }
 
-/* ---- functions ------------------------------------------------------------------------------------------------ */
+/* ---- functions
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void
 on_function_row(void *arg, enum sl_code code, const struct account_function *row, int count,
-                const struct sl_error *error)
+		const struct sl_error *error)
 {
 	struct directory_function *function = NULL;
 
@@ -391,16 +400,17 @@ on_function_row(void *arg, enum sl_code code, const struct account_function *row
 }
 
 void
-directory_function(struct directory *directory, int64_t environment_id, const char *unique_key, const char *type,
-                   const char *function_name, directory_cb *cb, void *arg)
+directory_function(struct directory *directory, int64_t environment_id, const char *unique_key,
+		   const char *type, const char *function_name, directory_cb *cb, void *arg)
 {
-	char *name = sl_asprintf("f:%lld:%s\n%s\n%s", (long long)environment_id, unique_key, type, function_name);
+	char *name = sl_asprintf("f:%lld:%s\n%s\n%s", (long long)environment_id, unique_key, type,
+				 function_name);
 	struct load *load = lookup(directory, name, cb, arg);
 
 	free(name);
 	if (load != NULL)
-		account_function_find(directory->daemon->account, environment_id, unique_key, type, function_name,
-		                      on_function_row, load);
+		account_function_find(directory->daemon->account, environment_id, unique_key, type,
+				      function_name, on_function_row, load);
 }
 
 void

@@ -1,8 +1,9 @@
 /* daemon/api/directory.h - rows of the account tables, looked up once and kept until they change.
  *
- * Requests resolve key, environment, connection and function here without a round trip.  A NOTIFY of
- * sluice_catalog drops what is cached; an entry is never older than DIRECTORY_TTL_MS anyway.  Lookups of one
- * row share one query.  Objects are counted: a callback borrows, directory_hold() keeps. */
+ * Requests resolve key, environment, connection and function here without a round trip.  A NOTIFY
+ * of sluice_catalog drops what is cached; an entry is never older than DIRECTORY_TTL_MS anyway.
+ * Lookups of one row share one query.  Objects are counted: a callback borrows, directory_hold()
+ * keeps. */
 #ifndef SLUICE_DAEMON_API_DIRECTORY_H
 #define SLUICE_DAEMON_API_DIRECTORY_H
 
@@ -49,19 +50,24 @@ struct directory *directory_new(struct daemon *daemon);
 void directory_free(struct directory *directory);
 void directory_forget(struct directory *directory); /* drops the whole cache */
 
-/* object is one of the types above, borrowed for the call, NULL unless code is SL_OK.  May be called
- * from inside the lookup when the row is cached.  SL_NOT_FOUND, SL_UNAVAILABLE. */
-typedef void directory_cb(void *arg, enum sl_code code, const void *object, const struct sl_error *error);
+/* object is one of the types above, borrowed for the call, NULL unless code is SL_OK.  May be
+ * called from inside the lookup when the row is cached.  SL_NOT_FOUND, SL_UNAVAILABLE. */
+typedef void directory_cb(void *arg, enum sl_code code, const void *object,
+			  const struct sl_error *error);
 
 void directory_key(struct directory *directory, const char *key_text, directory_cb *cb, void *arg);
 void directory_environment(struct directory *directory, int64_t id, directory_cb *cb, void *arg);
-void directory_integration(struct directory *directory, int64_t environment_id, const char *unique_key, directory_cb *cb, void *arg);
-void directory_connection(struct directory *directory, int64_t environment_id, const char *unique_key,
-                          const char *connection_id, directory_cb *cb, void *arg);
-void directory_connection_by_id(struct directory *directory, int64_t id, directory_cb *cb, void *arg);
-void directory_function(struct directory *directory, int64_t environment_id, const char *unique_key, const char *type,
-                        const char *name, directory_cb *cb, void *arg);
-void directory_version(struct directory *directory, int64_t version_id, directory_cb *cb, void *arg);
+void directory_integration(struct directory *directory, int64_t environment_id,
+			   const char *unique_key, directory_cb *cb, void *arg);
+void directory_connection(struct directory *directory, int64_t environment_id,
+			  const char *unique_key, const char *connection_id, directory_cb *cb,
+			  void *arg);
+void directory_connection_by_id(struct directory *directory, int64_t id, directory_cb *cb,
+				void *arg);
+void directory_function(struct directory *directory, int64_t environment_id, const char *unique_key,
+			const char *type, const char *name, directory_cb *cb, void *arg);
+void directory_version(struct directory *directory, int64_t version_id, directory_cb *cb,
+		       void *arg);
 
 /* Takes / drops a count; object may be NULL for release. */
 const void *directory_hold(const void *object);

@@ -5,18 +5,22 @@
 #include "daemon/api/api.h"
 
 /* integration.c */
-api_handler integration_list, integration_create, integration_read, integration_patch, integration_delete, integration_config;
+api_handler integration_list, integration_create, integration_read, integration_patch,
+    integration_delete, integration_config;
 /* connection.c, connection_create.c */
-api_handler connection_list, connection_read, connection_create, connection_patch, connection_delete, connection_legacy_create;
-/* metadata.c: POST replaces, PATCH merges; the _one forms take the connection from path and header */
+api_handler connection_list, connection_read, connection_create, connection_patch,
+    connection_delete, connection_legacy_create;
+/* metadata.c: POST replaces, PATCH merges; the _one forms take the connection from path and header
+ */
 api_handler metadata_replace, metadata_update, metadata_replace_one, metadata_update_one;
 /* provider.c */
 api_handler provider_list, provider_read, provider_templates, provider_map;
 /* environment.c */
-api_handler environment_variables, environment_rotate_signing_key, environment_create_key, environment_delete_key,
-    environment_create, environment_delete, environment_list;
+api_handler environment_variables, environment_rotate_signing_key, environment_create_key,
+    environment_delete_key, environment_create, environment_delete, environment_list;
 /* admin.c */
-api_handler admin_environment_read, admin_environment_patch, admin_variable_put, admin_variable_delete;
+api_handler admin_environment_read, admin_environment_patch, admin_variable_put,
+    admin_variable_delete;
 /* deploy.c */
 api_handler deploy_confirm, deploy_run, cli_telemetry;
 /* health.c */

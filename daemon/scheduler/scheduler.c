@@ -1,7 +1,7 @@
 /* daemon/scheduler/scheduler.c - one timer, several duties, each with one question in flight.
  *
- * Lost workers are judged by a beat that stood still for a ttl of this process's own monotonic clock
- * (I14); lost leases by Redis's clock, inside the script. */
+ * Lost workers are judged by a beat that stood still for a ttl of this process's own monotonic
+ * clock (I14); lost leases by Redis's clock, inside the script. */
 #include "daemon/scheduler/scheduler.h"
 
 #include <stdio.h>
@@ -34,14 +34,16 @@ struct scheduler {
 	struct sweep *sweep;
 	struct loop_timer *timer;
 	struct map *sessions; /* id -> seen */
-	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_expire, asking_epoch, asking_partitions;
+	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_expire, asking_epoch,
+	    asking_partitions;
 	bool cleared;
 	enum sl_code clear_code;
 	struct sl_error clear_error;
 	int64_t partitions_ms, sweep_ms;
 };
 
-/* ---- lost workers -------------------------------------------------------------------------------------------- */
+/* ---- lost workers
+ * -------------------------------------------------------------------------------------------- */
 
 static void
 on_session_ended(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
@@ -50,7 +52,8 @@ on_session_ended(void *arg, enum sl_code code, int64_t count, const struct sl_er
 	if (code == SL_OK)
 		log_warn("worker_lost", "attempts_resolved=%lld", (long long)count);
 	else if (code != SL_CONFLICT)
-		log_warn("session_not_ended", "error=%s", log_text(error != NULL ? error->text : ""));
+		log_warn("session_not_ended", "error=%s",
+			 log_text(error != NULL ? error->text : ""));
 }
 
 static void
@@ -71,7 +74,8 @@ note_session(struct scheduler *scheduler, const struct reclaim_session *row, int
 	} else if (now - seen->since_ms > config_int(scheduler->daemon->config, "lease_ttl")) {
 		log_warn("session_expired", "session=%lld", (long long)row->id);
 		seen->since_ms = now;
-		reclaim_end_session(scheduler->reclaim, row->id, row->beat, on_session_ended, scheduler);
+		reclaim_end_session(scheduler->reclaim, row->id, row->beat, on_session_ended,
+				    scheduler);
 	}
 }
 
@@ -122,7 +126,8 @@ scheduler_clear(struct scheduler *scheduler, struct sl_error *error)
 	return SL_OK;
 }
 
-/* ---- due retries --------------------------------------------------------------------------------------------- */
+/* ---- due retries
+ * --------------------------------------------------------------------------------------------- */
 
 static void
 on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
@@ -131,7 +136,7 @@ on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 	(void)value;
 	if (code != SL_OK) /* open and in no list: the sweep finds them */
 		log_debug("push_left_to_sweep", "code=%s error=%s", sl_code_name(code),
-		          log_text(error != NULL ? error->text : ""));
+			  log_text(error != NULL ? error->text : ""));
 }
 
 static void
@@ -144,7 +149,9 @@ on_retries(void *arg, enum sl_code code, const struct reclaim_job *jobs, int cou
 		sweep_push(scheduler->daemon, jobs, count, READY_FRONT, on_pushed, NULL);
 }
 
-/* ---- Redis ------------------------------------------------------------------------------------------------------ */
+/* ---- Redis
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void
 on_expired(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
@@ -169,7 +176,9 @@ on_epoch(void *arg, enum sl_code code, int64_t value, const struct sl_error *err
 		sweep_rebuild(scheduler->sweep);
 }
 
-/* ---- the tick ---------------------------------------------------------------------------------------------------- */
+/* ---- the tick
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void
 on_lead(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
@@ -195,7 +204,8 @@ on_partitions(void *arg, enum sl_code code, int64_t count, const struct sl_error
 	if (code == SL_OK)
 		scheduler->partitions_ms = clock_mono_ms() + PARTITIONS_MS;
 	else
-		log_warn("partitions_not_made", "error=%s", log_text(error != NULL ? error->text : ""));
+		log_warn("partitions_not_made", "error=%s",
+			 log_text(error != NULL ? error->text : ""));
 	if (code == SL_OK && count > 0)
 		log_info("partitions_made", "count=%lld", (long long)count);
 }
@@ -252,7 +262,8 @@ struct scheduler *
 scheduler_new(struct daemon *daemon, const char *conninfo)
 {
 	struct scheduler *scheduler = sl_alloc(sizeof(*scheduler));
-	struct pg_settings settings = {.conninfo = conninfo, .name = "sluiced scheduler", .timeout_ms = 60000};
+	struct pg_settings settings = {
+	    .conninfo = conninfo, .name = "sluiced scheduler", .timeout_ms = 60000};
 
 	scheduler->daemon = daemon;
 	scheduler->reclaim = reclaim_new(daemon->loop, &settings);

@@ -1,5 +1,5 @@
-/* daemon/scheduler/scheduler.h - the one active scheduler of a fleet: lost workers, due retries, lost
- * pushes, lost Redis.
+/* daemon/scheduler/scheduler.h - the one active scheduler of a fleet: lost workers, due retries,
+ * lost pushes, lost Redis.
  *
  * Any number of nodes run it; the ledger's advisory lock makes one of them act. */
 #ifndef SLUICE_DAEMON_SCHEDULER_SCHEDULER_H
@@ -12,8 +12,8 @@ struct scheduler; /* opaque */
 
 /* conninfo: of a direct connection (the lock is the session's). */
 struct scheduler *scheduler_new(struct daemon *daemon, const char *conninfo);
-/* Ends the sessions of earlier processes in a private ledger, which nobody else can be using; runs the loop until
- * done.  Before this process opens one of its own. */
+/* Ends the sessions of earlier processes in a private ledger, which nobody else can be using; runs
+ * the loop until done.  Before this process opens one of its own. */
 SL_MUST_USE enum sl_code scheduler_clear(struct scheduler *scheduler, struct sl_error *error);
 void scheduler_free(struct scheduler *scheduler);
 

@@ -13,8 +13,16 @@
 #define PAGE 500
 #define SWEEP_AGE_MS 5000 /* younger jobs are on their way */
 
-/* IDLE -> READING -> CHECKING or PUSHING -> READING ... -> IDLE; a rebuild goes BEGINNING -> READING and ends by ENDING. */
-enum sweep_state { SWEEP_IDLE, SWEEP_BEGINNING, SWEEP_READING, SWEEP_CHECKING, SWEEP_PUSHING, SWEEP_ENDING };
+/* IDLE -> READING -> CHECKING or PUSHING -> READING ... -> IDLE; a rebuild goes BEGINNING ->
+ * READING and ends by ENDING. */
+enum sweep_state {
+	SWEEP_IDLE,
+	SWEEP_BEGINNING,
+	SWEEP_READING,
+	SWEEP_CHECKING,
+	SWEEP_PUSHING,
+	SWEEP_ENDING
+};
 
 struct page_job {
 	struct reclaim_job job;
@@ -72,7 +80,8 @@ sweep_is_rebuilding(const struct sweep *sweep)
 }
 
 void
-sweep_push(struct daemon *daemon, const struct reclaim_job *jobs, int count, enum ready_lane lane, queue_cb *cb, void *arg)
+sweep_push(struct daemon *daemon, const struct reclaim_job *jobs, int count, enum ready_lane lane,
+	   queue_cb *cb, void *arg)
 {
 	struct ready_entry *entries = sl_calloc((size_t)count + 1, sizeof(*entries));
 	struct buf *bytes = sl_calloc((size_t)count + 1, sizeof(*bytes));
@@ -97,7 +106,8 @@ sweep_push(struct daemon *daemon, const struct reclaim_job *jobs, int count, enu
 		memcpy(envelope.job_id, job->id, sizeof(envelope.job_id));
 		buf_init(&bytes[i], ENVELOPE_INPUT_MAX + 1024);
 		envelope_encode(&envelope, daemon->envelope_key, &bytes[i]);
-		entries[i] = (struct ready_entry){.key_id = job->key_id, .envelope = buf_slice(&bytes[i])};
+		entries[i] =
+		    (struct ready_entry){.key_id = job->key_id, .envelope = buf_slice(&bytes[i])};
 	}
 	ready_push(daemon->queue, lane, entries, count, cb, arg);
 	for (int i = 0; i < count; i++)
@@ -153,7 +163,8 @@ push_group(struct sweep *sweep, const bool *missing)
 	sweep->state = SWEEP_PUSHING;
 	sweep->pushed += count;
 	if (count > 0)
-		sweep_push(sweep->daemon, jobs, count, sweep->rebuilding ? READY_NEW : READY_FRONT, on_pushed, sweep);
+		sweep_push(sweep->daemon, jobs, count, sweep->rebuilding ? READY_NEW : READY_FRONT,
+			   on_pushed, sweep);
 	else
 		on_pushed(sweep, SL_OK, 0, NULL);
 	free(jobs);
@@ -193,7 +204,8 @@ next_key(struct sweep *sweep)
 	}
 	sweep->group = 0;
 	while (sweep->at + sweep->group < sweep->count &&
-	       sweep->page[sweep->at + sweep->group].job.key_id == sweep->page[sweep->at].job.key_id) {
+	       sweep->page[sweep->at + sweep->group].job.key_id ==
+		   sweep->page[sweep->at].job.key_id) {
 		seqs[sweep->group] = sweep->page[sweep->at + sweep->group].job.seq;
 		sweep->group++;
 	}
@@ -202,13 +214,15 @@ next_key(struct sweep *sweep)
 		return;
 	}
 	sweep->state = SWEEP_CHECKING;
-	ready_missing(sweep->daemon->queue, sweep->page[sweep->at].job.key_id, seqs, sweep->group, on_missing, sweep);
+	ready_missing(sweep->daemon->queue, sweep->page[sweep->at].job.key_id, seqs, sweep->group,
+		      on_missing, sweep);
 }
 
 static int
 by_key(const void *a, const void *b)
 {
-	const struct reclaim_job *x = &((const struct page_job *)a)->job, *y = &((const struct page_job *)b)->job;
+	const struct reclaim_job *x = &((const struct page_job *)a)->job,
+				 *y = &((const struct page_job *)b)->job;
 
 	if (x->key_id != y->key_id)
 		return x->key_id < y->key_id ? -1 : 1;
@@ -242,7 +256,8 @@ static void
 read_page(struct sweep *sweep)
 {
 	sweep->state = SWEEP_READING;
-	reclaim_open_jobs(sweep->reclaim, sweep->rebuilding ? 0 : SWEEP_AGE_MS, sweep->after, PAGE, on_page, sweep);
+	reclaim_open_jobs(sweep->reclaim, sweep->rebuilding ? 0 : SWEEP_AGE_MS, sweep->after, PAGE,
+			  on_page, sweep);
 }
 
 void

@@ -1,8 +1,9 @@
-/* daemon/scheduler/sweep.h - bring open jobs that Redis does not know back to it; build it anew when it is empty.
+/* daemon/scheduler/sweep.h - bring open jobs that Redis does not know back to it; build it anew
+ * when it is empty.
  *
- * The ledger is the truth.  The sweep pages through jobs that are open for some seconds and asks Redis,
- * key by key, which of them stand in no list (an api process died between commit and push, or a push failed).
- * A push too many is harmless: the ledger refuses a second start. */
+ * The ledger is the truth.  The sweep pages through jobs that are open for some seconds and asks
+ * Redis, key by key, which of them stand in no list (an api process died between commit and push,
+ * or a push failed). A push too many is harmless: the ledger refuses a second start. */
 #ifndef SLUICE_DAEMON_SCHEDULER_SWEEP_H
 #define SLUICE_DAEMON_SCHEDULER_SWEEP_H
 
@@ -16,11 +17,13 @@ struct sweep; /* opaque */
 
 struct sweep *sweep_new(struct daemon *daemon, struct reclaim *reclaim); /* both borrowed */
 void sweep_free(struct sweep *sweep);
-void sweep_start(struct sweep *sweep);   /* one pass; nothing when one is under way */
-void sweep_rebuild(struct sweep *sweep); /* empties the shard, pushes all open jobs, publishes a new epoch */
+void sweep_start(struct sweep *sweep); /* one pass; nothing when one is under way */
+void sweep_rebuild(
+    struct sweep *sweep); /* empties the shard, pushes all open jobs, publishes a new epoch */
 bool sweep_is_rebuilding(const struct sweep *sweep);
 
 /* Pushes jobs (in seq order) to one lane. */
-void sweep_push(struct daemon *daemon, const struct reclaim_job *jobs, int count, enum ready_lane lane, queue_cb *cb, void *arg);
+void sweep_push(struct daemon *daemon, const struct reclaim_job *jobs, int count,
+		enum ready_lane lane, queue_cb *cb, void *arg);
 
 #endif

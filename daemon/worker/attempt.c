@@ -79,7 +79,8 @@ finish(struct attempt *attempt, enum job_state state, bool aborted, struct slice
 }
 
 static void
-finish_error(struct attempt *attempt, const char *code, const char *message, const char *payload_error)
+finish_error(struct attempt *attempt, const char *code, const char *message,
+	     const char *payload_error)
 {
 	struct json_writer w;
 	struct buf out;
@@ -99,7 +100,8 @@ finish_error(struct attempt *attempt, const char *code, const char *message, con
 	buf_fini(&out);
 }
 
-/* ---- effects --------------------------------------------------------------------------------------- */
+/* ---- effects
+ * --------------------------------------------------------------------------------------- */
 
 static void
 on_begun(void *arg, enum sl_code code, const struct sl_error *error)
@@ -114,8 +116,9 @@ on_begun(void *arg, enum sl_code code, const struct sl_error *error)
 		attempt->begin = code == SL_OK ? BEGIN_DURABLE : BEGIN_REFUSED;
 		allowed = code == SL_OK && dispatch_may_effect(attempt->daemon->dispatch);
 		if (code != SL_OK)
-			log_warn("begin_refused", "job=%s attempt=%d code=%s error=%s", attempt->job_id, attempt->number,
-			         sl_code_name(code), log_text(error != NULL ? error->text : ""));
+			log_warn("begin_refused", "job=%s attempt=%d code=%s error=%s",
+				 attempt->job_id, attempt->number, sl_code_name(code),
+				 log_text(error != NULL ? error->text : ""));
 	}
 	while (begin->first != NULL) {
 		struct effect *effect = begin->first;
@@ -160,7 +163,8 @@ attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg)
 		box->begin->attempt = attempt;
 		box->begin->daemon = attempt->daemon;
 		box->begin->last = &box->begin->first;
-		settle_begin(attempt->daemon->settle, attempt->job_id, attempt->number, on_begun, box->begin);
+		settle_begin(attempt->daemon->settle, attempt->job_id, attempt->number, on_begun,
+			     box->begin);
 		break;
 	case BEGIN_ASKED:
 		break;
@@ -172,10 +176,12 @@ attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg)
 	box->begin->last = &effect->next;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------ */
+/* ---- running
+ * ------------------------------------------------------------------------------------------ */
 
 static void
-on_call(void *arg, struct run *run, int64_t call_id, struct slice op, struct slice meta, struct slice body)
+on_call(void *arg, struct run *run, int64_t call_id, struct slice op, struct slice meta,
+	struct slice body)
 {
 	struct attempt *attempt = arg;
 
@@ -197,14 +203,16 @@ on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const
 		finish(attempt, JOB_FAILED, attempt->aborting, payload);
 		return;
 	case RUN_TIMEOUT:
-		finish_error(attempt, "execution_timeout", "The function ran longer than its limit and was stopped", text);
+		finish_error(attempt, "execution_timeout",
+			     "The function ran longer than its limit and was stopped", text);
 		return;
 	case RUN_MEMORY:
 		finish_error(attempt, "function_runtime_out_of_memory",
-		             "The function used more memory than its limit and was stopped", text);
+			     "The function used more memory than its limit and was stopped", text);
 		return;
 	case RUN_CRASHED:
-		finish_error(attempt, "action_script_failure", "The process that ran the function died", text);
+		finish_error(attempt, "action_script_failure",
+			     "The process that ran the function died", text);
 		return;
 	case RUN_ABORTED:
 		finish(attempt, JOB_FAILED, true, (struct slice){NULL, 0});
@@ -241,7 +249,8 @@ try_start(void *arg)
 	static const struct run_events events = {.on_call = on_call, .on_end = on_end};
 	struct attempt *attempt = arg;
 	const struct account_function *row = &attempt->function->row;
-	struct pool_function function = {.version_id = row->version_id, .environment_id = attempt->environment_id};
+	struct pool_function function = {.version_id = row->version_id,
+					 .environment_id = attempt->environment_id};
 	int64_t left = attempt->deadline_mono_ms - clock_mono_ms();
 	struct sl_error error;
 	struct run *run = NULL;
@@ -256,8 +265,8 @@ try_start(void *arg)
 	function.code_len = strlen(row->code);
 	write_context(attempt, &context);
 	code = pool_run(attempt->daemon->pool, &function, job_kind_name(attempt->kind),
-	                (struct slice){attempt->input, attempt->input_len}, buf_slice(&context), left > 1 ? left : 1, &events,
-	                attempt, &run, &error);
+			(struct slice){attempt->input, attempt->input_len}, buf_slice(&context),
+			left > 1 ? left : 1, &events, attempt, &run, &error);
 	buf_fini(&context);
 	free(file);
 	if (code == SL_OK) {
@@ -270,10 +279,12 @@ try_start(void *arg)
 		return;
 	}
 	log_error("run_not_started", "function=%s error=%s", row->name, log_text(error.text));
-	finish_error(attempt, "action_script_failure", "The function could not be started", error.text);
+	finish_error(attempt, "action_script_failure", "The function could not be started",
+		     error.text);
 }
 
-/* ---- resolving ---------------------------------------------------------------------------------------- */
+/* ---- resolving
+ * ---------------------------------------------------------------------------------------- */
 
 static bool
 resolved(struct attempt *attempt, const char *what, enum sl_code code, const struct sl_error *error)
@@ -292,8 +303,8 @@ resolved(struct attempt *attempt, const char *what, enum sl_code code, const str
 		return false;
 	}
 	snprintf(text, sizeof(text), "the %s of this job %s: %s", what,
-	         code == SL_NOT_FOUND ? "does not exist any more" : "could not be read",
-	         error != NULL ? error->text : sl_code_name(code));
+		 code == SL_NOT_FOUND ? "does not exist any more" : "could not be read",
+		 error != NULL ? error->text : sl_code_name(code));
 	finish_error(attempt, "action_script_failure", "The function could not be started", text);
 	return false;
 }
@@ -320,7 +331,8 @@ on_version(void *arg, enum sl_code code, const void *object, const struct sl_err
 	if (!resolved(attempt, "function version", code, error))
 		return;
 	attempt->function = directory_hold(object);
-	directory_connection_by_id(attempt->daemon->directory, attempt->connection_id, on_connection, attempt);
+	directory_connection_by_id(attempt->daemon->directory, attempt->connection_id,
+				   on_connection, attempt);
 }
 
 static void
@@ -339,7 +351,8 @@ resolve(void *arg)
 {
 	struct attempt *attempt = arg;
 
-	directory_environment(attempt->daemon->directory, attempt->environment_id, on_environment, attempt);
+	directory_environment(attempt->daemon->directory, attempt->environment_id, on_environment,
+			      attempt);
 }
 
 struct attempt *

@@ -1,7 +1,9 @@
-/* daemon/worker/attempt.h - one try of a function: resolve what it needs, run it, serve its calls, end.
+/* daemon/worker/attempt.h - one try of a function: resolve what it needs, run it, serve its calls,
+ * end.
  *
- * An attempt of a job is made durable ("begun") right before its first effect, and has no effect any
- * more once the worker's lease is in doubt.  A sync call is an attempt without a job: nothing to fence. */
+ * An attempt of a job is made durable ("begun") right before its first effect, and has no effect
+ * any more once the worker's lease is in doubt.  A sync call is an attempt without a job: nothing
+ * to fence. */
 #ifndef SLUICE_DAEMON_WORKER_ATTEMPT_H
 #define SLUICE_DAEMON_WORKER_ATTEMPT_H
 
@@ -25,8 +27,8 @@ struct attempt_ask {
 
 struct attempt_end {
 	enum job_state state; /* JOB_SUCCEEDED or JOB_FAILED */
-	bool aborted;         /* killed by attempt_abort() or refused by the ledger: nothing to record */
-	struct slice output;  /* output JSON, or the error object; borrowed */
+	bool aborted; /* killed by attempt_abort() or refused by the ledger: nothing to record */
+	struct slice output; /* output JSON, or the error object; borrowed */
 };
 
 typedef void attempt_cb(void *arg, const struct attempt_end *end);
@@ -61,14 +63,17 @@ struct attempt {
 	void *arg;
 };
 
-/* Starts it; cb is called once, from the loop, and the attempt is gone after it.  Borrowed until then. */
-struct attempt *attempt_start(struct daemon *daemon, const struct attempt_ask *ask, attempt_cb *cb, void *arg);
+/* Starts it; cb is called once, from the loop, and the attempt is gone after it.  Borrowed until
+ * then. */
+struct attempt *attempt_start(struct daemon *daemon, const struct attempt_ask *ask, attempt_cb *cb,
+			      void *arg);
 /* Kills the run, stops its requests; cb follows with aborted set. */
 void attempt_abort(struct attempt *attempt);
 
-/* ---- for host.c ------------------------------------------------------------------------------------ */
-/* Asks whether an effect may happen now: cb(arg, true) when the attempt is durable and the lease good.
- * May be called from inside. */
+/* ---- for host.c
+ * ------------------------------------------------------------------------------------ */
+/* Asks whether an effect may happen now: cb(arg, true) when the attempt is durable and the lease
+ * good. May be called from inside. */
 typedef void attempt_effect_cb(void *arg, bool allowed);
 void attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg);
 

@@ -1,9 +1,10 @@
 /* daemon/worker/dispatch.c - see dispatch.h.
  *
- *   OFF -> OPENING -> JOINING -> ACTIVE -> RESETTING -> CLOSING -> OFF (again OPENING unless stopping)
+ *   OFF -> OPENING -> JOINING -> ACTIVE -> RESETTING -> CLOSING -> OFF (again OPENING unless
+ * stopping)
  *
- * OPENING asks the ledger for a session, JOINING asks Redis for a lease under it, RESETTING waits for
- * the turns to end, CLOSING ends the session.  Turns are taken only in ACTIVE. */
+ * OPENING asks the ledger for a session, JOINING asks Redis for a lease under it, RESETTING waits
+ * for the turns to end, CLOSING ends the session.  Turns are taken only in ACTIVE. */
 #include "daemon/worker/dispatch.h"
 
 #include <assert.h>
@@ -15,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "daemon/worker/calls.h"
 #include "daemon/worker/turn.h"
 #include "queue/lease.h"
 #include "sql/settle.h"
@@ -22,8 +24,6 @@
 #define JOBS_PER_TURN 8
 #define WAIT_MS 5000
 #define REOPEN_MS 300
-#define CALL_START_MS 30000
-#define CALLS_WAITING_MAX 1000
 #define FORCE_MS 2000
 
 enum dispatch_state {
@@ -35,16 +35,6 @@ enum dispatch_state {
 	DISPATCH_CLOSING,
 };
 
-struct call { /* a sync call that runs or waits for a runner */
-	struct call *next;
-	struct dispatch *dispatch;
-	struct attempt_ask ask;
-	char *input;
-	int64_t expires_ms;
-	attempt_cb *cb;
-	void *arg;
-};
-
 struct dispatch {
 	struct daemon *daemon;
 	enum dispatch_state state;
@@ -53,29 +43,34 @@ struct dispatch {
 	int64_t lease_ok_ms, beat_ok_ms; /* when the last good renewal was sent, monotonic */
 	struct turn *turns;              /* all of them */
 	int turn_count;
-	struct map *tenures;             /* key -> tenure + 1, for keys we may be handed again as "kept" */
-	struct call *waiting, **last_waiting;
-	int calls_waiting, calls_running;
+	struct map *tenures; /* key -> tenure + 1, for keys we may be handed again as "kept" */
+	struct calls *calls;
 	bool exchanging, waiting_wake, want_exchange, renewing, beating;
 	int64_t exchange_sent_ms;
 	int reserved; /* turns asked for in the exchange in flight */
 	struct turn *handing[64];
 	int handing_count;
-	struct loop_timer *renew, *reopen, *hand_timer, *stop_timer, *call_timer;
+	struct loop_timer *renew, *reopen, *hand_timer, *stop_timer;
 	bool stopping, forced, stopped;
 	void (*done)(void *arg);
 	void *done_arg;
 };
 
 static void exchange(struct dispatch *dispatch);
+static void finish_stop(struct dispatch *dispatch);
 static void reset(struct dispatch *dispatch, bool hard, const char *why);
+
+static int
+runners(const struct dispatch *dispatch)
+{
+	return (int)config_int(dispatch->daemon->config, "runners");
+}
 
 static int
 room(const struct dispatch *dispatch)
 {
-	int all = (int)config_int(dispatch->daemon->config, "runners");
-
-	return all - dispatch->turn_count - dispatch->calls_running - dispatch->calls_waiting - dispatch->reserved;
+	return runners(dispatch) - dispatch->turn_count - dispatch->reserved -
+	       calls_running(dispatch->calls) - calls_waiting(dispatch->calls);
 }
 
 bool
@@ -102,100 +97,48 @@ dispatch_is_ready(const struct dispatch *dispatch)
 	return dispatch->state == DISPATCH_ACTIVE;
 }
 
-/* ---- sync calls ------------------------------------------------------------------------------------------ */
-
-static void start_calls(struct dispatch *dispatch);
-static void finish_stop(struct dispatch *dispatch);
+/* ---- sync calls -------------------------------------------------------------------------- */
 
 static void
-on_call_end(void *arg, const struct attempt_end *end)
+start_calls(struct dispatch *dispatch)
 {
-	struct call *call = arg;
-	struct dispatch *dispatch = call->dispatch;
+	calls_start(dispatch->calls, runners(dispatch) - dispatch->turn_count - dispatch->reserved -
+					 calls_running(dispatch->calls));
+}
 
-	dispatch->calls_running--;
-	call->cb(call->arg, end);
-	free(call->input);
-	free(call);
+static void
+on_call_ended(void *arg)
+{
+	struct dispatch *dispatch = arg;
+
 	start_calls(dispatch);
 	exchange(dispatch);
 	finish_stop(dispatch);
 }
 
-static void
-start_calls(struct dispatch *dispatch)
-{
-	while (dispatch->waiting != NULL && dispatch->calls_running + dispatch->turn_count + dispatch->reserved <
-	                                        (int)config_int(dispatch->daemon->config, "runners")) {
-		struct call *call = dispatch->waiting;
-
-		dispatch->waiting = call->next;
-		if (dispatch->waiting == NULL)
-			dispatch->last_waiting = &dispatch->waiting;
-		dispatch->calls_waiting--;
-		dispatch->calls_running++;
-		(void)attempt_start(dispatch->daemon, &call->ask, on_call_end, call);
-	}
-}
-
-static void
-on_call_timer(void *arg)
-{
-	static const char text[] = "{\"code\":\"action_script_failure\",\"message\":\"The function did not start within "
-	                           "30 s: all runners are busy\",\"payload\":{\"error\":\"not_started\"}}";
-	struct dispatch *dispatch = arg;
-	struct attempt_end end = {.state = JOB_FAILED, .output = {text, sizeof(text) - 1}};
-	int64_t now = clock_mono_ms();
-
-	while (dispatch->waiting != NULL && dispatch->waiting->expires_ms <= now) {
-		struct call *call = dispatch->waiting;
-
-		dispatch->waiting = call->next;
-		if (dispatch->waiting == NULL)
-			dispatch->last_waiting = &dispatch->waiting;
-		dispatch->calls_waiting--;
-		call->cb(call->arg, &end);
-		free(call->input);
-		free(call);
-	}
-	if (dispatch->waiting != NULL)
-		loop_timer_in(dispatch->call_timer, dispatch->waiting->expires_ms - now + 1);
-}
-
 enum sl_code
 dispatch_call(struct dispatch *dispatch, const struct attempt_ask *ask, attempt_cb *cb, void *arg,
-              struct sl_error *error)
+	      struct sl_error *error)
 {
-	struct call *call;
+	enum sl_code code;
 
 	if (dispatch->stopping)
 		return sl_fail(error, SL_UNAVAILABLE, "this node is shutting down");
-	if (dispatch->calls_waiting >= CALLS_WAITING_MAX)
-		return sl_fail(error, SL_EXHAUSTED, "%d calls wait for a runner already", dispatch->calls_waiting);
-	call = sl_alloc(sizeof(*call));
-	call->dispatch = dispatch;
-	call->ask = *ask;
-	call->input = sl_memdup(ask->input.data, ask->input.len);
-	call->ask.input.data = call->input;
-	call->expires_ms = clock_mono_ms() + CALL_START_MS;
-	call->cb = cb;
-	call->arg = arg;
-	*dispatch->last_waiting = call;
-	dispatch->last_waiting = &call->next;
-	dispatch->calls_waiting++;
-	if (!loop_timer_is_armed(dispatch->call_timer))
-		loop_timer_in(dispatch->call_timer, CALL_START_MS + 1);
-	start_calls(dispatch);
-	return SL_OK;
+	code = calls_add(dispatch->calls, ask, cb, arg, error);
+	if (code == SL_OK)
+		start_calls(dispatch);
+	return code;
 }
 
-/* ---- the session's end ------------------------------------------------------------------------------------ */
+/* ---- the session's end
+ * ------------------------------------------------------------------------------------ */
 
 static void
 finish_stop(struct dispatch *dispatch)
 {
-	if (!dispatch->stopping || dispatch->stopped || dispatch->turn_count > 0 || dispatch->calls_running > 0 ||
-	    dispatch->calls_waiting > 0 || dispatch->state != DISPATCH_OFF)
+	if (!dispatch->stopping || dispatch->stopped || dispatch->turn_count > 0 ||
+	    calls_running(dispatch->calls) > 0 || calls_waiting(dispatch->calls) > 0 ||
+	    dispatch->state != DISPATCH_OFF)
 		return;
 	dispatch->stopped = true;
 	dispatch->done(dispatch->done_arg);
@@ -222,14 +165,16 @@ on_left(void *arg, enum sl_code code, int64_t value, const struct sl_error *erro
 	(void)arg;
 	(void)value;
 	if (code != SL_OK)
-		log_debug("lease_not_left", "code=%s error=%s", sl_code_name(code), log_text(error != NULL ? error->text : ""));
+		log_debug("lease_not_left", "code=%s error=%s", sl_code_name(code),
+			  log_text(error != NULL ? error->text : ""));
 }
 
 /* Once no turn is left: give back the lease (the keys stay in their lists) and end the session. */
 static void
 close_if_idle(struct dispatch *dispatch)
 {
-	if (dispatch->state != DISPATCH_RESETTING || dispatch->turn_count > 0 || dispatch->exchanging)
+	if (dispatch->state != DISPATCH_RESETTING || dispatch->turn_count > 0 ||
+	    dispatch->exchanging)
 		return;
 	dispatch->state = DISPATCH_CLOSING;
 	map_free(dispatch->tenures, free);
@@ -285,18 +230,21 @@ static void
 reset(struct dispatch *dispatch, bool hard, const char *why)
 {
 	if (dispatch->state == DISPATCH_ACTIVE || dispatch->state == DISPATCH_JOINING) {
-		log_warn("worker_reset", "worker=%s hard=%d reason=%s", dispatch->worker, hard, log_text(why));
+		log_warn("worker_reset", "worker=%s hard=%d reason=%s", dispatch->worker, hard,
+			 log_text(why));
 		dispatch->state = DISPATCH_RESETTING;
 	}
 	if (dispatch->state != DISPATCH_RESETTING)
 		return;
 	if (hard)
-		dispatch->lease_ok_ms = dispatch->beat_ok_ms = INT64_MIN / 2; /* no effect any more */
+		dispatch->lease_ok_ms = dispatch->beat_ok_ms =
+		    INT64_MIN / 2; /* no effect any more */
 	for (struct turn *turn = dispatch->turns; turn != NULL;) {
 		struct turn *next = turn->next;
 
 		if (hard)
-			turn_kill(turn); /* may make it idle at once; on_turn_idle only asks for a later look */
+			turn_kill(turn); /* may make it idle at once; on_turn_idle only asks for a
+					    later look */
 		else
 			turn_stop(turn);
 		turn = next;
@@ -311,7 +259,8 @@ dispatch_session_lost(struct dispatch *dispatch)
 	reset(dispatch, true, "session_lost");
 }
 
-/* ---- taking and handing in ---------------------------------------------------------------------------------- */
+/* ---- taking and handing in
+ * ---------------------------------------------------------------------------------- */
 
 static void
 on_turn_idle(void *arg, struct turn *turn)
@@ -342,7 +291,8 @@ take_turn(struct dispatch *dispatch, const struct lease_turn *taken)
 {
 	int64_t *tenure = map_get_int(dispatch->tenures, taken->key_id);
 	struct turn *turn =
-	    turn_new(dispatch->daemon, taken, taken->kept && tenure != NULL ? *tenure : -1, on_turn_idle, dispatch);
+	    turn_new(dispatch->daemon, taken, taken->kept && tenure != NULL ? *tenure : -1,
+		     on_turn_idle, dispatch);
 
 	turn->next = dispatch->turns;
 	dispatch->turns = turn;
@@ -351,7 +301,8 @@ take_turn(struct dispatch *dispatch, const struct lease_turn *taken)
 }
 
 static void
-on_exchanged(void *arg, enum sl_code code, const struct lease_turn *turns, int count, const struct sl_error *error)
+on_exchanged(void *arg, enum sl_code code, const struct lease_turn *turns, int count,
+	     const struct sl_error *error)
 {
 	struct dispatch *dispatch = arg;
 	const char *why = error != NULL ? error->text : "";
@@ -408,10 +359,10 @@ gather_hands(struct dispatch *dispatch, struct lease_hand *hands, int max)
 			continue;
 		}
 		hands[count] = (struct lease_hand){.key_id = turn->key_id,
-		                                   .tenure = turn->tenure,
-		                                   .front = turn->front,
-		                                   .count = turn_done(turn),
-		                                   .clean = turn->clean};
+						   .tenure = turn->tenure,
+						   .front = turn->front,
+						   .count = turn_done(turn),
+						   .clean = turn->clean};
 		dispatch->handing[count++] = turn;
 	}
 	if (next != INT64_MAX)
@@ -424,8 +375,8 @@ static void on_wake(void *arg, enum sl_code code, int64_t value, const struct sl
 static void
 wait_for_work(struct dispatch *dispatch)
 {
-	if (dispatch->state != DISPATCH_ACTIVE || dispatch->waiting_wake || dispatch->stopping || room(dispatch) <= 0 ||
-	    !queue_is_up(dispatch->daemon->queue))
+	if (dispatch->state != DISPATCH_ACTIVE || dispatch->waiting_wake || dispatch->stopping ||
+	    room(dispatch) <= 0 || !queue_is_up(dispatch->daemon->queue))
 		return;
 	dispatch->waiting_wake = true;
 	lease_wait(dispatch->daemon->queue, WAIT_MS, on_wake, dispatch);
@@ -450,14 +401,15 @@ exchange(struct dispatch *dispatch)
 			wait_for_work(dispatch);
 		return;
 	}
-	/* A kept key comes back with its hand; one that waits elsewhere needs a wake or this flag. */
+	/* A kept key comes back with its hand; one that waits elsewhere needs a wake or this flag.
+	 */
 	dispatch->want_exchange = dispatch->renewing = false;
 	dispatch->exchanging = true;
 	dispatch->exchange_sent_ms = clock_mono_ms();
 	dispatch->handing_count = count;
 	dispatch->reserved = want - count > 0 ? want - count : 0;
-	lease_exchange(dispatch->daemon->queue, dispatch->worker, dispatch->ttl_ms, want, JOBS_PER_TURN, hands, count,
-	               on_exchanged, dispatch);
+	lease_exchange(dispatch->daemon->queue, dispatch->worker, dispatch->ttl_ms, want,
+		       JOBS_PER_TURN, hands, count, on_exchanged, dispatch);
 }
 
 static void
@@ -469,7 +421,8 @@ on_wake(void *arg, enum sl_code code, int64_t value, const struct sl_error *erro
 	dispatch->waiting_wake = false;
 	if (dispatch->state != DISPATCH_ACTIVE || dispatch->stopping || code != SL_OK) {
 		if (code == SL_OK && value == 1)
-			lease_wake(dispatch->daemon->queue, on_left, dispatch); /* for somebody else */
+			lease_wake(dispatch->daemon->queue, on_left,
+				   dispatch); /* for somebody else */
 		return;
 	}
 	if (value == 1)
@@ -478,7 +431,8 @@ on_wake(void *arg, enum sl_code code, int64_t value, const struct sl_error *erro
 	wait_for_work(dispatch);
 }
 
-/* ---- proof of life ------------------------------------------------------------------------------------------ */
+/* ---- proof of life
+ * ------------------------------------------------------------------------------------------ */
 
 struct renewal {
 	struct dispatch *dispatch;
@@ -498,7 +452,8 @@ on_beat(void *arg, enum sl_code code, const struct sl_error *error)
 	else if (code == SL_CONFLICT)
 		dispatch_session_lost(dispatch);
 	else if (code != SL_OK)
-		log_warn("beat_failed", "code=%s error=%s", sl_code_name(code), log_text(error != NULL ? error->text : ""));
+		log_warn("beat_failed", "code=%s error=%s", sl_code_name(code),
+			 log_text(error != NULL ? error->text : ""));
 	free(renewal);
 }
 
@@ -518,7 +473,8 @@ on_renew(void *arg)
 		dispatch->beating = true;
 		settle_beat(dispatch->daemon->settle, on_beat, renewal);
 	}
-	if (clock_mono_ms() - dispatch->lease_ok_ms > dispatch->ttl_ms && dispatch->state == DISPATCH_ACTIVE) {
+	if (clock_mono_ms() - dispatch->lease_ok_ms > dispatch->ttl_ms &&
+	    dispatch->state == DISPATCH_ACTIVE) {
 		reset(dispatch, true, "no renewal for a ttl");
 		return;
 	}
@@ -528,7 +484,8 @@ on_renew(void *arg)
 	exchange(dispatch);
 }
 
-/* ---- the session's start ------------------------------------------------------------------------------------- */
+/* ---- the session's start
+ * ------------------------------------------------------------------------------------- */
 
 static void
 on_joined(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
@@ -543,7 +500,8 @@ on_joined(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 		return;
 	}
 	if (code != SL_OK) { /* Redis away or being rebuilt: the session stays, try again */
-		log_debug("join_failed", "code=%s error=%s", sl_code_name(code), log_text(error != NULL ? error->text : ""));
+		log_debug("join_failed", "code=%s error=%s", sl_code_name(code),
+			  log_text(error != NULL ? error->text : ""));
 		loop_timer_in(dispatch->reopen, REOPEN_MS);
 		return;
 	}
@@ -562,7 +520,8 @@ on_opened(void *arg, enum sl_code code, const struct sl_error *error)
 
 	assert(dispatch->state == DISPATCH_OPENING);
 	if (code != SL_OK) {
-		log_debug("session_not_opened", "error=%s", log_text(error != NULL ? error->text : ""));
+		log_debug("session_not_opened", "error=%s",
+			  log_text(error != NULL ? error->text : ""));
 		dispatch->state = DISPATCH_OFF;
 		if (dispatch->stopping)
 			finish_stop(dispatch);
@@ -572,7 +531,7 @@ on_opened(void *arg, enum sl_code code, const struct sl_error *error)
 	}
 	secret_random(&random, sizeof(random));
 	snprintf(dispatch->worker, sizeof(dispatch->worker), "%lld.%08x",
-	         (long long)settle_session(dispatch->daemon->settle), random);
+		 (long long)settle_session(dispatch->daemon->settle), random);
 	dispatch->beat_ok_ms = clock_mono_ms();
 	dispatch->state = DISPATCH_JOINING;
 	loop_timer_in(dispatch->reopen, 0);
@@ -598,7 +557,8 @@ on_reopen(void *arg)
 			return;
 		}
 		dispatch->lease_ok_ms = clock_mono_ms();
-		lease_join(dispatch->daemon->queue, dispatch->worker, dispatch->ttl_ms, on_joined, dispatch);
+		lease_join(dispatch->daemon->queue, dispatch->worker, dispatch->ttl_ms, on_joined,
+			   dispatch);
 		return;
 	case DISPATCH_OPENING:
 	case DISPATCH_ACTIVE:
@@ -616,11 +576,10 @@ dispatch_new(struct daemon *daemon)
 	dispatch->daemon = daemon;
 	dispatch->ttl_ms = config_int(daemon->config, "lease_ttl");
 	dispatch->tenures = map_new();
-	dispatch->last_waiting = &dispatch->waiting;
+	dispatch->calls = calls_new(daemon, on_call_ended, dispatch);
 	dispatch->renew = loop_timer_new(daemon->loop, on_renew, dispatch);
 	dispatch->reopen = loop_timer_new(daemon->loop, on_reopen, dispatch);
 	dispatch->hand_timer = loop_timer_new(daemon->loop, on_hand_timer, dispatch);
-	dispatch->call_timer = loop_timer_new(daemon->loop, on_call_timer, dispatch);
 	loop_timer_every(dispatch->renew, dispatch->ttl_ms / 3);
 	loop_timer_in(dispatch->reopen, 0);
 	return dispatch;
@@ -633,8 +592,10 @@ on_stop_timer(void *arg)
 
 	if (dispatch->stopped)
 		return;
-	log_warn("drain_timeout", "turns=%d calls=%d", dispatch->turn_count, dispatch->calls_running);
-	if (dispatch->forced) { /* what is left is in the ledger: the next session's claim finds it */
+	log_warn("drain_timeout", "turns=%d calls=%d", dispatch->turn_count,
+		 calls_running(dispatch->calls));
+	if (dispatch
+		->forced) { /* what is left is in the ledger: the next session's claim finds it */
 		dispatch->stopped = true;
 		dispatch->done(dispatch->done_arg);
 		return;
@@ -679,7 +640,7 @@ dispatch_free(struct dispatch *dispatch)
 	loop_timer_free(dispatch->renew);
 	loop_timer_free(dispatch->reopen);
 	loop_timer_free(dispatch->hand_timer);
-	loop_timer_free(dispatch->call_timer);
+	calls_free(dispatch->calls);
 	loop_timer_free(dispatch->stop_timer);
 	map_free(dispatch->tenures, free);
 	while (dispatch->turns != NULL) {

@@ -1,9 +1,9 @@
-/* daemon/worker/dispatch.h - a worker's capacity and its claims: when to take turns of keys, what to run
- * next, when to hand in.
+/* daemon/worker/dispatch.h - a worker's capacity and its claims: when to take turns of keys, what
+ * to run next, when to hand in.
  *
  * One session in the ledger and one lease in Redis per worker process.  Any doubt about either ends
- * in a reset: effects stop, running attempts are ended (hard) or finished (soft), and the worker goes
- * on under a new session.  Sync calls use the same runners, first, and need neither. */
+ * in a reset: effects stop, running attempts are ended (hard) or finished (soft), and the worker
+ * goes on under a new session.  Sync calls use the same runners, first, and need neither. */
 #ifndef SLUICE_DAEMON_WORKER_DISPATCH_H
 #define SLUICE_DAEMON_WORKER_DISPATCH_H
 
@@ -15,16 +15,18 @@ struct dispatch; /* opaque */
 
 struct dispatch *dispatch_new(struct daemon *daemon);
 void dispatch_free(struct dispatch *dispatch); /* after dispatch_stop() said it is done */
-/* Stops leasing; lets what runs finish for timeout_ms, then ends it; hands the rest back and closes the
- * session.  done(arg) once. */
-void dispatch_stop(struct dispatch *dispatch, int64_t timeout_ms, void (*done)(void *arg), void *arg);
+/* Stops leasing; lets what runs finish for timeout_ms, then ends it; hands the rest back and closes
+ * the session.  done(arg) once. */
+void dispatch_stop(struct dispatch *dispatch, int64_t timeout_ms, void (*done)(void *arg),
+		   void *arg);
 
-/* Runs a sync call as soon as a runner is free, before any job.  SL_EXHAUSTED: too many wait already.
- * Not started within 30 s: ends as failed, action_script_failure. */
-SL_MUST_USE enum sl_code dispatch_call(struct dispatch *dispatch, const struct attempt_ask *ask, attempt_cb *cb,
-                                       void *arg, struct sl_error *error);
+/* Runs a sync call as soon as a runner is free, before any job.  SL_EXHAUSTED: too many wait
+ * already. Not started within 30 s: ends as failed, action_script_failure. */
+SL_MUST_USE enum sl_code dispatch_call(struct dispatch *dispatch, const struct attempt_ask *ask,
+				       attempt_cb *cb, void *arg, struct sl_error *error);
 
-/* May a job of this worker have an effect now?  By the monotonic clock and the last good renewals (I6). */
+/* May a job of this worker have an effect now?  By the monotonic clock and the last good renewals
+ * (I6). */
 bool dispatch_may_effect(const struct dispatch *dispatch);
 /* Is this job in the hands of this worker right now? */
 bool dispatch_is_running(const struct dispatch *dispatch, const char *job_id);

@@ -5,11 +5,13 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "config.h"
 #include "daemon/api/metadata.h"
 #include "daemon/api/show.h"
 #include "daemon/worker/dispatch.h"
@@ -34,7 +36,7 @@ struct host_call {
 	int header_count;
 	void *kept[HEADERS_MAX * 2 + 32];
 	int kept_count;
-	int status; /* of the answer to a metadata call */
+	int status;   /* of the answer to a metadata call */
 	bool pending; /* a lookup or a ledger call is under way and will come back */
 };
 
@@ -96,10 +98,13 @@ answer_error(struct host_call *call, const char *code, const char *message)
 static void
 answer_sl(struct host_call *call, enum sl_code code, const struct sl_error *error)
 {
-	answer_error(call, code == SL_NOT_FOUND ? "unknown_connection" : code == SL_INVALID ? "invalid_request" : "server_error",
-	             code == SL_NOT_FOUND ? "there is no such connection in this environment"
-	             : error != NULL      ? error->text
-	                                  : "the service could not do this right now");
+	answer_error(call,
+		     code == SL_NOT_FOUND ? "unknown_connection"
+		     : code == SL_INVALID ? "invalid_request"
+					  : "server_error",
+		     code == SL_NOT_FOUND ? "there is no such connection in this environment"
+		     : error != NULL      ? error->text
+					  : "the service could not do this right now");
 }
 
 /* The attempt ended while something of this call was under way. */
@@ -142,7 +147,9 @@ keep_text(struct host_call *call, struct json_value value)
 	return text;
 }
 
-/* ---- http ------------------------------------------------------------------------------------------------- */
+/* ---- http
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void
 on_effect_answer(void *arg, bool allowed)
@@ -195,8 +202,8 @@ on_retry(void *arg, int attempt, int status, const char *code, int64_t wait_ms)
 	struct host_call *call = arg;
 
 	log_info("provider_retry", "job=%s try=%d status=%d code=%s wait_ms=%lld",
-	         call->attempt != NULL ? call->attempt->job_id : "", attempt, status, code != NULL ? code : "none",
-	         (long long)wait_ms);
+		 call->attempt != NULL ? call->attempt->job_id : "", attempt, status,
+		 code != NULL ? code : "none", (long long)wait_ms);
 }
 
 static bool
@@ -212,7 +219,7 @@ static bool
 read_headers(struct host_call *call, struct json_value headers)
 {
 	struct json_iter it;
-	bool ok = true;
+	bool ok = true, has_accept = false;
 
 	if (headers.type != JSON_OBJECT_)
 		return true;
@@ -222,20 +229,26 @@ read_headers(struct host_call *call, struct json_value headers)
 
 		if (it.value.type == JSON_NULL_)
 			continue;
-		value = it.value.type == JSON_TEXT ? json_text(it.value, NULL) : sl_strndup(it.value.raw.data, it.value.raw.len);
+		value = it.value.type == JSON_TEXT
+			    ? json_text(it.value, NULL)
+			    : sl_strndup(it.value.raw.data, it.value.raw.len);
 		name = sl_strdup(it.key);
-		ok = value != NULL && value[strcspn(value, "\r\n")] == '\0' && name[0] != '\0' && is_token(name) &&
-		     call->header_count < HEADERS_MAX;
+		ok = value != NULL && value[strcspn(value, "\r\n")] == '\0' && name[0] != '\0' &&
+		     is_token(name) && call->header_count < HEADERS_MAX;
 		if (!ok) {
 			free(name);
 			free(value);
 			break;
 		}
+		has_accept = has_accept || strcasecmp(name, "accept") == 0;
 		call->kept[call->kept_count++] = name;
 		call->kept[call->kept_count++] = value;
 		call->header[call->header_count++] = (struct http_header){name, value};
 	}
 	json_iter_fini(&it);
+	if (ok && !has_accept && call->header_count < HEADERS_MAX)
+		call->header[call->header_count++] =
+		    (struct http_header){"accept", "application/json, text/plain, */*"};
 	return ok;
 }
 
@@ -297,10 +310,11 @@ send_request(struct host_call *call, struct slice credentials)
 	    .retry_header_at = keep_text(call, json_get(retry_header, "at")),
 	    .retry_header_after = keep_text(call, json_get(retry_header, "after")),
 	    .decompress = true,
-	    .forward_headers_on_redirect = json_is_yes(json_get(call->meta, "forwardHeadersOnRedirect")),
+	    .forward_headers_on_redirect =
+		json_is_yes(json_get(call->meta, "forwardHeadersOnRedirect")),
 	    .timeout_ms = config_int(daemon->config, "provider_timeout"),
 	    .deadline_mono_ms = call->attempt->deadline_mono_ms,
-	    .user_agent = "sluice",
+	    .user_agent = "sluice/" PACKAGE_VERSION,
 	};
 	struct sl_error error;
 
@@ -309,18 +323,20 @@ send_request(struct host_call *call, struct slice credentials)
 		return;
 	}
 	if (!read_headers(call, json_get(call->meta, "headers"))) {
-		answer_error(call, "invalid_request", "a request header has a bad name or value, or there are more than 64");
+		answer_error(call, "invalid_request",
+			     "a request header has a bad name or value, or there are more than 64");
 		return;
 	}
 	ask.header_count = call->header_count;
 	if (json_int(json_get(call->meta, "retries"), &retries) && retries > 0)
 		ask.retries = retries > 10 ? 10 : (int)retries;
 	if (connection.provider == NULL) {
-		answer_error(call, "unknown_provider", "this node does not know the connection's provider");
+		answer_error(call, "unknown_provider",
+			     "this node does not know the connection's provider");
 		return;
 	}
-	if (provider_request_start(daemon->loop, daemon->client, &connection, &ask, &events, call, &call->request, &error) !=
-	    SL_OK)
+	if (provider_request_start(daemon->loop, daemon->client, &connection, &ask, &events, call,
+				   &call->request, &error) != SL_OK)
 		answer_error(call, "invalid_request", error.text);
 }
 
@@ -331,7 +347,8 @@ serve_http(struct host_call *call)
 	struct sl_error error;
 
 	buf_init(&plain, 1 << 20);
-	if (show_open_credentials(call->attempt->daemon->ring, &call->connection->row, &plain, &error) != SL_OK)
+	if (show_open_credentials(call->attempt->daemon->ring, &call->connection->row, &plain,
+				  &error) != SL_OK)
 		answer_error(call, "invalid_credentials", error.text);
 	else
 		send_request(call, buf_slice(&plain));
@@ -368,10 +385,11 @@ on_connection(void *arg, enum sl_code code, const void *object, const struct sl_
 	call->connection = directory_hold(object);
 	call->pending = true;
 	directory_integration(call->attempt->daemon->directory, call->attempt->environment_id,
-	                      call->connection->row.unique_key, on_integration, call);
+			      call->connection->row.unique_key, on_integration, call);
 }
 
-/* Looks the connection up afresh: a setMetadata() of this run must be seen by the next getMetadata(). */
+/* Looks the connection up afresh: a setMetadata() of this run must be seen by the next
+ * getMetadata(). */
 static void
 with_connection(struct host_call *call, void (*serve)(struct host_call *call))
 {
@@ -382,10 +400,13 @@ with_connection(struct host_call *call, void (*serve)(struct host_call *call))
 	call->serve = serve;
 	call->pending = true;
 	directory_connection(call->attempt->daemon->directory, call->attempt->environment_id,
-	                     key != NULL ? key : own->unique_key, id != NULL ? id : own->connection_id, on_connection, call);
+			     key != NULL ? key : own->unique_key,
+			     id != NULL ? id : own->connection_id, on_connection, call);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void
 serve_connection(struct host_call *call)
@@ -394,9 +415,11 @@ serve_connection(struct host_call *call)
 	struct buf out;
 
 	buf_init(&out, 1 << 24);
-	if (show_connection(call->attempt->daemon->ring, &call->connection->row,
-	                    SHOW_CREDENTIALS | (json_is_yes(json_get(call->meta, "refreshToken")) ? SHOW_REFRESH_TOKEN : 0),
-	                    &out, &error) != SL_OK)
+	if (show_connection(
+		call->attempt->daemon->ring, &call->connection->row,
+		SHOW_CREDENTIALS |
+		    (json_is_yes(json_get(call->meta, "refreshToken")) ? SHOW_REFRESH_TOKEN : 0),
+		&out, &error) != SL_OK)
 		answer_error(call, "invalid_credentials", error.text);
 	else
 		answer(call, true, buf_slice(&out), (struct slice){NULL, 0});
@@ -411,7 +434,8 @@ serve_integration(struct host_call *call)
 	struct buf out;
 
 	buf_init(&out, 1 << 24);
-	if (show_integration(call->attempt->daemon, &call->integration->row, 0, &out, &error) != SL_OK)
+	if (show_integration(call->attempt->daemon, &call->integration->row, 0, &out, &error) !=
+	    SL_OK)
 		answer_error(call, "server_error", error.text);
 	else
 		answer(call, true, buf_slice(&out), (struct slice){NULL, 0});
@@ -419,7 +443,8 @@ serve_integration(struct host_call *call)
 }
 
 static void
-on_variables(void *arg, enum sl_code code, const struct account_variable *rows, int count, const struct sl_error *error)
+on_variables(void *arg, enum sl_code code, const struct account_variable *rows, int count,
+	     const struct sl_error *error)
 {
 	struct host_call *call = arg;
 	struct sl_error failed;
@@ -432,7 +457,8 @@ on_variables(void *arg, enum sl_code code, const struct account_variable *rows, 
 		return;
 	}
 	buf_init(&out, 1 << 24);
-	if (show_variables(call->attempt->daemon->ring, call->attempt->environment_id, rows, count, &out, &failed) != SL_OK)
+	if (show_variables(call->attempt->daemon->ring, call->attempt->environment_id, rows, count,
+			   &out, &failed) != SL_OK)
 		answer_error(call, "server_error", failed.text);
 	else
 		answer(call, true, buf_slice(&out), (struct slice){NULL, 0});
@@ -440,7 +466,9 @@ on_variables(void *arg, enum sl_code code, const struct account_variable *rows, 
 	buf_fini(&out);
 }
 
-/* ---- metadata -------------------------------------------------------------------------------------------------- */
+/* ---- metadata
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void
 on_metadata(void *arg, enum sl_code code, const struct sl_error *error)
@@ -475,13 +503,14 @@ write_metadata(void *arg, bool allowed)
 	if (call->attempt == NULL)
 		return;
 	if (!allowed) {
-		answer_error(call, "script_aborted", "the worker may not act for this run any more");
+		answer_error(call, "script_aborted",
+			     "the worker may not act for this run any more");
 		return;
 	}
 	row = &call->connection->row;
 	call->pending = true;
-	metadata_write(call->attempt->daemon, row->id, json_get(call->meta, "metadata").raw, call->status == 200,
-	               on_metadata, call);
+	metadata_write(call->attempt->daemon, row->id, json_get(call->meta, "metadata").raw,
+		       call->status == 200, on_metadata, call);
 }
 
 static void
@@ -494,7 +523,21 @@ serve_metadata(struct host_call *call)
 	attempt_effect(call->attempt, write_metadata, call);
 }
 
-/* ---- log ---------------------------------------------------------------------------------------------------------- */
+static void
+serve_paginate(struct host_call *call)
+{
+	const struct provider *provider =
+	    catalog_find(call->attempt->daemon->catalog, call->connection->row.provider);
+
+	if (provider != NULL && provider->paginate.len > 0)
+		answer(call, true, provider->paginate, (struct slice){NULL, 0});
+	else
+		answer_error(call, "unsupported", "this provider has no defaults for pagination");
+}
+
+/* ---- log
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void
 serve_log(struct host_call *call)
@@ -509,13 +552,16 @@ serve_log(struct host_call *call)
 		at = LOG_LEVEL_WARN;
 	else if (level != NULL && strcmp(level, "debug") == 0)
 		at = LOG_LEVEL_DEBUG;
-	log_event(at, "function_log", "job=%s function=%s connection=%s message=%s", call->attempt->job_id,
-	          call->attempt->function->row.name, log_text(call->attempt->connection->row.connection_id),
-	          log_text(message != NULL ? message : ""));
+	log_event(at, "function_log", "job=%s function=%s connection=%s message=%s",
+		  call->attempt->job_id, call->attempt->function->row.name,
+		  log_text(call->attempt->connection->row.connection_id),
+		  log_text(message != NULL ? message : ""));
 	answer(call, true, SLICE_LITERAL("null"), (struct slice){NULL, 0});
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------------------ */
+/* ---- the table
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void
 serve_op(struct host_call *call, struct slice op)
@@ -526,21 +572,26 @@ serve_op(struct host_call *call, struct slice op)
 		with_connection(call, serve_connection);
 	} else if (slice_is(op, "integration")) {
 		with_connection(call, serve_integration);
+	} else if (slice_is(op, "paginate_defaults")) {
+		with_connection(call, serve_paginate);
 	} else if (slice_is(op, "metadata_set") || slice_is(op, "metadata_update")) {
 		call->status = slice_is(op, "metadata_set") ? 201 : 200;
 		with_connection(call, serve_metadata);
 	} else if (slice_is(op, "environment_variables")) {
 		call->pending = true;
-		account_variable_list(call->attempt->daemon->account, call->attempt->environment_id, on_variables, call);
+		account_variable_list(call->attempt->daemon->account, call->attempt->environment_id,
+				      on_variables, call);
 	} else if (slice_is(op, "log")) {
 		serve_log(call);
 	} else {
-		answer_error(call, "unsupported", "this version of sluice does not offer that call yet");
+		answer_error(call, "unsupported",
+			     "this version of sluice does not offer that call yet");
 	}
 }
 
 void
-host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct slice meta, struct slice body)
+host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct slice meta,
+	   struct slice body)
 {
 	struct host_call *call = sl_alloc(sizeof(*call));
 	struct sl_error error;
@@ -555,7 +606,8 @@ host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct sli
 	if (call->next != NULL)
 		call->next->link = &call->next;
 	attempt->calls = call;
-	if (meta.len > 0 && json_check((struct slice){call->meta_bytes, meta.len}, &call->meta, &error) != SL_OK) {
+	if (meta.len > 0 &&
+	    json_check((struct slice){call->meta_bytes, meta.len}, &call->meta, &error) != SL_OK) {
 		answer_error(call, "invalid_request", "the call's description is no JSON");
 		return;
 	}

@@ -5,7 +5,8 @@
 #include "daemon/worker/attempt.h"
 
 /* Serves one CALL of a run; the reply comes now or later. */
-void host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct slice meta, struct slice body);
+void host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct slice meta,
+		struct slice body);
 /* The attempt is over: requests are cancelled, no reply will be sent. */
 void host_cancel_all(struct attempt *attempt);
 

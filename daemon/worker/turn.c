@@ -15,8 +15,9 @@
 #include "sql/ledger.h"
 #include "sql/settle.h"
 
-#define TURN_SLICE_MS 5       /* after this a turn hands in what it has, so that other keys get their turn */
-#define REFUSED_WAIT_MS 100   /* a refused key would come back at once */
+#define TURN_SLICE_MS \
+	5 /* after this a turn hands in what it has, so that other keys get their turn */
+#define REFUSED_WAIT_MS 100 /* a refused key would come back at once */
 #define RETRY_CAP_MS 600000
 
 struct outcome { /* one result or retry on its way to the ledger */
@@ -29,7 +30,7 @@ static void run_next(struct turn *turn);
 
 struct turn *
 turn_new(struct daemon *daemon, const struct lease_turn *taken, int64_t tenure_if_kept,
-         void (*on_idle)(void *arg, struct turn *turn), void *arg)
+	 void (*on_idle)(void *arg, struct turn *turn), void *arg)
 {
 	struct turn *turn = sl_alloc(sizeof(*turn));
 
@@ -42,7 +43,8 @@ turn_new(struct daemon *daemon, const struct lease_turn *taken, int64_t tenure_i
 	turn->clean = true;
 	turn->started_ms = clock_mono_ms();
 	turn->count = taken->count;
-	turn->entry = sl_calloc((size_t)(taken->count > 0 ? taken->count : 1), sizeof(*turn->entry));
+	turn->entry =
+	    sl_calloc((size_t)(taken->count > 0 ? taken->count : 1), sizeof(*turn->entry));
 	turn->on_idle = on_idle;
 	turn->arg = arg;
 	for (int i = 0; i < taken->count; i++) {
@@ -52,12 +54,14 @@ turn_new(struct daemon *daemon, const struct lease_turn *taken, int64_t tenure_i
 
 		entry->bytes = sl_memdup(bytes.data, bytes.len);
 		bytes.data = entry->bytes;
-		if (envelope_decode(bytes, daemon->envelope_key, &entry->envelope, &error) == SL_OK &&
+		if (envelope_decode(bytes, daemon->envelope_key, &entry->envelope, &error) ==
+			SL_OK &&
 		    entry->envelope.key_id == turn->key_id)
 			continue;
-		/* The job, if there is one, is still open in the ledger: the sweep pushes it again. */
-		log_error("queue_entry_refused", "key=%lld bytes=%zu error=%s", (long long)turn->key_id, bytes.len,
-		          log_text(error.text));
+		/* The job, if there is one, is still open in the ledger: the sweep pushes it again.
+		 */
+		log_error("queue_entry_refused", "key=%lld bytes=%zu error=%s",
+			  (long long)turn->key_id, bytes.len, log_text(error.text));
 		memset(&entry->envelope, 0, sizeof(entry->envelope));
 		entry->skip = entry->done = true;
 	}
@@ -98,7 +102,8 @@ turn_idle(struct turn *turn)
 	turn->on_idle(turn->arg, turn);
 }
 
-/* ---- outcomes ------------------------------------------------------------------------------------------ */
+/* ---- outcomes
+ * ------------------------------------------------------------------------------------------ */
 
 static void
 on_outcome(void *arg, enum sl_code code, const struct sl_error *error)
@@ -112,8 +117,8 @@ on_outcome(void *arg, enum sl_code code, const struct sl_error *error)
 		turn->entry[outcome->index].done = true;
 		action_job_ended(turn->daemon, outcome->job_id);
 	} else {
-		log_warn("result_refused", "job=%s code=%s error=%s", outcome->job_id, sl_code_name(code),
-		         log_text(error != NULL ? error->text : ""));
+		log_warn("result_refused", "job=%s code=%s error=%s", outcome->job_id,
+			 sl_code_name(code), log_text(error != NULL ? error->text : ""));
 		if (code == SL_CONFLICT && settle_session(turn->daemon->settle) != 0) {
 			/* Ended by someone else: the entry has no business in the list any more. */
 			turn->entry[outcome->index].done = true;
@@ -157,13 +162,15 @@ record(struct turn *turn, const struct attempt_end *end)
 	turn->settling++;
 	FAULT_POINT("result_known");
 	if (end->state == JOB_FAILED && number <= entry->envelope.max_retries)
-		settle_retry(turn->daemon->settle, outcome->job_id, number, backoff_ms(turn->daemon, number), on_outcome,
-		             outcome);
+		settle_retry(turn->daemon->settle, outcome->job_id, number,
+			     backoff_ms(turn->daemon, number), on_outcome, outcome);
 	else
-		settle_result(turn->daemon->settle, outcome->job_id, number, end->state, end->output, on_outcome, outcome);
+		settle_result(turn->daemon->settle, outcome->job_id, number, end->state,
+			      end->output, on_outcome, outcome);
 }
 
-/* ---- running ------------------------------------------------------------------------------------------- */
+/* ---- running
+ * ------------------------------------------------------------------------------------------- */
 
 static void
 on_attempt_end(void *arg, const struct attempt_end *end)
@@ -175,7 +182,8 @@ on_attempt_end(void *arg, const struct attempt_end *end)
 		turn->stopping = true;
 	} else {
 		record(turn, end);
-		/* The key's next job may start now: a crash before the commit ends or retries this one. */
+		/* The key's next job may start now: a crash before the commit ends or retries this
+		 * one. */
 		turn->at++;
 	}
 	if (clock_mono_ms() - turn->started_ms >= TURN_SLICE_MS)
@@ -213,7 +221,7 @@ on_input(void *arg, enum sl_code code, struct slice input, const struct sl_error
 	}
 	if (code != SL_OK)
 		log_warn("input_not_read", "job=%s error=%s", turn->entry[turn->at].envelope.job_id,
-		         log_text(error != NULL ? error->text : ""));
+			 log_text(error != NULL ? error->text : ""));
 	turn->stopping = true;
 	run_next(turn);
 }
@@ -242,18 +250,19 @@ run_next(struct turn *turn)
 	turn_idle(turn);
 }
 
-/* ---- claiming ------------------------------------------------------------------------------------------ */
+/* ---- claiming
+ * ------------------------------------------------------------------------------------------ */
 
 static void
-on_claimed(void *arg, enum sl_code code, int64_t tenure, const struct settle_judged *judged, int count,
-           const struct sl_error *error)
+on_claimed(void *arg, enum sl_code code, int64_t tenure, const struct settle_judged *judged,
+	   int count, const struct sl_error *error)
 {
 	struct turn *turn = arg;
 
 	turn->settling--;
 	if (code != SL_OK || turn->dead) {
-		log_debug("claim_refused", "key=%lld code=%s error=%s", (long long)turn->key_id, sl_code_name(code),
-		          log_text(error != NULL ? error->text : ""));
+		log_debug("claim_refused", "key=%lld code=%s error=%s", (long long)turn->key_id,
+			  sl_code_name(code), log_text(error != NULL ? error->text : ""));
 		turn->clean = false;
 		turn->hand_at_ms = clock_mono_ms() + REFUSED_WAIT_MS;
 		turn->stopping = true;
@@ -272,7 +281,8 @@ on_claimed(void *arg, enum sl_code code, int64_t tenure, const struct settle_jud
 			entry->skip = entry->done = true;
 		entry->envelope.attempt = judged[at].attempt + 1;
 		if (!entry->skip && entry->envelope.attempt > entry->envelope.max_retries + 1)
-			entry->skip = true; /* begun by a lost worker: the scheduler ends it, not we */
+			entry->skip =
+			    true; /* begun by a lost worker: the scheduler ends it, not we */
 		at++;
 	}
 	FAULT_POINT("turn_claimed");
@@ -296,8 +306,8 @@ turn_start(struct turn *turn)
 		if (!turn->entry[i].skip)
 			memcpy(ids[count++], turn->entry[i].envelope.job_id, UUID_TEXT);
 	turn->settling++;
-	settle_claim(turn->daemon->settle, turn->key_id, turn->previous_session, turn->previous_tenure,
-	             (const char(*)[UUID_TEXT])ids, count, on_claimed, turn);
+	settle_claim(turn->daemon->settle, turn->key_id, turn->previous_session,
+		     turn->previous_tenure, (const char(*)[UUID_TEXT])ids, count, on_claimed, turn);
 	free(ids);
 }
 

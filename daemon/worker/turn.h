@@ -1,8 +1,9 @@
-/* daemon/worker/turn.h - a turn of one key: its entries, run one after the other, settled, handed in.
+/* daemon/worker/turn.h - a turn of one key: its entries, run one after the other, settled, handed
+ * in.
  *
  * CLAIMING -> RUNNING -> HANDING; a refused claim goes CLAIMING -> HANDING with nothing done.
- * Invariant: at most one attempt runs, and only in RUNNING; an entry counts as done when its outcome is
- * committed or it was judged to need none. */
+ * Invariant: at most one attempt runs, and only in RUNNING; an entry counts as done when its
+ * outcome is committed or it was judged to need none. */
 #ifndef SLUICE_DAEMON_WORKER_TURN_H
 #define SLUICE_DAEMON_WORKER_TURN_H
 
@@ -46,10 +47,10 @@ struct turn {
 
 /* Copies what was taken.  on_idle follows when the turn can be handed in. */
 struct turn *turn_new(struct daemon *daemon, const struct lease_turn *taken, int64_t tenure_if_kept,
-                      void (*on_idle)(void *arg, struct turn *turn), void *arg);
+		      void (*on_idle)(void *arg, struct turn *turn), void *arg);
 void turn_start(struct turn *turn);
-void turn_stop(struct turn *turn);  /* after the running attempt nothing more is started */
-void turn_kill(struct turn *turn);  /* ends the running attempt, records nothing more */
+void turn_stop(struct turn *turn);      /* after the running attempt nothing more is started */
+void turn_kill(struct turn *turn);      /* ends the running attempt, records nothing more */
 int turn_done(const struct turn *turn); /* entries done from the head: what may be handed in */
 bool turn_has_job(const struct turn *turn, const char *job_id); /* it runs right now */
 void turn_free(struct turn *turn);

@@ -151,6 +151,8 @@ const GROUPS = {
 		["try { globalThis.eval('1') } catch (e) { return e instanceof EvalError }", true],
 		["try { (function () {}).constructor('return 1') } catch (e) { return e.name }", "EvalError"],
 		"return new AggregateError([1, 2], 'm').errors",
+		"return [Map, Set, Date, Promise, URL, URLSearchParams, Buffer, WeakMap, Error, TypeError, setTimeout, atob, BigInt].map(f => f.name)",
+		"return [new Map().constructor.name, new Date().constructor.name, Promise.resolve().constructor.name]",
 	],
 	"dates parse and print as V8's": [
 		"return ['2024-01-05', '2024-01-05T10:00:00', '2024-01-05T10:00:00Z', '2024-01-05T10:00:00.123456Z', '2024-01-05T10:00:00+02:00', '2024-01-05T10:00:00+0200', '2024-01-05T10:00:00-0530', '2024-01', '2024', '+012024-01-01T00:00:00Z', '2024-01-05 10:00:00', '2024-01-05 10:00:00 +0200', '2024-02-30', '2024-13-01', '2024-01-05T24:00:00Z', '2024-01-05T25:00:00Z'].map(s => Date.parse(s))",

@@ -20,13 +20,13 @@ on_done(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
 	id_ = id;
 }
 
-#define CALL(expected, ...)                                                                        \
-	do {                                                                                       \
-		calls = 0;                                                                         \
-		__VA_ARGS__;                                                                       \
-		rig_until(calls > 0);                                                              \
-		check_int(calls, ==, 1);                                                           \
-		check_int(code_, ==, expected);                                                    \
+#define CALL(expected, ...)                     \
+	do {                                    \
+		calls = 0;                      \
+		__VA_ARGS__;                    \
+		rig_until(calls > 0);           \
+		check_int(calls, ==, 1);        \
+		check_int(code_, ==, expected); \
 	} while (0)
 
 #define ROWS_MAX 120
@@ -68,7 +68,7 @@ rows_seen(enum sl_code code, int count)
 
 static void
 on_environments(void *arg, enum sl_code code, const struct account_environment *rows, int count,
-                const struct sl_error *error)
+		const struct sl_error *error)
 {
 	(void)arg;
 	(void)error;
@@ -97,7 +97,7 @@ on_key(void *arg, enum sl_code code, const struct account_key *row, const struct
 
 static void
 on_variables(void *arg, enum sl_code code, const struct account_variable *rows, int count,
-             const struct sl_error *error)
+	     const struct sl_error *error)
 {
 	(void)arg;
 	(void)error;
@@ -108,7 +108,7 @@ on_variables(void *arg, enum sl_code code, const struct account_variable *rows, 
 
 static void
 on_integrations(void *arg, enum sl_code code, const struct account_integration *rows, int count,
-                const struct sl_error *error)
+		const struct sl_error *error)
 {
 	(void)arg;
 	(void)error;
@@ -143,7 +143,7 @@ keep_connection(int i, const struct account_connection *row)
 
 static void
 on_connections(void *arg, enum sl_code code, const struct account_connection *rows, int count,
-               const struct sl_error *error)
+	       const struct sl_error *error)
 {
 	(void)arg;
 	(void)error;
@@ -154,7 +154,7 @@ on_connections(void *arg, enum sl_code code, const struct account_connection *ro
 
 static void
 on_upsert(void *arg, enum sl_code code, const struct account_connection *row, bool overridden,
-          const struct sl_error *error)
+	  const struct sl_error *error)
 {
 	(void)arg;
 	(void)error;
@@ -166,7 +166,7 @@ on_upsert(void *arg, enum sl_code code, const struct account_connection *row, bo
 
 static void
 on_functions(void *arg, enum sl_code code, const struct account_function *rows, int count,
-             const struct sl_error *error)
+	     const struct sl_error *error)
 {
 	(void)arg;
 	(void)error;
@@ -187,7 +187,7 @@ on_functions(void *arg, enum sl_code code, const struct account_function *rows, 
 
 static void
 on_deployed(void *arg, enum sl_code code, const struct account_deployed *rows, int count,
-            const struct sl_error *error)
+	    const struct sl_error *error)
 {
 	int *answer = arg;
 
@@ -225,11 +225,11 @@ static int64_t
 new_environment(const char *name, const char *digest, bool production, enum sl_code expected)
 {
 	struct account_new_environment row = {.name = name,
-	                                      .uuid = digest,
-	                                      .signing_key = "s1:sealed",
-	                                      .callback_url = "",
-	                                      .key_digest = digest,
-	                                      .is_production = production};
+					      .uuid = digest,
+					      .signing_key = "s1:sealed",
+					      .callback_url = "",
+					      .key_digest = digest,
+					      .is_production = production};
 
 	CALL(expected, account_environment_create(account, &row, on_done, NULL));
 	return id_;
@@ -285,8 +285,9 @@ static void
 settings_are_replaced_only_if_they_are_as_expected(void)
 {
 	CALL(SL_OK, account_environment_settings(account, environment, "{}", "{\"a\":1.0}", on_done,
-	                                         NULL));
-	CALL(SL_CONFLICT, account_environment_settings(account, environment, "{}", "{}", on_done, NULL));
+						 NULL));
+	CALL(SL_CONFLICT,
+	     account_environment_settings(account, environment, "{}", "{}", on_done, NULL));
 	CALL(SL_NOT_FOUND, account_environment_settings(account, 999, "{}", "{}", on_done, NULL));
 	CALL(SL_OK, account_environment_signing_key(account, environment, "s1:new", on_done, NULL));
 	CALL(SL_OK, account_environment_by_id(account, environment, on_environments, NULL));
@@ -332,14 +333,14 @@ static int64_t
 new_integration(int64_t in, const char *unique_key, enum sl_code expected)
 {
 	struct account_integration row = {.environment_id = in,
-	                                  .unique_key = unique_key,
-	                                  .provider = "github",
-	                                  .display_name = "GitHub",
-	                                  .forward_webhooks = true,
-	                                  .credentials = "",
-	                                  .seal_row = "integration:1:x",
-	                                  .config = "{\"n\":1e400}",
-	                                  .custom = "{}"};
+					  .unique_key = unique_key,
+					  .provider = "github",
+					  .display_name = "GitHub",
+					  .forward_webhooks = true,
+					  .credentials = "",
+					  .seal_row = "integration:1:x",
+					  .config = "{\"n\":1e400}",
+					  .custom = "{}"};
 
 	CALL(expected, account_integration_create(account, &row, on_done, NULL));
 	return id_;
@@ -365,8 +366,10 @@ integrations_are_created_found_and_changed(void)
 	row.forward_webhooks = false;
 	row.credentials = "s1:c";
 	CALL(SL_OK, account_integration_update(account, &row, on_done, NULL));
-	CALL(SL_NOT_FOUND, account_integration_find(account, environment, "gh", on_integrations, NULL));
-	CALL(SL_OK, account_integration_find(account, environment, "github", on_integrations, NULL));
+	CALL(SL_NOT_FOUND,
+	     account_integration_find(account, environment, "gh", on_integrations, NULL));
+	CALL(SL_OK,
+	     account_integration_find(account, environment, "github", on_integrations, NULL));
 	check(!integrations[0].forward_webhooks);
 	check_text(integrations[0].credentials, "s1:c");
 	check_text(integrations[0].seal_row, "integration:1:x");
@@ -380,7 +383,8 @@ integrations_are_created_found_and_changed(void)
 	CALL(SL_OK, account_integration_list(account, environment, on_integrations, NULL));
 	check_int(row_count, ==, 2);
 	CALL(SL_OK, account_integration_delete(account, environment, "second", on_done, NULL));
-	CALL(SL_NOT_FOUND, account_integration_delete(account, environment, "second", on_done, NULL));
+	CALL(SL_NOT_FOUND,
+	     account_integration_delete(account, environment, "second", on_done, NULL));
 }
 
 /* ---- connections ---------------------------------------------------------------------------- */
@@ -389,18 +393,18 @@ static struct account_connection
 plain_connection(const char *connection_id)
 {
 	return (struct account_connection){.environment_id = environment,
-	                                   .integration_id = integration,
-	                                   .connection_id = connection_id,
-	                                   .credentials = "s1:c",
-	                                   .seal_row = "connection:x",
-	                                   .connection_config = "{}",
-	                                   .metadata = "null",
-	                                   .tags = "{}",
-	                                   .end_user = "null",
-	                                   .webhook_url_override = ""};
+					   .integration_id = integration,
+					   .connection_id = connection_id,
+					   .credentials = "s1:c",
+					   .seal_row = "connection:x",
+					   .connection_config = "{}",
+					   .metadata = "null",
+					   .tags = "{}",
+					   .end_user = "null",
+					   .webhook_url_override = ""};
 }
 
-#define HARD                                                                                       \
+#define HARD                                                                                     \
 	"{\"zero\":\"\\u0000\",\"lone\":\"\\ud800\",\"text\":\"\xf0\x9f\x98\x80 \xe2\x80\xa8\"," \
 	"\"n\":9007199254740993, \"x\" : -0, \"x\":1.0}"
 
@@ -413,8 +417,8 @@ stored_json_survives_byte_for_byte(void)
 	row.tags = "{\"a\":\"\\u0000\"}";
 	row.end_user = "{\"id\":\"\\udead\"}";
 	CALL(SL_OK, account_connection_upsert(account, &row, on_upsert, NULL));
-	CALL(SL_OK, account_connection_find(account, environment, "github", "hard", on_connections,
-	                                    NULL));
+	CALL(SL_OK,
+	     account_connection_find(account, environment, "github", "hard", on_connections, NULL));
 	check_int(row_count, ==, 1);
 	check_text(connections[0].metadata, HARD);
 	check_text(connections[0].connection_config, HARD);
@@ -466,9 +470,9 @@ a_patch_changes_what_it_names(void)
 	row.end_user = "{\"id\":\"u\"}";
 	CALL(SL_OK, account_connection_upsert(account, &row, on_upsert, NULL));
 	CALL(SL_OK, account_connection_patch(account, connections[0].id, "{\"k\":\"v\"}", NULL,
-	                                     "https://x", on_done, NULL));
-	CALL(SL_OK, account_connection_find(account, environment, "github", "patched", on_connections,
-	                                    NULL));
+					     "https://x", on_done, NULL));
+	CALL(SL_OK, account_connection_find(account, environment, "github", "patched",
+					    on_connections, NULL));
 	check_text(connections[0].tags, "{\"k\":\"v\"}");
 	check_text(connections[0].end_user, "{\"id\":\"u\"}");
 	check_text(connections[0].webhook_url_override, "https://x");
@@ -492,8 +496,8 @@ metadata_is_written_for_all_or_none(void)
 	CALL(SL_OK, account_connection_metadata(account, ids, expected, first, 2, on_done, NULL));
 	CALL(SL_CONFLICT,
 	     account_connection_metadata(account, ids, stale, second, 2, on_done, NULL));
-	CALL(SL_OK, account_connection_find(account, environment, "github", "m1", on_connections,
-	                                    NULL));
+	CALL(SL_OK,
+	     account_connection_find(account, environment, "github", "m1", on_connections, NULL));
 	check_text(connections[0].metadata, HARD);
 	expected[0] = HARD;
 	expected[1] = "{\"b\":2}";
@@ -524,19 +528,21 @@ a_hundred_connections_are_listed_and_filtered(void)
 	rig_sql("DELETE FROM connection");
 	for (int i = 0; i < 100; i++) {
 		snprintf(id, sizeof(id), "conn-%03d", i);
-		snprintf(user, sizeof(user),
-		         "{\"id\":\"u%d\",\"email\":\"Mail%d@x.test\",\"display_name\":\"N\\u00e9 %d\","
-		         "\"organization\":{\"id\":\"org%d\"}}",
-		         i % 10, i, i, i % 2);
+		snprintf(
+		    user, sizeof(user),
+		    "{\"id\":\"u%d\",\"email\":\"Mail%d@x.test\",\"display_name\":\"N\\u00e9 %d\","
+		    "\"organization\":{\"id\":\"org%d\"}}",
+		    i % 10, i, i, i % 2);
 		snprintf(tags, sizeof(tags), "{\"color\":\"%s\",\"Size\":\"%d\"}",
-		         i % 4 == 0 ? "red" : "blue", i % 8);
+			 i % 4 == 0 ? "red" : "blue", i % 8);
 		row.connection_id = id;
 		row.end_user = user;
 		row.tags = tags;
 		CALL(SL_OK, account_connection_upsert(account, &row, on_upsert, NULL));
 		forget();
 	}
-	row.connection_id = "unreadable"; /* jsonb holds neither; the others are listed all the same */
+	row.connection_id =
+	    "unreadable"; /* jsonb holds neither; the others are listed all the same */
 	row.end_user = "{\"id\":\"\\u0000\"}";
 	row.tags = "{\"color\":\"\\ud800\"}";
 	CALL(SL_OK, account_connection_upsert(account, &row, on_upsert, NULL));
@@ -553,23 +559,23 @@ a_hundred_connections_are_listed_and_filtered(void)
 	check_int(list((struct account_connection_filter){.search = "%"}), ==, 0);
 	check_int(list((struct account_connection_filter){.end_user_id = "u3"}), ==, 10);
 	check_int(list((struct account_connection_filter){.end_user_id = "u3",
-	                                                  .end_user_organization_id = "org0"}),
-	          ==, 0);
-	check_int(list((struct account_connection_filter){.end_user_organization_id = "org1"}), ==, 50);
-	check_int(list((struct account_connection_filter){.unique_keys = keys, .unique_key_count = 2}),
-	          ==, 101);
+							  .end_user_organization_id = "org0"}),
+		  ==, 0);
+	check_int(list((struct account_connection_filter){.end_user_organization_id = "org1"}), ==,
+		  50);
+	check_int(
+	    list((struct account_connection_filter){.unique_keys = keys, .unique_key_count = 2}),
+	    ==, 101);
 	check_int(list((struct account_connection_filter){.unique_keys = keys + 1,
-	                                                  .unique_key_count = 1}),
-	          ==, 0);
-	check_int(list((struct account_connection_filter){.tag_names = names,
-	                                                  .tag_values = values,
-	                                                  .tag_count = 1}),
-	          ==, 25);
+							  .unique_key_count = 1}),
+		  ==, 0);
+	check_int(list((struct account_connection_filter){
+		      .tag_names = names, .tag_values = values, .tag_count = 1}),
+		  ==, 25);
 	values[1] = "4";
-	check_int(list((struct account_connection_filter){.tag_names = names,
-	                                                  .tag_values = values,
-	                                                  .tag_count = 2}),
-	          ==, 12);
+	check_int(list((struct account_connection_filter){
+		      .tag_names = names, .tag_values = values, .tag_count = 2}),
+		  ==, 12);
 	check_int(rig_sql("SELECT count(*) FROM connection"), ==, 101);
 }
 
@@ -578,12 +584,14 @@ a_connection_is_deleted_by_its_names(void)
 {
 	struct account_integration row;
 
-	CALL(SL_NOT_FOUND, account_connection_delete(account, other, "github", "conn-001", on_done,
-	                                             NULL));
-	CALL(SL_OK, account_connection_delete(account, environment, "github", "conn-001", on_done, NULL));
+	CALL(SL_NOT_FOUND,
+	     account_connection_delete(account, other, "github", "conn-001", on_done, NULL));
+	CALL(SL_OK,
+	     account_connection_delete(account, environment, "github", "conn-001", on_done, NULL));
 	CALL(SL_NOT_FOUND, account_connection_find(account, environment, "github", "conn-001",
-	                                           on_connections, NULL));
-	CALL(SL_OK, account_integration_find(account, environment, "github", on_integrations, NULL));
+						   on_connections, NULL));
+	CALL(SL_OK,
+	     account_integration_find(account, environment, "github", on_integrations, NULL));
 	row = integrations[0];
 	row.unique_key = "renamed"; /* it has connections */
 	CALL(SL_CONFLICT, account_integration_update(account, &row, on_done, NULL));
@@ -614,15 +622,15 @@ static void
 deploy(struct account_deploy_item *items, int count, const int64_t *ids, int id_count,
        enum sl_code expected)
 {
-	CALL(expected, account_deploy(account, environment, items, count, ids, id_count, on_deployed,
-	                              NULL));
+	CALL(expected,
+	     account_deploy(account, environment, items, count, ids, id_count, on_deployed, NULL));
 }
 
 static void
 each_deploy_is_a_new_version_and_the_number_grows(void)
 {
-	struct account_deploy_item items[3] = {item("action", "a", NULL), item("sync", "s", "1.0.9"),
-	                                       item("on-event", "e", NULL)};
+	struct account_deploy_item items[3] = {
+	    item("action", "a", NULL), item("sync", "s", "1.0.9"), item("on-event", "e", NULL)};
 	int64_t old;
 
 	deploy(items, 3, NULL, 0, SL_OK);
@@ -649,8 +657,8 @@ each_deploy_is_a_new_version_and_the_number_grows(void)
 	check_int(row_count, ==, 3);
 	check_int(functions[0].connections, ==, 100);
 	check_text(functions[0].code, "");
-	CALL(SL_OK, account_function_find(account, environment, "github", "action", "a", on_functions,
-	                                  NULL));
+	CALL(SL_OK, account_function_find(account, environment, "github", "action", "a",
+					  on_functions, NULL));
 	check_int(functions[0].version_id, ==, deployed[0].version_id);
 	check_text(functions[0].definition, "{\"description\":\"\\u0000\"}");
 	check_text(functions[0].source, "repo");
@@ -660,19 +668,20 @@ each_deploy_is_a_new_version_and_the_number_grows(void)
 	check_text(functions[0].code, "function f() { return \"\\u2028\"; }");
 	check_text(functions[0].ts, "export default 1; // \xe2\x82\xac");
 	CALL(SL_OK, account_function_find(account, environment, "github", "on-event", "e",
-	                                  on_functions, NULL));
+					  on_functions, NULL));
 	check_text(functions[0].event, "post-connection-creation");
 }
 
 static void
 a_deploy_is_all_or_nothing(void)
 {
-	struct account_deploy_item items[2] = {item("action", "new", NULL), item("action", "b", NULL)};
+	struct account_deploy_item items[2] = {item("action", "new", NULL),
+					       item("action", "b", NULL)};
 
 	items[1].integration_id = 999999;
 	deploy(items, 2, NULL, 0, SL_NOT_FOUND);
 	CALL(SL_NOT_FOUND, account_function_find(account, environment, "github", "action", "new",
-	                                         on_functions, NULL));
+						 on_functions, NULL));
 	/* an integration of another environment */
 	CALL(SL_NOT_FOUND, account_deploy(account, other, items, 1, NULL, 0, on_deployed, NULL));
 }
@@ -683,17 +692,18 @@ a_removed_function_is_gone_but_its_versions_stay(void)
 	struct account_deploy_item again = item("action", "a", NULL);
 	int64_t id, version;
 
-	CALL(SL_OK, account_function_find(account, environment, "github", "action", "a", on_functions,
-	                                  NULL));
+	CALL(SL_OK, account_function_find(account, environment, "github", "action", "a",
+					  on_functions, NULL));
 	id = functions[0].id;
 	version = functions[0].version_id;
 	CALL(SL_OK, account_deploy(account, other, NULL, 0, &id, 1, on_deployed, NULL));
-	CALL(SL_OK, account_function_find(account, environment, "github", "action", "a", on_functions,
-	                                  NULL)); /* another environment cannot remove it */
+	CALL(SL_OK,
+	     account_function_find(account, environment, "github", "action", "a", on_functions,
+				   NULL)); /* another environment cannot remove it */
 	deploy(NULL, 0, &id, 1, SL_OK);
 	check_int(row_count, ==, 0);
 	CALL(SL_NOT_FOUND, account_function_find(account, environment, "github", "action", "a",
-	                                         on_functions, NULL));
+						 on_functions, NULL));
 	CALL(SL_OK, account_version_find(account, version, on_functions, NULL));
 	check(!functions[0].enabled);
 	deploy(&again, 1, NULL, 0, SL_OK);
@@ -714,7 +724,7 @@ two_deploys_of_an_environment_at_once_conflict(void)
 
 	rig_until(account_is_up(second));
 	snprintf(text, sizeof(text), "BEGIN; SELECT pg_advisory_xact_lock(1397511492, %d)",
-	         (int)environment);
+		 (int)environment);
 	rig_sql(text); /* a deploy that takes its time */
 	deploy(&one, 1, NULL, 0, SL_CONFLICT);
 	CALL(SL_OK, account_deploy(second, other, NULL, 0, NULL, 0, on_deployed, NULL));
@@ -727,9 +737,10 @@ static void
 an_integration_takes_its_functions_and_connections_along(void)
 {
 	CALL(SL_OK, account_integration_delete(account, environment, "github", on_done, NULL));
-	check_int(rig_sql("SELECT (SELECT count(*) FROM connection) + (SELECT count(*) FROM function)"
-	                  " + (SELECT count(*) FROM function_version)"),
-	          ==, 0);
+	check_int(
+	    rig_sql("SELECT (SELECT count(*) FROM connection) + (SELECT count(*) FROM function)"
+		    " + (SELECT count(*) FROM function_version)"),
+	    ==, 0);
 }
 
 /* ---- the connection ------------------------------------------------------------------------- */
@@ -746,8 +757,8 @@ each_change_tells_the_catalogs_its_environment(void)
 	CALL(SL_OK, account_variable_put(account, environment, "T", "s1:t", on_done, NULL));
 	rig_until(notified == 2);
 	check_int(notified_environment, ==, environment);
-	CALL(SL_CONFLICT, account_environment_settings(account, environment, "stale", "{}", on_done,
-	                                               NULL));
+	CALL(SL_CONFLICT,
+	     account_environment_settings(account, environment, "stale", "{}", on_done, NULL));
 	rig_turns(50);
 	check_int(notified, ==, 2);
 }
@@ -783,10 +794,9 @@ freeing_answers_what_is_open(void)
 static void
 why_a_connection_is_down_is_told_without_the_password(void)
 {
-	static const char *const bad[] = {"postgresql://me:hunter2secret@[broken/db",
-	                                  "host=/nonexistent password=hunter2secret",
-	                                  "password=hunter2 hunter2secret",
-	                                  "host=hunter2secret.invalid password=hunter2secret"};
+	static const char *const bad[] = {
+	    "postgresql://me:hunter2secret@[broken/db", "host=/nonexistent password=hunter2secret",
+	    "password=hunter2 hunter2secret", "host=hunter2secret.invalid password=hunter2secret"};
 	struct account *down;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {

@@ -456,7 +456,8 @@ static struct {
 } once;
 
 static void
-on_once(void *arg, enum sl_code code, int64_t seq, const char *earlier, const struct sl_error *error)
+on_once(void *arg, enum sl_code code, int64_t seq, const char *earlier,
+	const struct sl_error *error)
 {
 	(void)arg;
 	(void)error;
@@ -469,7 +470,8 @@ on_once(void *arg, enum sl_code code, int64_t seq, const char *earlier, const st
 static void
 accept_once(struct ledger *to, const char *key, const char *request, char *id)
 {
-	struct ledger_job job = {.environment_id = 7, .kind = JOB_ACTION, .input = slice_text("{}")};
+	struct ledger_job job = {
+	    .environment_id = 7, .kind = JOB_ACTION, .input = slice_text("{}")};
 	char digest[SECRET_SHA256_HEX];
 
 	uuid_v7(id);

@@ -23,43 +23,43 @@ check_fail_at(const char *file, int line, const char *what)
 	longjmp(check_escape, 1);
 }
 
-#define check(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			check_fail_at(__FILE__, __LINE__, "failed: " #condition);                  \
+#define check(condition)                                                          \
+	do {                                                                      \
+		if (!(condition))                                                 \
+			check_fail_at(__FILE__, __LINE__, "failed: " #condition); \
 	} while (0)
 
-#define check_int(a, op, b)                                                                        \
-	do {                                                                                       \
-		long long check_a = (long long)(a), check_b = (long long)(b);                      \
-		if (!(check_a op check_b)) {                                                       \
-			printf("# %s:%d: %s is %lld, wanted " #op " %lld (%s)\n", __FILE__,        \
-			       __LINE__, #a, check_a, check_b, #b);                                \
-			longjmp(check_escape, 1);                                                  \
-		}                                                                                  \
+#define check_int(a, op, b)                                                                 \
+	do {                                                                                \
+		long long check_a = (long long)(a), check_b = (long long)(b);               \
+		if (!(check_a op check_b)) {                                                \
+			printf("# %s:%d: %s is %lld, wanted " #op " %lld (%s)\n", __FILE__, \
+			       __LINE__, #a, check_a, check_b, #b);                         \
+			longjmp(check_escape, 1);                                           \
+		}                                                                           \
 	} while (0)
 
-#define check_text(a, b)                                                                           \
-	do {                                                                                       \
-		const char *check_a = (a), *check_b = (b);                                         \
-		if (check_a == NULL || check_b == NULL || strcmp(check_a, check_b) != 0) {         \
-			printf("# %s:%d: %s is \"%s\", wanted \"%s\"\n", __FILE__, __LINE__, #a,   \
-			       check_a ? check_a : "(null)", check_b ? check_b : "(null)");        \
-			longjmp(check_escape, 1);                                                  \
-		}                                                                                  \
+#define check_text(a, b)                                                                         \
+	do {                                                                                     \
+		const char *check_a = (a), *check_b = (b);                                       \
+		if (check_a == NULL || check_b == NULL || strcmp(check_a, check_b) != 0) {       \
+			printf("# %s:%d: %s is \"%s\", wanted \"%s\"\n", __FILE__, __LINE__, #a, \
+			       check_a ? check_a : "(null)", check_b ? check_b : "(null)");      \
+			longjmp(check_escape, 1);                                                \
+		}                                                                                \
 	} while (0)
 
-#define CHECK_RUN(test)                                                                            \
-	do {                                                                                       \
-		check_count++;                                                                     \
-		if (setjmp(check_escape) == 0) {                                                   \
-			test();                                                                    \
-			printf("ok %d - %s\n", check_count, #test);                                \
-		} else {                                                                           \
-			check_failures++;                                                          \
-			printf("not ok %d - %s\n", check_count, #test);                            \
-		}                                                                                  \
-		fflush(stdout);                                                                    \
+#define CHECK_RUN(test)                                                 \
+	do {                                                            \
+		check_count++;                                          \
+		if (setjmp(check_escape) == 0) {                        \
+			test();                                         \
+			printf("ok %d - %s\n", check_count, #test);     \
+		} else {                                                \
+			check_failures++;                               \
+			printf("not ok %d - %s\n", check_count, #test); \
+		}                                                       \
+		fflush(stdout);                                         \
 	} while (0)
 
 static inline int

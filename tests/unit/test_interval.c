@@ -32,9 +32,10 @@ reads_every_form_of_the_grammar(void)
 static void
 refuses_what_is_too_short_too_long_or_none(void)
 {
-	static const char *const bad[] = {"every 0s",  "every 29s",  "every 1e9d", "every 999999999d", "",     "every ",
-	                                  "garbage",   "every -5m",  "5  m",       "every 2 weeks",    "5 m ", "EVERY 5M",
-	                                  "every 1.5h", "9999999999s", "s"};
+	static const char *const bad[] = {
+	    "every 0s",   "every 29s",   "every 1e9d", "every 999999999d", "",     "every ",
+	    "garbage",    "every -5m",   "5  m",       "every 2 weeks",    "5 m ", "EVERY 5M",
+	    "every 1.5h", "9999999999s", "s"};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (ms(bad[i]) != -1)

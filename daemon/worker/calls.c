@@ -1,0 +1,150 @@
+/* daemon/worker/calls.c - see calls.h. */
+#include "daemon/worker/calls.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+
+#define CALL_START_MS 30000
+#define CALLS_WAITING_MAX 1000
+
+struct call { /* runs or waits for a runner */
+	struct call *next;
+	struct calls *calls;
+	struct attempt_ask ask;
+	char *input;
+	int64_t expires_ms;
+	attempt_cb *cb;
+	void *arg;
+};
+
+struct calls {
+	struct daemon *daemon;
+	struct call *first, **last; /* those that wait */
+	int waiting, running;
+	struct loop_timer *timer; /* the first one's expiry */
+	void (*on_end)(void *arg);
+	void *arg;
+};
+
+static void
+call_free(struct call *call)
+{
+	free(call->input);
+	free(call);
+}
+
+static struct call *
+take_first(struct calls *calls)
+{
+	struct call *call = calls->first;
+
+	calls->first = call->next;
+	if (calls->first == NULL)
+		calls->last = &calls->first;
+	calls->waiting--;
+	return call;
+}
+
+static void
+on_attempt_end(void *arg, const struct attempt_end *end)
+{
+	struct call *call = arg;
+	struct calls *calls = call->calls;
+
+	calls->running--;
+	call->cb(call->arg, end);
+	call_free(call);
+	calls->on_end(calls->arg);
+}
+
+void
+calls_start(struct calls *calls, int room)
+{
+	for (; room > 0 && calls->first != NULL; room--) {
+		struct call *call = take_first(calls);
+
+		calls->running++;
+		(void)attempt_start(calls->daemon, &call->ask, on_attempt_end, call);
+	}
+}
+
+static void
+on_timer(void *arg)
+{
+	static const char text[] =
+	    "{\"code\":\"action_script_failure\",\"message\":\"The function did not start within "
+	    "30 s: all runners are busy\",\"payload\":{\"error\":\"not_started\"}}";
+	struct calls *calls = arg;
+	struct attempt_end end = {.state = JOB_FAILED, .output = {text, sizeof(text) - 1}};
+	int64_t now = clock_mono_ms();
+
+	while (calls->first != NULL && calls->first->expires_ms <= now) {
+		struct call *call = take_first(calls);
+
+		call->cb(call->arg, &end);
+		call_free(call);
+	}
+	if (calls->first != NULL)
+		loop_timer_in(calls->timer, calls->first->expires_ms - now + 1);
+}
+
+enum sl_code
+calls_add(struct calls *calls, const struct attempt_ask *ask, attempt_cb *cb, void *arg,
+	  struct sl_error *error)
+{
+	struct call *call;
+
+	if (calls->waiting >= CALLS_WAITING_MAX)
+		return sl_fail(error, SL_EXHAUSTED, "%d calls wait for a runner already",
+			       calls->waiting);
+	call = sl_alloc(sizeof(*call));
+	call->calls = calls;
+	call->ask = *ask;
+	call->input = sl_memdup(ask->input.data, ask->input.len);
+	call->ask.input.data = call->input;
+	call->expires_ms = clock_mono_ms() + CALL_START_MS;
+	call->cb = cb;
+	call->arg = arg;
+	*calls->last = call;
+	calls->last = &call->next;
+	calls->waiting++;
+	if (!loop_timer_is_armed(calls->timer))
+		loop_timer_in(calls->timer, CALL_START_MS + 1);
+	return SL_OK;
+}
+
+struct calls *
+calls_new(struct daemon *daemon, void (*on_end)(void *arg), void *arg)
+{
+	struct calls *calls = sl_alloc(sizeof(*calls));
+
+	calls->daemon = daemon;
+	calls->last = &calls->first;
+	calls->timer = loop_timer_new(daemon->loop, on_timer, calls);
+	calls->on_end = on_end;
+	calls->arg = arg;
+	return calls;
+}
+
+void
+calls_free(struct calls *calls)
+{
+	while (calls->first != NULL)
+		call_free(take_first(calls));
+	loop_timer_free(calls->timer);
+	free(calls);
+}
+
+int
+calls_running(const struct calls *calls)
+{
+	return calls->running;
+}
+
+int
+calls_waiting(const struct calls *calls)
+{
+	return calls->waiting;
+}
