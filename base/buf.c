@@ -155,3 +155,15 @@ slice_is(struct slice a, const char *text)
 {
 	return slice_equal(a, slice_text(text));
 }
+
+int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}

@@ -45,4 +45,6 @@ struct slice slice_text(const char *text); /* "" for NULL */
 bool slice_equal(struct slice a, struct slice b);
 bool slice_is(struct slice a, const char *text);
 
+int hex_digit(char c); /* 0 to 15 in either case; -1: none */
+
 #endif

@@ -131,16 +131,6 @@ secret_ring_derive(const struct secret_ring *ring, const char *label, uint8_t ou
 	derive(&ring->key[0], label, out);
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		return (c | 0x20) - 'a' + 10;
-	return -1;
-}
-
 static bool
 parse_key(struct slice line, struct ring_key *key)
 {

@@ -9,18 +9,6 @@
 
 #define BAD_TARGET(...) http_refusal_set(refusal, 400, "invalid_request", __VA_ARGS__)
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool
 is_alnum(char c)
 {
@@ -36,7 +24,7 @@ bracketed_len(struct slice text)
 	if (close == NULL || close == text.data + 1)
 		return 0;
 	for (const char *c = text.data + 1; c < close; c++) {
-		if (hex_value(*c) < 0 && *c != ':' && *c != '.')
+		if (hex_digit(*c) < 0 && *c != ':' && *c != '.')
 			return 0;
 	}
 	return (size_t)(close - text.data) + 1;
@@ -78,8 +66,8 @@ check_bytes(struct slice target, struct http_refusal *refusal)
 			return BAD_TARGET("the target holds a byte that must be percent-encoded");
 		if (c != '%')
 			continue;
-		if (target.len - i < 3 || hex_value(target.data[i + 1]) < 0 ||
-		    hex_value(target.data[i + 2]) < 0)
+		if (target.len - i < 3 || hex_digit(target.data[i + 1]) < 0 ||
+		    hex_digit(target.data[i + 2]) < 0)
 			return BAD_TARGET("a percent sign in the target is not followed by two "
 					  "hex digits; write %%25 for the sign itself");
 		if (target.data[i + 1] == '0' && target.data[i + 2] == '0')
@@ -174,8 +162,8 @@ target_decode(struct slice text, bool plus, char *out)
 		if (c == '+' && plus) {
 			c = ' ';
 		} else if (c == '%') {
-			int high = text.len - i >= 3 ? hex_value(text.data[i + 1]) : -1;
-			int low = text.len - i >= 3 ? hex_value(text.data[i + 2]) : -1;
+			int high = text.len - i >= 3 ? hex_digit(text.data[i + 1]) : -1;
+			int low = text.len - i >= 3 ? hex_digit(text.data[i + 2]) : -1;
 
 			if (high < 0 || low < 0)
 				return -1;

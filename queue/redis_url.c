@@ -15,18 +15,6 @@
 #define DB_MAX 65535
 #define HOST_MAX 253
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Percent-decodes into a new string.  NULL: a bad escape, or an escaped NUL. */
 static char *
 decode(const char *text, size_t len)

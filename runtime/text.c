@@ -265,18 +265,6 @@ text_add_hex(struct slice bytes, struct buf *out)
 	return !out->over;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 bool
 text_add_hex_decoded(struct slice text, struct buf *out)
 {

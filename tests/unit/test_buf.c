@@ -151,6 +151,21 @@ slices_compare_by_bytes(void)
 	buf_fini(&buf);
 }
 
+static void
+hex_digits_have_their_value_and_nothing_else_has(void)
+{
+	int digits = 0;
+
+	for (int c = 0; c < 256; c++)
+		digits += hex_digit((char)c) >= 0;
+	check_int(digits, ==, 22);
+	check_int(hex_digit('0'), ==, 0);
+	check_int(hex_digit('9'), ==, 9);
+	check_int(hex_digit('a'), ==, 10);
+	check_int(hex_digit('F'), ==, 15);
+	check_int(hex_digit('g'), ==, -1);
+}
+
 int
 main(void)
 {
@@ -163,5 +178,6 @@ main(void)
 	CHECK_RUN(consume_drops_the_front);
 	CHECK_RUN(take_gives_the_bytes_away);
 	CHECK_RUN(slices_compare_by_bytes);
+	CHECK_RUN(hex_digits_have_their_value_and_nothing_else_has);
 	return check_done();
 }
