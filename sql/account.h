@@ -228,8 +228,10 @@ typedef void account_deploy_cb(void *arg, enum sl_code code, const struct accoun
 			       int count, const struct sl_error *error);
 /* One transaction under a try-lock per environment: writes items as new active versions, disables
  * and removes the functions in delete_ids (function ids).  SL_CONFLICT: another deploy of the
- * environment is running. */
-void account_deploy(struct account *account, int64_t environment_id,
+ * environment is running.
+ * seen_version is the newest version_id of the list that delete_ids were worked out from (-1: not
+ * checked): a deploy that came in between is SL_CONFLICT too. */
+void account_deploy(struct account *account, int64_t environment_id, int64_t seen_version,
 		    const struct account_deploy_item *items, int count, const int64_t *delete_ids,
 		    int delete_count, account_deploy_cb *cb, void *arg);
 

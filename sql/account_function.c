@@ -30,6 +30,15 @@ static const struct unit_statement deploy_lock = {
     "deploy_lock", "SELECT require(pg_try_advisory_xact_lock(1397511492, $1::int), 'SL409',"
 		   " 'another deploy of the environment is running')"};
 
+/* What to write and remove was worked out from a list that was read before the lock: if another
+ * deploy wrote meanwhile, it would be mixed with ours.  A statement of its own, so that its
+ * snapshot is taken under the lock. */
+static const struct unit_statement deploy_seen = {
+    "deploy_seen",
+    "SELECT require($2::bigint < 0 OR $2::bigint = (SELECT coalesce(max(f.version_id), 0)"
+    " FROM function f WHERE " FUNCTION_THERE "), 'SL409',"
+    " 'another deploy of the environment came in between')"};
+
 /* Locked, so that none of them goes away before the end. */
 static const struct unit_statement deploy_integrations = {
     "deploy_integrations",
@@ -156,7 +165,7 @@ account_version_find(struct account *account, int64_t version_id, account_functi
 /* ---- deploys -------------------------------------------------------------------------------- */
 
 /* The unit: lock, integrations, delete, two commands per item, notify. */
-enum { DEPLOY_FIRST = 3, DEPLOY_PER_ITEM = 2, DEPLOY_LAST = 1 };
+enum { DEPLOY_FIRST = 4, DEPLOY_PER_ITEM = 2, DEPLOY_LAST = 1 };
 
 static void
 account_on_deployed(void *arg, const struct unit_answer *answer)
@@ -207,7 +216,7 @@ deploy_add_item(struct unit *unit, int64_t environment_id, const struct account_
 }
 
 void
-account_deploy(struct account *account, int64_t environment_id,
+account_deploy(struct account *account, int64_t environment_id, int64_t seen_version,
 	       const struct account_deploy_item *items, int count, const int64_t *delete_ids,
 	       int delete_count, account_deploy_cb *cb, void *arg)
 {
@@ -224,6 +233,9 @@ account_deploy(struct account *account, int64_t environment_id,
 		value_array_int(&ids, delete_ids[i]);
 	unit_add(unit, &deploy_lock);
 	unit_bind_int(unit, environment_id);
+	unit_add(unit, &deploy_seen);
+	unit_bind_int(unit, environment_id);
+	unit_bind_int(unit, seen_version);
 	unit_add(unit, &deploy_integrations);
 	unit_bind_int(unit, environment_id);
 	unit_bind_array(unit, &integrations);

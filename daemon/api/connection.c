@@ -174,6 +174,13 @@ on_listed(void *arg, enum sl_code code, const struct account_connection *rows, i
 		show_connection_short(&rows[i], &out);
 	}
 	buf_add_text(&out, "]}");
+	if (out.over) {
+		buf_fini(&out);
+		api_fail(call, 500, "server_error",
+			 "the list is larger than this server sends; ask for a part of it with "
+			 "limit and page");
+		return;
+	}
 	api_reply_buf(call, 200, &out);
 }
 

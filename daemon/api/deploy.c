@@ -117,11 +117,15 @@ plan_written(struct json_writer *w, const struct deploy *deploy, const char *key
 	jw_array(w);
 	for (int i = 0; i < deploy->count; i++) {
 		const struct deploy_item *item = &deploy->item[i];
-		const struct account_function *row = find_row(item, rows, count);
-		int64_t connections = row != NULL ? row->connections : 0;
+		const struct account_function *row;
+		int64_t connections;
 
-		if (strcmp(item->type, type) != 0 || (row == NULL) != is_new)
+		if (strcmp(item->type, type) != 0)
 			continue;
+		row = find_row(item, rows, count);
+		if ((row == NULL) != is_new)
+			continue;
+		connections = row != NULL ? row->connections : 0;
 		for (int j = 0; j < count && row == NULL; j++)
 			if (strcmp(rows[j].unique_key, item->integration) == 0)
 				connections = rows[j].connections;
@@ -237,6 +241,35 @@ deploy_confirm(struct api_call *call)
 /* ---- the deploy
  * ---------------------------------------------------------------------------------------------- */
 
+/* Deploys of this process that compile or write.  What a deploy removes is decided by what it read
+ * before it writes: two of one environment side by side would keep each other's functions. */
+static struct deploy *writing;
+
+static void
+fail_concurrent(struct deploy *deploy)
+{
+	struct api_call *call = deploy->call;
+
+	deploy_free(deploy);
+	api_fail(call, 409, "concurrent_deployment",
+		 "another deploy of this environment is running; try again when it is done");
+}
+
+/* The deploy's turn until deploy_free(); false: another one of its environment has it. */
+static bool
+take_turn(struct deploy *deploy)
+{
+	for (const struct deploy *other = writing; other != NULL; other = other->next)
+		if (other->call->environment->row.id == deploy->call->environment->row.id)
+			return false;
+	deploy->next = writing;
+	deploy->link = &writing;
+	if (writing != NULL)
+		writing->link = &deploy->next;
+	writing = deploy;
+	return true;
+}
+
 static void
 on_written(void *arg, enum sl_code code, const struct account_deployed *rows, int count,
 	   const struct sl_error *error)
@@ -247,10 +280,7 @@ on_written(void *arg, enum sl_code code, const struct account_deployed *rows, in
 	struct buf out;
 
 	if (code == SL_CONFLICT) {
-		deploy_free(deploy);
-		api_fail(
-		    call, 409, "concurrent_deployment",
-		    "another deploy of this environment is running; try again when it is done");
+		fail_concurrent(deploy);
 		return;
 	}
 	if (code != SL_OK) {
@@ -310,8 +340,9 @@ write_all(struct deploy *deploy)
 						       .ts = item->ts,
 						       .digest = digests[i]};
 	}
-	account_deploy(deploy->call->daemon->account, deploy->call->environment->row.id, rows,
-		       deploy->count, deploy->gone, deploy->gone_count, on_written, deploy);
+	account_deploy(deploy->call->daemon->account, deploy->call->environment->row.id,
+		       deploy->seen_version, rows, deploy->count, deploy->gone, deploy->gone_count,
+		       on_written, deploy);
 	free(rows);
 	free(digests);
 }
@@ -326,6 +357,9 @@ on_existing(void *arg, enum sl_code code, const struct account_function *rows, i
 		fail(deploy, code, error);
 		return;
 	}
+	for (int i = 0; i < count; i++)
+		if (rows[i].version_id > deploy->seen_version)
+			deploy->seen_version = rows[i].version_id;
 	deploy->gone = sl_calloc((size_t)count + 1, sizeof(*deploy->gone));
 	if (json_is_yes(json_get(deploy->call->body, "reconcile")))
 		for (int i = 0; i < count; i++)
@@ -414,7 +448,12 @@ deploy_run(struct api_call *call)
 	if (!check_cli(call))
 		return;
 	deploy = deploy_read(call);
-	if (deploy != NULL)
-		account_integration_list(call->daemon->account, call->environment->row.id,
-					 on_integrations, deploy);
+	if (deploy == NULL)
+		return;
+	if (!take_turn(deploy)) {
+		fail_concurrent(deploy);
+		return;
+	}
+	account_integration_list(call->daemon->account, call->environment->row.id, on_integrations,
+				 deploy);
 }

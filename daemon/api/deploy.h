@@ -17,19 +17,22 @@ struct deploy_item { /* one function of the request; texts are owned by the depl
 };
 
 struct deploy {
+	struct deploy *next, **link; /* in the list of those that write; link NULL: in none */
 	struct api_call *call;
 	enum deploy_mode mode;
 	char *source;
 	bool has_events; /* onEventScriptsByProvider was there */
 	struct deploy_item *item;
 	int count, size;
-	int at;        /* the item being lowered */
-	int64_t *gone; /* functions to remove */
+	int at;               /* the item being lowered */
+	int64_t seen_version; /* the newest one when the list was read */
+	int64_t *gone;        /* functions to remove */
 	int gone_count;
 };
 
 /* Reads and checks call->body; NULL: the call was answered with what is wrong. */
 struct deploy *deploy_read(struct api_call *call);
+/* Also ends its turn as the one deploy of its environment. */
 void deploy_free(struct deploy *deploy);
 
 #endif

@@ -15,6 +15,11 @@ deploy_free(struct deploy *deploy)
 {
 	if (deploy == NULL)
 		return;
+	if (deploy->link != NULL) {
+		*deploy->link = deploy->next;
+		if (deploy->next != NULL)
+			deploy->next->link = deploy->link;
+	}
 	for (int i = 0; i < deploy->count; i++) {
 		struct deploy_item *item = &deploy->item[i];
 
@@ -96,11 +101,16 @@ read_file(struct deploy *deploy, struct deploy_item *item, struct json_value val
 {
 	struct json_value file = json_get(value, "fileBody");
 
+	struct json_value ts = json_get(file, "ts");
+
 	item->js = json_text(json_get(file, "js"), NULL);
-	item->ts = json_text(json_get(file, "ts"), NULL);
+	item->ts = json_text(ts, NULL);
 	if (item->js == NULL || item->js[0] == '\0')
 		return complain(deploy, "invalid_type", where, index, "fileBody.js",
 				"must be the compiled function (text without \\u0000)");
+	if (item->ts == NULL && ts.type != JSON_NONE && ts.type != JSON_NULL_)
+		return complain(deploy, "invalid_type", where, index, "fileBody.ts",
+				"must be the source (text without \\u0000)");
 	if (item->ts == NULL)
 		item->ts = sl_strdup("");
 	item->definition = without(value, "fileBody");
@@ -178,16 +188,102 @@ check_runs(struct deploy *deploy, struct json_value runs, int index)
 	return ok;
 }
 
+struct member {
+	const char *name;
+	enum json_type type;
+};
+
+/* A member that is there has the type the wire gives it; null counts as absent.  NULL: all have;
+ * else the first that has not. */
+static const struct member *
+find_mistyped(struct json_value object, const struct member *members)
+{
+	for (; members->name != NULL; members++) {
+		enum json_type type = json_get(object, members->name).type;
+
+		if (type != JSON_NONE && type != JSON_NULL_ && type != members->type)
+			return members;
+	}
+	return NULL;
+}
+
+static const char *
+type_text(enum json_type type)
+{
+	switch (type) {
+	case JSON_OBJECT_:
+		return "must be an object";
+	case JSON_ARRAY_:
+		return "must be an array";
+	case JSON_TEXT:
+		return "must be a text";
+	case JSON_BOOL:
+		return "must be true or false";
+	case JSON_NUMBER:
+		return "must be a number";
+	case JSON_NULL_:
+	case JSON_NONE:
+		break;
+	}
+	return "must not be there";
+}
+
+static bool
+check_types(struct deploy *deploy, struct json_value value, int index)
+{
+	static const struct member members[] = {{"version", JSON_TEXT},
+						{"input", JSON_TEXT},
+						{"sync_type", JSON_TEXT},
+						{"track_deletes", JSON_BOOL},
+						{"auto_start", JSON_BOOL},
+						{"metadata", JSON_OBJECT_},
+						{"attributes", JSON_OBJECT_},
+						{"endpoints", JSON_ARRAY_},
+						{"features", JSON_ARRAY_},
+						{"webhookSubscriptions", JSON_ARRAY_},
+						{NULL, JSON_NONE}};
+	static const struct member about[] = {
+	    {"description", JSON_TEXT}, {"scopes", JSON_ARRAY_}, {NULL, JSON_NONE}};
+	const struct member *wrong = find_mistyped(value, members);
+	char path[40];
+
+	if (wrong != NULL)
+		return complain(deploy, "invalid_type", "flowConfigs", index, wrong->name,
+				type_text(wrong->type));
+	wrong = find_mistyped(json_get(value, "metadata"), about);
+	if (wrong == NULL)
+		return true;
+	snprintf(path, sizeof(path), "metadata.%s", wrong->name);
+	return complain(deploy, "invalid_type", "flowConfigs", index, path, type_text(wrong->type));
+}
+
+static bool
+check_sync_type(struct deploy *deploy, struct json_value value, int index)
+{
+	char *type = json_text(json_get(value, "sync_type"), NULL);
+	bool incremental = type != NULL && strcmp(type, "incremental") == 0;
+	bool known = type == NULL || incremental || strcmp(type, "full") == 0;
+
+	free(type);
+	if (!known)
+		return complain(deploy, "invalid_value", "flowConfigs", index, "sync_type",
+				"must be full or incremental");
+	if (incremental && json_is_yes(json_get(value, "track_deletes")))
+		return complain(deploy, "custom", "flowConfigs", index, "track_deletes",
+				"cannot be true for an incremental sync");
+	return true;
+}
+
 static bool
 read_flow(struct deploy *deploy, struct json_value value, int index)
 {
 	struct deploy_item *item = add_item(deploy);
-	char *sync_type;
-	bool incremental;
 
 	if (value.type != JSON_OBJECT_)
 		return complain(deploy, "invalid_type", "flowConfigs", index, "",
 				"must be an object");
+	if (!check_types(deploy, value, index))
+		return false;
 	item->integration = json_text(json_get(value, "providerConfigKey"), NULL);
 	item->name = json_text(json_get(value, "syncName"), NULL);
 	item->type = json_text(json_get(value, "type"), NULL);
@@ -212,13 +308,8 @@ read_flow(struct deploy *deploy, struct json_value value, int index)
 				"must be at most 255 bytes");
 	if (strcmp(item->type, "sync") == 0 && !check_runs(deploy, json_get(value, "runs"), index))
 		return false;
-	sync_type = json_text(json_get(value, "sync_type"), NULL);
-	incremental = sync_type != NULL && strcmp(sync_type, "incremental") == 0;
-	free(sync_type);
-	if (incremental && json_is_yes(json_get(value, "track_deletes")))
-		return complain(deploy, "custom", "flowConfigs", index, "track_deletes",
-				"cannot be true for an incremental sync");
-	return check_metadata(deploy, json_get(value, "metadata"), index) &&
+	return check_sync_type(deploy, value, index) &&
+	       check_metadata(deploy, json_get(value, "metadata"), index) &&
 	       read_file(deploy, item, value, "flowConfigs", index) &&
 	       check_schemas(deploy, item, index);
 }
@@ -340,6 +431,38 @@ check_twins(struct deploy *deploy)
 	return false;
 }
 
+/* The members of the request: no others, and each of its type (wire.md 13; the last three are what
+ * older CLIs send). */
+static bool
+check_request(struct api_call *call)
+{
+	static const struct member members[] = {{"flowConfigs", JSON_ARRAY_},
+						{"onEventScriptsByProvider", JSON_ARRAY_},
+						{"deployMode", JSON_TEXT},
+						{"reconcile", JSON_BOOL},
+						{"debug", JSON_BOOL},
+						{"sdkVersion", JSON_TEXT},
+						{"nangoYamlBody", JSON_TEXT},
+						{"source", JSON_TEXT},
+						{"singleDeployMode", JSON_BOOL},
+						{"jsonSchema", JSON_OBJECT_},
+						{"postConnectionScriptsByProvider", JSON_ARRAY_},
+						{NULL, JSON_NONE}};
+	const char *names[sizeof(members) / sizeof(members[0])];
+	const struct member *wrong;
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		names[i] = members[i].name;
+	if (!api_strict(call, call->body, names))
+		return false;
+	wrong = find_mistyped(call->body, members);
+	if (wrong == NULL)
+		return true;
+	api_fail_issue(call, "invalid_body", "invalid_type", wrong->name, "%s %s", wrong->name,
+		       type_text(wrong->type));
+	return false;
+}
+
 static bool
 read_mode(struct deploy *deploy)
 {
@@ -372,8 +495,11 @@ read_mode(struct deploy *deploy)
 struct deploy *
 deploy_read(struct api_call *call)
 {
-	struct deploy *deploy = sl_alloc(sizeof(*deploy));
+	struct deploy *deploy;
 
+	if (!check_request(call))
+		return NULL;
+	deploy = sl_alloc(sizeof(*deploy));
 	deploy->call = call;
 	if (read_mode(deploy) && read_flows(deploy) && read_events(deploy) && check_twins(deploy))
 		return deploy;

@@ -13,6 +13,7 @@
 #include "daemon/api/show.h"
 
 #define SEALED_MAX (4 << 20)
+#define HEADERS_MAX (64 << 10) /* of otlp_headers: sealed, it is one of the settings of a row */
 #define SET_PRODUCTION "account:environments:set_production"
 
 static bool
@@ -337,6 +338,11 @@ read_settings(struct creation *creation, const char *uuid)
 	    headers.type != JSON_ARRAY_ && headers.type != JSON_OBJECT_) {
 		api_fail_issue(call, "invalid_body", "invalid_type", "otlp_headers",
 			       "otlp_headers must be a list or an object");
+		return false;
+	}
+	if (headers.raw.len > HEADERS_MAX) {
+		api_fail_issue(call, "invalid_body", "too_big", "otlp_headers",
+			       "otlp_headers is longer than %d bytes", HEADERS_MAX);
 		return false;
 	}
 	buf_init(&out, SEALED_MAX);

@@ -141,6 +141,19 @@ read_credentials(struct api_call *call, const struct provider *provider, const c
 	return false;
 }
 
+/* A key that the body gives.  Not "." or "..": RFC 3986 takes these out of paths, so that nobody
+ * could read or delete such an integration. */
+static bool
+check_new_key(struct api_call *call, const char *key)
+{
+	if (strcmp(key, ".") != 0 && strcmp(key, "..") != 0)
+		return api_check_name(call, API_NAME_INTEGRATION, key, "invalid_body",
+				      "unique_key");
+	api_fail_issue(call, "invalid_body", "invalid_format", "unique_key",
+		       "unique_key must not be a dot segment of a path");
+	return false;
+}
+
 /* What creation and patch have in common. */
 static bool
 read_common(struct change *change, bool key_required)
@@ -150,8 +163,7 @@ read_common(struct change *change, bool key_required)
 
 	change->has_forward = json_get(call->body, "forward_webhooks").type != JSON_NONE;
 	if (!api_text(call, call->body, "unique_key", key_required, 4096, &row->unique_key) ||
-	    (row->unique_key != NULL && !api_check_name(call, API_NAME_INTEGRATION, row->unique_key,
-							"invalid_body", "unique_key")) ||
+	    (row->unique_key != NULL && !check_new_key(call, row->unique_key)) ||
 	    !api_text(call, call->body, "display_name", false, 1020, &row->display_name) ||
 	    !api_bool(call, call->body, "forward_webhooks", true, &row->forward_webhooks) ||
 	    !read_map(call, "integration_config", &row->config) ||

@@ -351,6 +351,12 @@ look_up_next(struct change *change)
 	json_iter_fini(&change->it);
 	if (change->count == 0) /* an empty array: nothing to do is done */
 		on_changed(change, SL_OK, NULL);
+	else if (change->metadata.len > (size_t)(API_BODY_MAX / change->count))
+		/* It is written once for each connection, all in one command. */
+		api_fail_issue(call, "invalid_body", "too_big", "metadata",
+			       "%zu bytes of metadata for %d connections are more than the %d that "
+			       "are written at once; send them in several requests",
+			       change->metadata.len, change->count, API_BODY_MAX);
 	else
 		write_start(call->daemon, change->row, change->count, change->metadata,
 			    change->merge, on_changed, change);

@@ -17,8 +17,10 @@
 #include "daemon/worker/dispatch.h"
 #include "provider/credential.h"
 #include "provider/request.h"
+#include "runtime/channel.h"
 
 #define HEADERS_MAX 64
+#define ANSWER_MAX (RUNNER_FRAME_MAX - 65536) /* one frame carries it */
 #define CODES_MAX 32
 
 struct host_call {
@@ -93,6 +95,17 @@ answer_error(struct host_call *call, const char *code, const char *message)
 	jw_object_end(&w);
 	answer(call, false, buf_slice(&out), (struct slice){NULL, 0});
 	buf_fini(&out);
+}
+
+/* Metadata and the like, whole or not at all. */
+static void
+answer_json(struct host_call *call, struct buf *out)
+{
+	if (out->over)
+		answer_error(call, "response_too_large",
+			     "the answer is larger than a function can be given (64 MiB)");
+	else
+		answer(call, true, buf_slice(out), (struct slice){NULL, 0});
 }
 
 static void
@@ -414,7 +427,7 @@ serve_connection(struct host_call *call)
 	struct sl_error error;
 	struct buf out;
 
-	buf_init(&out, 1 << 24);
+	buf_init(&out, ANSWER_MAX);
 	if (show_connection(
 		call->attempt->daemon->ring, &call->connection->row,
 		SHOW_CREDENTIALS |
@@ -422,7 +435,7 @@ serve_connection(struct host_call *call)
 		&out, &error) != SL_OK)
 		answer_error(call, "invalid_credentials", error.text);
 	else
-		answer(call, true, buf_slice(&out), (struct slice){NULL, 0});
+		answer_json(call, &out);
 	secret_wipe(out.data, out.len);
 	buf_fini(&out);
 }
@@ -433,12 +446,12 @@ serve_integration(struct host_call *call)
 	struct sl_error error;
 	struct buf out;
 
-	buf_init(&out, 1 << 24);
+	buf_init(&out, ANSWER_MAX);
 	if (show_integration(call->attempt->daemon, &call->integration->row, 0, &out, &error) !=
 	    SL_OK)
 		answer_error(call, "server_error", error.text);
 	else
-		answer(call, true, buf_slice(&out), (struct slice){NULL, 0});
+		answer_json(call, &out);
 	buf_fini(&out);
 }
 
@@ -456,12 +469,12 @@ on_variables(void *arg, enum sl_code code, const struct account_variable *rows, 
 		answer_sl(call, code, error);
 		return;
 	}
-	buf_init(&out, 1 << 24);
+	buf_init(&out, ANSWER_MAX);
 	if (show_variables(call->attempt->daemon->ring, call->attempt->environment_id, rows, count,
 			   &out, &failed) != SL_OK)
 		answer_error(call, "server_error", failed.text);
 	else
-		answer(call, true, buf_slice(&out), (struct slice){NULL, 0});
+		answer_json(call, &out);
 	secret_wipe(out.data, out.len);
 	buf_fini(&out);
 }
@@ -484,13 +497,13 @@ on_metadata(void *arg, enum sl_code code, const struct sl_error *error)
 		return;
 	}
 	directory_forget(call->attempt->daemon->directory);
-	buf_init(&out, 1 << 24);
+	buf_init(&out, ANSWER_MAX);
 	jw_init(&w, &out);
 	jw_object(&w);
 	jw_member_int(&w, "status", call->status);
 	jw_member_raw(&w, "data", call->meta.raw);
 	jw_object_end(&w);
-	answer(call, true, buf_slice(&out), (struct slice){NULL, 0});
+	answer_json(call, &out);
 	buf_fini(&out);
 }
 

@@ -137,6 +137,20 @@ def metadata_of_many_connections_changes_in_all_or_in_none(rig):
     assert rig.request("POST", "/connections/metadata", {**sent, "connection_id": []}).status == 201
 
 
+@test(seconds=60)
+def metadata_of_many_connections_is_bounded_in_sum(rig):
+    ids = [create(rig, f"sum-{n}")["connection_id"] for n in range(40)]
+    body = {"connection_id": ids, "provider_config_key": "w", "metadata": {"big": "x" * (27 << 20)}}  # 1 GiB in all
+    for method in ("POST", "PATCH"):
+        refused(rig.request(method, "/connections/metadata", body, seconds=60), "invalid_body", ["metadata"])
+    assert read(rig, "sum-0").json["metadata"] == {}
+    body["metadata"] = {"big": "x" * (1 << 20)}
+    assert rig.request("POST", "/connections/metadata", body, seconds=60).status == 201
+    assert len(read(rig, "sum-39").json["metadata"]["big"]) == 1 << 20
+    for name in ids:
+        rig.request("DELETE", f"/connections/{name}?provider_config_key=w")
+
+
 @test
 def metadata_requests_are_strict(rig):
     create(rig, "strict")

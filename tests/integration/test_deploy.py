@@ -2,6 +2,7 @@
 import os
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from rig import Rig, wait_until
@@ -131,6 +132,52 @@ def bad_bodies_are_400(rig):
     for body in ({}, {"flowConfigs": "x"}, {"flowConfigs": [1]}, {"flowConfigs": [], "deployMode": "nosuch"}):
         answer = rig.request("POST", "/sync/deploy", body)
         assert answer.status == 400 and answer.code == "invalid_body", (body, answer)
+
+
+@test
+def a_deploy_request_is_strict_and_typed(rig):
+    good = {"flowConfigs": [rig.flow("strict", "return 1;")], "deployMode": "single", "reconcile": True, "debug": False,
+            "nangoYamlBody": "", "sdkVersion": "0.71.10-zero", "source": "repo", "onEventScriptsByProvider": []}
+    for change in ({"unknown": 1}, {"reconcile": "yes"}, {"debug": 1}, {"sdkVersion": 5}, {"nangoYamlBody": []}, {"source": 1},
+                   {"onEventScriptsByProvider": {}}, {"singleDeployMode": "x"}):
+        for path in ("/sync/deploy", "/sync/deploy/confirmation"):
+            answer = rig.request("POST", path, {**good, **change})
+            assert answer.status == 400 and answer.code == "invalid_body", (path, change, answer)
+    for change in ({"version": 5}, {"input": 5}, {"metadata": []}, {"metadata": {"description": 5}}, {"endpoints": {}},
+                   {"features": "x"}, {"auto_start": "x"}, {"track_deletes": 1}, {"sync_type": "x"}, {"fileBody": {"js": "1", "ts": 1}}):
+        answer = rig.request("POST", "/sync/deploy", {**good, "flowConfigs": [{**good["flowConfigs"][0], **change}]})
+        assert answer.status == 400 and answer.code == "invalid_body", (change, answer)
+        path = answer.json["error"]["errors"][0]["path"]
+        assert path[:2] == ["flowConfigs", "0"] and path[2] == next(iter(change)), (change, path)
+    assert rig.call("strict").status == 404, "a refused deploy changed something"
+    legacy = {**good, "jsonSchema": {}, "postConnectionScriptsByProvider": [], "singleDeployMode": False}
+    assert rig.request("POST", "/sync/deploy", legacy).status == 200
+
+
+@test(seconds=120)
+def a_deploy_beside_another_one_is_409_and_mixes_nothing(rig):
+    slow = [rig.flow(f"slow-{i}", f"return {i};") for i in range(150)]
+    quick = [rig.flow("quick", "return 1;")]
+    done = []
+
+    def go():  # a quick one may be first
+        while not done or done[-1].status == 409:
+            done.append(rig.deploy_flows(slow, mode="all"))
+    thread = threading.Thread(target=go)
+    thread.start()
+    answers = []
+    while thread.is_alive():
+        answers.append(rig.deploy_flows(quick, mode="all"))
+        time.sleep(0.02)
+    thread.join()
+    assert done[-1].status == 200, done[-1]
+    assert {(a.status, a.code) for a in done[:-1]} <= {(409, "concurrent_deployment")}, done
+    assert (409, "concurrent_deployment") in {(a.status, a.status == 409 and a.code) for a in answers}, answers
+    assert {a.status for a in answers} <= {200, 409}, answers
+    assert rig.deploy_flows([rig.flow("quick", "return 2;")], mode="all").status == 200, "the turn ends with the deploy"
+    assert rig.deploy_flows([rig.flow("broken", "return {;")], mode="all").status == 400
+    assert rig.deploy_flows([rig.flow("quick", "return 3;")], mode="all").status == 200, "and with one that fails"
+    assert [a["name"] for a in rig.request("GET", "/config/w").json["config"]["actions"]] == ["quick"]
 
 
 @test

@@ -190,6 +190,16 @@ def an_environment_keeps_its_options_and_seals_the_secret_ones(rig):
 
 
 @test
+def an_environment_of_the_largest_options_can_still_be_changed(rig):
+    def headers(size):
+        return [{"name": "x", "value": "v" * (size - len('[{"name": "x", "value": ""}]'))}]
+    refused(account(rig, "POST", "/environments", {"name": "heavy", "otlp_headers": headers((64 << 10) + 1)}), "invalid_body", ["otlp_headers"])
+    environment(rig, "heavy", hmac_key="k" * 1024, otlp_headers=headers(64 << 10))
+    changed = operator(rig, "PATCH", "/admin/v1/environments/heavy", {"action_timeout": 5})
+    assert changed.status == 200 and changed.json["settings"]["action_timeout"] == 5, changed
+
+
+@test
 def production_environments_need_a_scope_and_stay(rig):
     data = rig.postgres.query("SELECT id, scopes FROM api_key WHERE scopes LIKE 'account:%'")[0]
     rig.postgres.query(f"UPDATE api_key SET scopes = 'account:environments:create' WHERE id = {int(data[0])}")

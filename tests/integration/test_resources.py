@@ -69,6 +69,25 @@ def unknown_members_and_bad_names_of_an_integration_are_400(rig):
 
 
 @test
+def a_key_that_no_path_can_name_is_refused(rig):
+    post(rig, "/integrations", {"provider": "github", "unique_key": "named"})
+    for key in (".", ".."):
+        for answer in (post(rig, "/integrations", {"provider": "github", "unique_key": key}),
+                       rig.request("PATCH", "/integrations/named", {"unique_key": key})):
+            assert answer.status == 400 and answer.code == "invalid_body", answer
+            assert answer.json["error"]["errors"][0]["path"] == ["unique_key"], answer
+    assert rig.request("GET", "/integrations/named").status == 200
+
+
+@test
+def paths_without_parameters_refuse_a_query(rig):
+    for method, path, body in (("GET", "/config/w", None), ("GET", "/providers/github", None), ("GET", "/providers/github/templates", None),
+                               ("GET", "/api/v1/environments", None), ("POST", "/connection/c1/metadata", {}), ("PATCH", "/connection/c1/metadata", {})):
+        answer = rig.request(method, path + "?x=1", body, {"Provider-Config-Key": "w"})
+        assert answer.status == 400 and answer.code == "invalid_query_params", (path, answer)
+
+
+@test
 def an_unknown_integration_is_404_everywhere(rig):
     for method, body in (("GET", None), ("PATCH", {"display_name": "x"}), ("DELETE", None)):
         answer = rig.request(method, "/integrations/nosuch", body)

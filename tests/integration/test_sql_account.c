@@ -622,8 +622,8 @@ static void
 deploy(struct account_deploy_item *items, int count, const int64_t *ids, int id_count,
        enum sl_code expected)
 {
-	CALL(expected,
-	     account_deploy(account, environment, items, count, ids, id_count, on_deployed, NULL));
+	CALL(expected, account_deploy(account, environment, -1, items, count, ids, id_count,
+				      on_deployed, NULL));
 }
 
 static void
@@ -683,7 +683,8 @@ a_deploy_is_all_or_nothing(void)
 	CALL(SL_NOT_FOUND, account_function_find(account, environment, "github", "action", "new",
 						 on_functions, NULL));
 	/* an integration of another environment */
-	CALL(SL_NOT_FOUND, account_deploy(account, other, items, 1, NULL, 0, on_deployed, NULL));
+	CALL(SL_NOT_FOUND,
+	     account_deploy(account, other, -1, items, 1, NULL, 0, on_deployed, NULL));
 }
 
 static void
@@ -696,7 +697,7 @@ a_removed_function_is_gone_but_its_versions_stay(void)
 					  on_functions, NULL));
 	id = functions[0].id;
 	version = functions[0].version_id;
-	CALL(SL_OK, account_deploy(account, other, NULL, 0, &id, 1, on_deployed, NULL));
+	CALL(SL_OK, account_deploy(account, other, -1, NULL, 0, &id, 1, on_deployed, NULL));
 	CALL(SL_OK,
 	     account_function_find(account, environment, "github", "action", "a", on_functions,
 				   NULL)); /* another environment cannot remove it */
@@ -727,10 +728,28 @@ two_deploys_of_an_environment_at_once_conflict(void)
 		 (int)environment);
 	rig_sql(text); /* a deploy that takes its time */
 	deploy(&one, 1, NULL, 0, SL_CONFLICT);
-	CALL(SL_OK, account_deploy(second, other, NULL, 0, NULL, 0, on_deployed, NULL));
+	CALL(SL_OK, account_deploy(second, other, -1, NULL, 0, NULL, 0, on_deployed, NULL));
 	rig_sql("COMMIT");
 	deploy(&one, 1, NULL, 0, SL_OK);
 	account_free(second);
+}
+
+static void
+a_deploy_that_came_in_between_conflicts_and_writes_nothing(void)
+{
+	struct account_deploy_item one = item("action", "between", NULL);
+	int64_t seen;
+
+	deploy(&one, 1, NULL, 0, SL_OK);
+	seen = deployed[0].version_id;
+	CALL(SL_CONFLICT,
+	     account_deploy(account, environment, seen - 1, &one, 1, NULL, 0, on_deployed, NULL));
+	CALL(SL_OK, account_function_find(account, environment, "github", "action", "between",
+					  on_functions, NULL));
+	check_int(functions[0].version_id, ==, seen);
+	CALL(SL_OK,
+	     account_deploy(account, environment, seen, &one, 1, NULL, 0, on_deployed, NULL));
+	check_int(deployed[0].version_id, >, seen);
 }
 
 static void
@@ -839,6 +858,7 @@ main(void)
 	CHECK_RUN(a_deploy_is_all_or_nothing);
 	CHECK_RUN(a_removed_function_is_gone_but_its_versions_stay);
 	CHECK_RUN(two_deploys_of_an_environment_at_once_conflict);
+	CHECK_RUN(a_deploy_that_came_in_between_conflicts_and_writes_nothing);
 	CHECK_RUN(an_integration_takes_its_functions_and_connections_along);
 	CHECK_RUN(each_change_tells_the_catalogs_its_environment);
 	CHECK_RUN(a_lost_connection_listens_again_and_says_that_it_missed_something);
