@@ -5,6 +5,10 @@
 #ifndef SLUICE_BASE_FAULT_H
 #define SLUICE_BASE_FAULT_H
 
+#ifdef HAVE_CONFIG_H
+#include <config.h> /* SLUICE_FAULTS; not base/config.h */
+#endif
+
 #ifdef SLUICE_FAULTS
 void fault_point(const char *name);
 #define FAULT_POINT(name) fault_point(name)

@@ -14,15 +14,16 @@
 
 #define SETTLE_BATCH_ROWS 1000
 #define SETTLE_BATCH_BYTES (1 << 20)
-/* Longer than a session outlives its worker: what is older than this would be refused anyway. */
-#define SETTLE_WAIT_MS 30000
+/* Of a claim, which the turn can give back.  What a run did or is about to do waits as long as its
+ * session may be live: a result that was dropped would leave its attempt open for ever. */
+#define SETTLE_CLAIM_WAIT_MS 30000
 #define SETTLE_BEAT_WAIT_MS 1000
 #define SETTLE_TICK_MS 100
 
 /* An item goes queue -> flight -> done and leaves with its callback.
  * IDLE: flight is empty.  SENT: its commit is under way.  AGAIN: it did not come to a commit.
  * DOUBT: the connection was lost meanwhile; the next send counts what is there as ours.
- * In AGAIN and DOUBT flight is sent again, as it is, until its items are too old. */
+ * In AGAIN and DOUBT flight is sent again, but for claims that are too old. */
 enum settle_state { SETTLE_IDLE, SETTLE_SENT, SETTLE_AGAIN, SETTLE_DOUBT };
 
 struct settle_call { /* of open, beat, close */
@@ -58,6 +59,10 @@ static const struct unit_statement settle_beat_session = {
 static const struct unit_statement settle_end_session = {
     "settle_end_session",
     "UPDATE session SET live = false WHERE id = $1::bigint AND live RETURNING id"};
+
+static const struct unit_statement settle_free_holds = {
+    "settle_free_holds", "UPDATE hold SET session_id = NULL"
+			 " WHERE session_id = $1::bigint AND NOT key_id = ANY ($2::bigint[])"};
 
 static void settle_flush(struct settle *settle);
 
@@ -296,7 +301,7 @@ settle_expire(struct settle *settle, struct settle_items *from)
 
 	for (item = TAILQ_FIRST(from); item != NULL; item = next) {
 		next = TAILQ_NEXT(item, link);
-		if (item->until_ms <= now)
+		if (item->kind == SETTLE_CLAIM && item->until_ms <= now)
 			settle_fail(settle, from, item, SL_UNAVAILABLE,
 				    "postgres did not answer in time");
 	}
@@ -327,7 +332,7 @@ settle_queue(struct settle *settle, struct settle_item *item)
 {
 	settle->pending++;
 	item->session = settle->session;
-	item->until_ms = clock_mono_ms() + SETTLE_WAIT_MS;
+	item->until_ms = clock_mono_ms() + SETTLE_CLAIM_WAIT_MS;
 	if (item->code == SL_OK && settle->closed)
 		item->code = sl_fail(&item->error, SL_UNAVAILABLE, "settle was closed");
 	if (item->code == SL_OK && settle->session == 0)
@@ -486,6 +491,31 @@ settle_beat(struct settle *settle, settle_cb *cb, void *arg)
 	unit_add(unit, &settle_beat_session);
 	unit_bind_int(unit, settle->session);
 	unit_send(unit, settle->pg, SETTLE_BEAT_WAIT_MS, settle_on_beat,
+		  settle_call_new(settle, cb, arg));
+}
+
+static void
+settle_on_released(void *arg, const struct unit_answer *answer)
+{
+	struct settle_call *call = arg;
+
+	call->cb(call->arg, answer->code, answer->code == SL_OK ? NULL : &answer->error);
+	free(call);
+}
+
+void
+settle_release(struct settle *settle, const int64_t *keep, int count, settle_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+	struct value_array keys;
+
+	value_array_init(&keys, VALUE_INT8);
+	for (int i = 0; i < count; i++)
+		value_array_int(&keys, keep[i]);
+	unit_add(unit, &settle_free_holds);
+	unit_bind_int(unit, settle->session);
+	unit_bind_array(unit, &keys);
+	unit_send(unit, settle->pg, SETTLE_BEAT_WAIT_MS, settle_on_released,
 		  settle_call_new(settle, cb, arg));
 }
 

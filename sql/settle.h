@@ -34,6 +34,10 @@ void settle_open(struct settle *settle, const char *node, settle_cb *cb, void *a
 int64_t settle_session(const struct settle *settle); /* 0: none */
 /* Proof of life, every ttl / 3.  SL_CONFLICT: the session was ended by the scheduler. */
 void settle_beat(struct settle *settle, settle_cb *cb, void *arg);
+/* Lets go of all keys that the session holds but those of keep: any worker may claim them then.
+ * Takes effect before every claim handed in later. */
+void settle_release(struct settle *settle, const int64_t *keep, int count, settle_cb *cb,
+		    void *arg);
 /* Ends the session in the ledger: its holds fall free, attempts without a result are resolved as in
  * reclaim.h. */
 void settle_close(struct settle *settle, settle_cb *cb, void *arg);

@@ -275,6 +275,15 @@ scheduler_new(struct daemon *daemon, const char *conninfo)
 	return scheduler;
 }
 
+static void
+free_now(void *arg)
+{
+	struct scheduler *scheduler = arg;
+
+	map_free(scheduler->sessions, free);
+	free(scheduler);
+}
+
 void
 scheduler_free(struct scheduler *scheduler)
 {
@@ -283,6 +292,6 @@ scheduler_free(struct scheduler *scheduler)
 	loop_timer_free(scheduler->timer);
 	sweep_free(scheduler->sweep);
 	reclaim_free(scheduler->reclaim);
-	map_free(scheduler->sessions, free);
-	free(scheduler);
+	/* Redis still answers, with failures, what is under way. */
+	loop_free_later(scheduler->daemon->loop, free_now, scheduler);
 }

@@ -64,13 +64,19 @@ drop_page(struct sweep *sweep)
 	sweep->count = sweep->at = 0;
 }
 
+static void
+free_now(void *arg)
+{
+	drop_page(arg);
+	free(arg);
+}
+
+/* The ledger and Redis still answer, with failures, what is under way. */
 void
 sweep_free(struct sweep *sweep)
 {
-	if (sweep == NULL)
-		return;
-	drop_page(sweep);
-	free(sweep);
+	if (sweep != NULL)
+		loop_free_later(sweep->daemon->loop, free_now, sweep);
 }
 
 bool

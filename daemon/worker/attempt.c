@@ -16,6 +16,7 @@
 #include "sql/settle.h"
 
 #define START_RETRY_MS 100
+#define EFFECT_LOOK_MS 50
 #define STARTS_MAX 100 /* 10 s for a zygote that comes back */
 
 static const bool attempt_allows[4][4] = {
@@ -24,7 +25,7 @@ static const bool attempt_allows[4][4] = {
     [ATTEMPT_RUNNING] = {[ATTEMPT_ENDED] = true},
 };
 
-struct effect { /* a host call that waits for "begun" */
+struct effect { /* a host call that waits for "begun", or for a beat of the session */
 	struct effect *next;
 	attempt_effect_cb *cb;
 	void *arg;
@@ -33,13 +34,15 @@ struct effect { /* a host call that waits for "begun" */
 struct begin { /* one settle_begin in flight; outlives the attempt when that ends first */
 	struct attempt *attempt; /* NULL: it ended */
 	struct daemon *daemon;
-	struct effect *first, **last;
 };
 
-/* The begin in flight of an attempt is found through this wrapper, which is what is allocated. */
+/* What an attempt needs for its effects is found through this wrapper, which is what is allocated.
+ */
 struct attempt_box {
 	struct attempt attempt;
 	struct begin *begin;
+	struct effect *first, **last; /* in the order asked */
+	struct loop_timer *look;      /* armed while they wait for a beat */
 };
 
 static void
@@ -47,6 +50,7 @@ attempt_free(void *arg)
 {
 	struct attempt *attempt = arg;
 
+	loop_timer_free(((struct attempt_box *)attempt)->look);
 	loop_timer_free(attempt->timer);
 	directory_release(attempt->environment);
 	directory_release(attempt->function);
@@ -64,6 +68,20 @@ attempt_enter(struct attempt *attempt, enum attempt_state to)
 		loop_free_later(attempt->daemon->loop, attempt_free, attempt);
 }
 
+/* Their host calls are gone. */
+static void
+drop_effects(struct attempt_box *box)
+{
+	struct effect *effect;
+
+	while ((effect = box->first) != NULL) {
+		box->first = effect->next;
+		free(effect);
+	}
+	box->last = &box->first;
+	loop_timer_stop(box->look);
+}
+
 static void
 finish(struct attempt *attempt, enum job_state state, bool aborted, struct slice output)
 {
@@ -72,11 +90,14 @@ finish(struct attempt *attempt, enum job_state state, bool aborted, struct slice
 
 	attempt->run = NULL;
 	host_cancel_all(attempt);
+	drop_effects(box);
 	if (box->begin != NULL)
 		box->begin->attempt = NULL;
 	attempt_enter(attempt, ATTEMPT_ENDED);
 	attempt->cb(attempt->arg, &end);
 }
+
+static void try_effects(void *arg);
 
 static void
 finish_error(struct attempt *attempt, const char *code, const char *message,
@@ -104,36 +125,88 @@ finish_error(struct attempt *attempt, const char *code, const char *message,
  * --------------------------------------------------------------------------------------- */
 
 static void
+release_effects(struct attempt_box *box, bool allowed)
+{
+	struct effect *effect;
+
+	while ((effect = box->first) != NULL && !box->attempt.aborting) {
+		box->first = effect->next;
+		if (box->first == NULL)
+			box->last = &box->first;
+		effect->cb(effect->arg, allowed);
+		free(effect);
+	}
+}
+
+static void
 on_begun(void *arg, enum sl_code code, const struct sl_error *error)
 {
 	struct begin *begin = arg;
 	struct attempt *attempt = begin->attempt;
-	bool allowed = false;
 
 	FAULT_POINT("attempt_begun");
 	if (attempt != NULL) {
-		((struct attempt_box *)attempt)->begin = NULL;
+		struct attempt_box *box = (struct attempt_box *)attempt;
+
+		box->begin = NULL;
 		attempt->begin = code == SL_OK ? BEGIN_DURABLE : BEGIN_REFUSED;
-		allowed = code == SL_OK && dispatch_may_effect(attempt->daemon->dispatch);
 		if (code != SL_OK)
 			log_warn("begin_refused", "job=%s attempt=%d code=%s error=%s",
 				 attempt->job_id, attempt->number, sl_code_name(code),
 				 log_text(error != NULL ? error->text : ""));
+		try_effects(box);
+		if (attempt->begin == BEGIN_REFUSED)
+			attempt_abort(attempt);
 	}
-	while (begin->first != NULL) {
-		struct effect *effect = begin->first;
-
-		begin->first = effect->next;
-		/* Once the attempt ended or is being ended, its host calls are gone. */
-		if (begin->attempt != NULL && !begin->attempt->aborting)
-			effect->cb(effect->arg, allowed);
-		free(effect);
-	}
-	if (begin->attempt != NULL && begin->attempt->begin == BEGIN_REFUSED)
-		attempt_abort(begin->attempt);
-	if (code == SL_CONFLICT && settle_session(begin->daemon->settle) == 0)
+	/* Refused is the ledger's word; anything else leaves in doubt whether the attempt is begun,
+	 * which only the end of the session resolves. */
+	if (code != SL_OK && (code != SL_CONFLICT || settle_session(begin->daemon->settle) == 0))
 		dispatch_session_lost(begin->daemon->dispatch);
 	free(begin);
+}
+
+static void
+ask_begin(struct attempt_box *box)
+{
+	struct attempt *attempt = &box->attempt;
+
+	attempt->begin = BEGIN_ASKED;
+	box->begin = sl_alloc(sizeof(*box->begin));
+	box->begin->attempt = attempt;
+	box->begin->daemon = attempt->daemon;
+	settle_begin(attempt->daemon->settle, attempt->job_id, attempt->number, on_begun,
+		     box->begin);
+}
+
+/* Without a good beat an effect waits: the next one allows it, or the session is lost and the
+ * attempt is killed.  The function never sees that Postgres was away. */
+static void
+try_effects(void *arg)
+{
+	struct attempt_box *box = arg;
+	bool good = dispatch_may_effect(box->attempt.daemon->dispatch);
+
+	if (box->first == NULL || box->attempt.aborting)
+		return;
+	switch (box->attempt.begin) {
+	case BEGIN_NOT_YET:
+		if (good)
+			ask_begin(box);
+		else
+			loop_timer_in(box->look, EFFECT_LOOK_MS);
+		return;
+	case BEGIN_ASKED:
+		return;
+	case BEGIN_DURABLE:
+		if (good)
+			release_effects(box, true);
+		else
+			loop_timer_in(box->look, EFFECT_LOOK_MS);
+		return;
+	case BEGIN_REFUSED:
+		release_effects(box, false);
+		return;
+	}
 }
 
 void
@@ -146,34 +219,12 @@ attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg)
 		cb(arg, true);
 		return;
 	}
-	switch (attempt->begin) {
-	case BEGIN_DURABLE:
-		cb(arg, dispatch_may_effect(attempt->daemon->dispatch));
-		return;
-	case BEGIN_REFUSED:
-		cb(arg, false);
-		return;
-	case BEGIN_NOT_YET:
-		if (!dispatch_may_effect(attempt->daemon->dispatch)) {
-			cb(arg, false);
-			return;
-		}
-		attempt->begin = BEGIN_ASKED;
-		box->begin = sl_alloc(sizeof(*box->begin));
-		box->begin->attempt = attempt;
-		box->begin->daemon = attempt->daemon;
-		box->begin->last = &box->begin->first;
-		settle_begin(attempt->daemon->settle, attempt->job_id, attempt->number, on_begun,
-			     box->begin);
-		break;
-	case BEGIN_ASKED:
-		break;
-	}
 	effect = sl_alloc(sizeof(*effect));
 	effect->cb = cb;
 	effect->arg = arg;
-	*box->begin->last = effect;
-	box->begin->last = &effect->next;
+	*box->last = effect;
+	box->last = &effect->next;
+	try_effects(box);
 }
 
 /* ---- running
@@ -279,6 +330,11 @@ try_start(void *arg)
 		return;
 	}
 	log_error("run_not_started", "function=%s error=%s", row->name, log_text(error.text));
+	if ((code == SL_UNAVAILABLE || code == SL_EXHAUSTED) && attempt->job_id[0] != '\0') {
+		/* This node cannot run anything now: nothing ran, another one may have the job. */
+		finish(attempt, JOB_FAILED, true, (struct slice){NULL, 0});
+		return;
+	}
 	finish_error(attempt, "action_script_failure", "The function could not be started",
 		     error.text);
 }
@@ -373,6 +429,8 @@ attempt_start(struct daemon *daemon, const struct attempt_ask *ask, attempt_cb *
 	attempt->input = sl_memdup(ask->input.data, ask->input.len);
 	attempt->input_len = ask->input.len;
 	attempt->timer = loop_timer_new(daemon->loop, try_start, attempt);
+	box->last = &box->first;
+	box->look = loop_timer_new(daemon->loop, try_effects, box);
 	attempt->cb = cb;
 	attempt->arg = arg;
 	/* From the loop, so that cb never comes before the caller has the pointer. */
@@ -389,6 +447,7 @@ attempt_abort(struct attempt *attempt)
 	switch (attempt->state) {
 	case ATTEMPT_RUNNING:
 		host_cancel_all(attempt);
+		drop_effects((struct attempt_box *)attempt);
 		run_abort(attempt->run);
 		return;
 	case ATTEMPT_STARTING:

@@ -88,6 +88,7 @@ on_timer(void *arg)
 	}
 	if (calls->first != NULL)
 		loop_timer_in(calls->timer, calls->first->expires_ms - now + 1);
+	calls->on_end(calls->arg);
 }
 
 enum sl_code

@@ -1,10 +1,14 @@
 /* daemon/worker/dispatch.c - see dispatch.h.
  *
  *   OFF -> OPENING -> JOINING -> ACTIVE -> RESETTING -> CLOSING -> OFF (again OPENING unless
- * stopping)
+ * stopping); ACTIVE -> JOINING when only the lease is gone
  *
  * OPENING asks the ledger for a session, JOINING asks Redis for a lease under it, RESETTING waits
- * for the turns to end, CLOSING ends the session.  Turns are taken only in ACTIVE. */
+ * for the turns to end, CLOSING ends the session.  Turns are taken only in ACTIVE.
+ *
+ * The session is the fence, the lease is advice: while the session is live nobody else can claim a
+ * key of a turn that runs.  So what runs survives the loss of Redis, as an orphan: it is not
+ * handed in when it ends, and its key is not run by this worker before. */
 #include "daemon/worker/dispatch.h"
 
 #include <assert.h>
@@ -40,14 +44,15 @@ struct dispatch {
 	enum dispatch_state state;
 	char worker[LEASE_WORKER_MAX];
 	int64_t ttl_ms;
-	int64_t lease_ok_ms, beat_ok_ms; /* when the last good renewal was sent, monotonic */
-	struct turn *turns;              /* all of them */
+	int64_t beat_ok_ms; /* when the last good beat was sent, monotonic */
+	bool silent;        /* no effect any more under this session */
+	struct turn *turns; /* all of them */
 	int turn_count;
 	struct map *tenures; /* key -> tenure + 1, for keys we may be handed again as "kept" */
 	struct calls *calls;
 	bool exchanging, waiting_wake, want_exchange, renewing, beating;
-	int64_t exchange_sent_ms;
-	int reserved; /* turns asked for in the exchange in flight */
+	bool release_due; /* keys are held that nothing here needs: tell the ledger */
+	int reserved;     /* turns asked for in the exchange in flight */
 	struct turn *handing[64];
 	int handing_count;
 	struct loop_timer *renew, *reopen, *hand_timer, *stop_timer;
@@ -59,6 +64,7 @@ struct dispatch {
 static void exchange(struct dispatch *dispatch);
 static void finish_stop(struct dispatch *dispatch);
 static void reset(struct dispatch *dispatch, bool hard, const char *why);
+static void release_keys(struct dispatch *dispatch);
 
 static int
 runners(const struct dispatch *dispatch)
@@ -76,10 +82,8 @@ room(const struct dispatch *dispatch)
 bool
 dispatch_may_effect(const struct dispatch *dispatch)
 {
-	int64_t limit = clock_mono_ms() - dispatch->ttl_ms * 2 / 3;
-
-	return (dispatch->state == DISPATCH_ACTIVE || dispatch->state == DISPATCH_RESETTING) &&
-	       dispatch->lease_ok_ms > limit && dispatch->beat_ok_ms > limit;
+	return !dispatch->silent &&
+	       dispatch->beat_ok_ms > clock_mono_ms() - dispatch->ttl_ms * 2 / 3;
 }
 
 bool
@@ -207,13 +211,17 @@ drop_idle_turns(struct dispatch *dispatch)
 {
 	struct turn *next;
 
-	if (dispatch->exchanging) /* its answer drops them */
-		return;
 	for (struct turn *turn = dispatch->turns; turn != NULL; turn = next) {
 		next = turn->next;
-		if (turn->state == TURN_HANDING)
-			drop_turn(dispatch, turn);
+		if (turn->state != TURN_HANDING)
+			continue;
+		/* Those that are handed in right now are dropped by the answer. */
+		if (!turn->orphan && (dispatch->exchanging || dispatch->state == DISPATCH_ACTIVE))
+			continue;
+		dispatch->release_due = dispatch->release_due || turn->orphan;
+		drop_turn(dispatch, turn);
 	}
+	release_keys(dispatch);
 }
 
 static void
@@ -224,6 +232,8 @@ on_settled_later(void *arg)
 	drop_idle_turns(dispatch);
 	close_if_idle(dispatch);
 	start_calls(dispatch);
+	exchange(dispatch);
+	finish_stop(dispatch);
 }
 
 static void
@@ -236,9 +246,7 @@ reset(struct dispatch *dispatch, bool hard, const char *why)
 	}
 	if (dispatch->state != DISPATCH_RESETTING)
 		return;
-	if (hard)
-		dispatch->lease_ok_ms = dispatch->beat_ok_ms =
-		    INT64_MIN / 2; /* no effect any more */
+	dispatch->silent = dispatch->silent || hard;
 	for (struct turn *turn = dispatch->turns; turn != NULL;) {
 		struct turn *next = turn->next;
 
@@ -259,6 +267,83 @@ dispatch_session_lost(struct dispatch *dispatch)
 	reset(dispatch, true, "session_lost");
 }
 
+/* ---- the lease's end
+ * ---------------------------------------------------------------------------------- */
+
+static bool
+needs_key(const struct turn *turn)
+{
+	return turn->state != TURN_HANDING || (turn->clean && !turn->orphan);
+}
+
+static void
+on_released(void *arg, enum sl_code code, const struct sl_error *error)
+{
+	struct dispatch *dispatch = arg;
+
+	if (code == SL_OK)
+		return;
+	log_warn("keys_not_released", "error=%s", log_text(error != NULL ? error->text : ""));
+	dispatch->release_due = true; /* on_renew() tries again */
+}
+
+/* Without a token nobody else could claim the keys that the session holds: lets go of them in the
+ * ledger, but for those of turns that are still under way. */
+static void
+release_keys(struct dispatch *dispatch)
+{
+	int64_t *keep;
+	int count = 0;
+
+	if (!dispatch->release_due || settle_session(dispatch->daemon->settle) == 0)
+		return;
+	dispatch->release_due = false;
+	keep = sl_calloc((size_t)dispatch->turn_count + 1, sizeof(*keep));
+	for (const struct turn *turn = dispatch->turns; turn != NULL; turn = turn->next)
+		if (needs_key(turn))
+			keep[count++] = turn->key_id;
+	settle_release(dispatch->daemon->settle, keep, count, on_released, dispatch);
+	free(keep);
+}
+
+static void
+new_lease_name(struct dispatch *dispatch)
+{
+	uint32_t random;
+
+	secret_random(&random, sizeof(random));
+	snprintf(dispatch->worker, sizeof(dispatch->worker), "%lld.%08x",
+		 (long long)settle_session(dispatch->daemon->settle), random);
+}
+
+/* Redis does not know the lease any more, or does not answer.  Goes on under another lease of the
+ * same session. */
+static void
+rejoin(struct dispatch *dispatch, const char *why)
+{
+	if (dispatch->stopping || settle_session(dispatch->daemon->settle) == 0) {
+		reset(dispatch, false, why);
+		return;
+	}
+	assert(dispatch->state == DISPATCH_ACTIVE && !dispatch->exchanging);
+	log_warn("worker_rejoins", "worker=%s turns=%d reason=%s", dispatch->worker,
+		 dispatch->turn_count, log_text(why));
+	dispatch->state = DISPATCH_JOINING;
+	if (queue_is_up(dispatch->daemon->queue))
+		lease_expire(dispatch->daemon->queue, dispatch->worker, on_left, dispatch);
+	new_lease_name(dispatch);
+	map_free(dispatch->tenures, free);
+	dispatch->tenures = map_new();
+	for (struct turn *turn = dispatch->turns; turn != NULL; turn = turn->next) {
+		turn->orphan = true;
+		turn_stop(turn);
+	}
+	dispatch->release_due = true;
+	/* From the loop: a turn may be on the stack. */
+	loop_soon(dispatch->daemon->loop, on_settled_later, dispatch);
+	loop_timer_in(dispatch->reopen, REOPEN_MS);
+}
+
 /* ---- taking and handing in
  * ---------------------------------------------------------------------------------- */
 
@@ -267,8 +352,7 @@ on_turn_idle(void *arg, struct turn *turn)
 {
 	struct dispatch *dispatch = arg;
 
-	(void)turn;
-	if (dispatch->state == DISPATCH_ACTIVE)
+	if (dispatch->state == DISPATCH_ACTIVE && !turn->orphan)
 		exchange(dispatch);
 	else /* from the loop: the turn is still on the stack */
 		loop_soon(dispatch->daemon->loop, on_settled_later, dispatch);
@@ -286,9 +370,19 @@ remember_tenure(struct dispatch *dispatch, const struct turn *turn)
 	*tenure = turn->tenure;
 }
 
+static bool
+has_key(const struct dispatch *dispatch, int64_t key_id)
+{
+	for (const struct turn *turn = dispatch->turns; turn != NULL; turn = turn->next)
+		if (turn->key_id == key_id)
+			return true;
+	return false;
+}
+
 static void
 take_turn(struct dispatch *dispatch, const struct lease_turn *taken)
 {
+	bool taken_already = has_key(dispatch, taken->key_id); /* by an orphan */
 	int64_t *tenure = map_get_int(dispatch->tenures, taken->key_id);
 	struct turn *turn =
 	    turn_new(dispatch->daemon, taken, taken->kept && tenure != NULL ? *tenure : -1,
@@ -297,7 +391,12 @@ take_turn(struct dispatch *dispatch, const struct lease_turn *taken)
 	turn->next = dispatch->turns;
 	dispatch->turns = turn;
 	dispatch->turn_count++;
-	turn_start(turn);
+	if (dispatch->stopping)
+		turn_stop(turn); /* asked for before the stop */
+	if (taken_already)
+		turn_refuse(turn);
+	else
+		turn_start(turn);
 }
 
 static void
@@ -312,18 +411,17 @@ on_exchanged(void *arg, enum sl_code code, const struct lease_turn *turns, int c
 	for (int i = 0; i < dispatch->handing_count; i++) {
 		struct turn *turn = dispatch->handing[i];
 
-		if (turn->clean)
+		if (turn->clean && !turn->suspect)
 			remember_tenure(dispatch, turn);
 		else
 			free(map_remove_int(dispatch->tenures, turn->key_id));
 		drop_turn(dispatch, turn);
 	}
 	dispatch->handing_count = 0;
-	if (code == SL_OK)
-		dispatch->lease_ok_ms = dispatch->exchange_sent_ms;
 	if (dispatch->state != DISPATCH_ACTIVE) {
 		drop_idle_turns(dispatch);
 		close_if_idle(dispatch); /* what was taken meanwhile falls back with the lease */
+		start_calls(dispatch);
 		return;
 	}
 	if (code == SL_OK) {
@@ -334,7 +432,7 @@ on_exchanged(void *arg, enum sl_code code, const struct lease_turn *turns, int c
 		return;
 	}
 	dispatch->want_exchange = false;
-	reset(dispatch, code == SL_CONFLICT && strcmp(why, "lease") == 0, why);
+	rejoin(dispatch, why);
 }
 
 static void
@@ -351,7 +449,7 @@ gather_hands(struct dispatch *dispatch, struct lease_hand *hands, int max)
 	int count = 0;
 
 	for (struct turn *turn = dispatch->turns; turn != NULL && count < max; turn = turn->next) {
-		if (turn->state != TURN_HANDING)
+		if (turn->state != TURN_HANDING || turn->orphan)
 			continue;
 		if (turn->hand_at_ms > now) {
 			if (turn->hand_at_ms < next)
@@ -394,6 +492,8 @@ exchange(struct dispatch *dispatch)
 	want = dispatch->stopping ? 0 : room(dispatch) + count;
 	if (want < 0)
 		want = 0;
+	if (want > LEASE_TURNS_MAX)
+		want = LEASE_TURNS_MAX;
 	if (count == 0 && !dispatch->renewing && !(dispatch->want_exchange && want > 0)) {
 		if (dispatch->stopping && dispatch->turn_count == 0)
 			reset(dispatch, false, "stopping");
@@ -405,7 +505,6 @@ exchange(struct dispatch *dispatch)
 	 */
 	dispatch->want_exchange = dispatch->renewing = false;
 	dispatch->exchanging = true;
-	dispatch->exchange_sent_ms = clock_mono_ms();
 	dispatch->handing_count = count;
 	dispatch->reserved = want - count > 0 ? want - count : 0;
 	lease_exchange(dispatch->daemon->queue, dispatch->worker, dispatch->ttl_ms, want,
@@ -427,6 +526,8 @@ on_wake(void *arg, enum sl_code code, int64_t value, const struct sl_error *erro
 	}
 	if (value == 1)
 		dispatch->want_exchange = true;
+	if (value == 1 && room(dispatch) <= 0) /* sync calls took what was free */
+		lease_wake(dispatch->daemon->queue, on_left, dispatch);
 	exchange(dispatch);
 	wait_for_work(dispatch);
 }
@@ -447,9 +548,9 @@ on_beat(void *arg, enum sl_code code, const struct sl_error *error)
 	struct dispatch *dispatch = renewal->dispatch;
 
 	dispatch->beating = false;
-	if (renewal->session == settle_session(dispatch->daemon->settle) && code == SL_OK)
+	if (code == SL_OK && renewal->session == settle_session(dispatch->daemon->settle))
 		dispatch->beat_ok_ms = renewal->sent_ms;
-	else if (code == SL_CONFLICT)
+	else if (code == SL_CONFLICT && settle_session(dispatch->daemon->settle) == 0)
 		dispatch_session_lost(dispatch);
 	else if (code != SL_OK)
 		log_warn("beat_failed", "code=%s error=%s", sl_code_name(code),
@@ -463,8 +564,12 @@ on_renew(void *arg)
 	struct dispatch *dispatch = arg;
 	struct renewal *renewal;
 
-	if (settle_session(dispatch->daemon->settle) == 0)
+	if (settle_session(dispatch->daemon->settle) == 0) {
+		dispatch_session_lost(
+		    dispatch); /* nothing to do unless it was thought to be there */
 		return;
+	}
+	release_keys(dispatch);
 	if (!dispatch->beating) {
 		renewal = sl_alloc(sizeof(*renewal));
 		renewal->dispatch = dispatch;
@@ -472,11 +577,6 @@ on_renew(void *arg)
 		renewal->session = settle_session(dispatch->daemon->settle);
 		dispatch->beating = true;
 		settle_beat(dispatch->daemon->settle, on_beat, renewal);
-	}
-	if (clock_mono_ms() - dispatch->lease_ok_ms > dispatch->ttl_ms &&
-	    dispatch->state == DISPATCH_ACTIVE) {
-		reset(dispatch, true, "no renewal for a ttl");
-		return;
 	}
 	if (dispatch->state != DISPATCH_ACTIVE || dispatch->exchanging)
 		return;
@@ -516,8 +616,6 @@ static void
 on_opened(void *arg, enum sl_code code, const struct sl_error *error)
 {
 	struct dispatch *dispatch = arg;
-	uint32_t random;
-
 	assert(dispatch->state == DISPATCH_OPENING);
 	if (code != SL_OK) {
 		log_debug("session_not_opened", "error=%s",
@@ -529,12 +627,14 @@ on_opened(void *arg, enum sl_code code, const struct sl_error *error)
 			loop_timer_in(dispatch->reopen, REOPEN_MS);
 		return;
 	}
-	secret_random(&random, sizeof(random));
-	snprintf(dispatch->worker, sizeof(dispatch->worker), "%lld.%08x",
-		 (long long)settle_session(dispatch->daemon->settle), random);
+	new_lease_name(dispatch);
 	dispatch->beat_ok_ms = clock_mono_ms();
+	dispatch->silent = dispatch->release_due = false;
 	dispatch->state = DISPATCH_JOINING;
-	loop_timer_in(dispatch->reopen, 0);
+	if (dispatch->stopping)
+		reset(dispatch, false, "stopping");
+	else
+		loop_timer_in(dispatch->reopen, 0);
 }
 
 static void
@@ -556,7 +656,6 @@ on_reopen(void *arg)
 			loop_timer_in(dispatch->reopen, REOPEN_MS);
 			return;
 		}
-		dispatch->lease_ok_ms = clock_mono_ms();
 		lease_join(dispatch->daemon->queue, dispatch->worker, dispatch->ttl_ms, on_joined,
 			   dispatch);
 		return;

@@ -1,9 +1,10 @@
 /* daemon/worker/dispatch.h - a worker's capacity and its claims: when to take turns of keys, what
  * to run next, when to hand in.
  *
- * One session in the ledger and one lease in Redis per worker process.  Any doubt about either ends
- * in a reset: effects stop, running attempts are ended (hard) or finished (soft), and the worker
- * goes on under a new session.  Sync calls use the same runners, first, and need neither. */
+ * One session in the ledger and one lease in Redis per worker process.  Any doubt about the session
+ * ends in a reset: effects stop, running attempts are ended and the worker goes on under a new one.
+ * A lost lease costs no attempt: what runs goes on under the session, the worker joins again.  Sync
+ * calls use the same runners, first, and need neither. */
 #ifndef SLUICE_DAEMON_WORKER_DISPATCH_H
 #define SLUICE_DAEMON_WORKER_DISPATCH_H
 
@@ -25,12 +26,12 @@ void dispatch_stop(struct dispatch *dispatch, int64_t timeout_ms, void (*done)(v
 SL_MUST_USE enum sl_code dispatch_call(struct dispatch *dispatch, const struct attempt_ask *ask,
 				       attempt_cb *cb, void *arg, struct sl_error *error);
 
-/* May a job of this worker have an effect now?  By the monotonic clock and the last good renewals
- * (I6). */
+/* May a job of this worker have an effect now?  By the monotonic clock and the last good beat of
+ * its session, without which nobody else can claim its key (I6). */
 bool dispatch_may_effect(const struct dispatch *dispatch);
 /* Is this job in the hands of this worker right now? */
 bool dispatch_is_running(const struct dispatch *dispatch, const char *job_id);
-/* The ledger refused something because the session is gone. */
+/* The session is gone, or what was done under it is in doubt: only its end can resolve that. */
 void dispatch_session_lost(struct dispatch *dispatch);
 bool dispatch_is_ready(const struct dispatch *dispatch); /* session and lease are there */
 

@@ -123,13 +123,13 @@ on_outcome(void *arg, enum sl_code code, const struct sl_error *error)
 			/* Ended by someone else: the entry has no business in the list any more. */
 			turn->entry[outcome->index].done = true;
 		} else {
-			turn->stopping = true;
-			if (code == SL_CONFLICT)
-				dispatch_session_lost(turn->daemon->dispatch);
+			/* Only the end of the session can resolve what was begun under it. */
+			turn->stopping = turn->suspect = true;
+			dispatch_session_lost(turn->daemon->dispatch);
 		}
 	}
 	free(outcome);
-	if (turn->state == TURN_RUNNING && turn->attempt == NULL)
+	if (turn->state == TURN_RUNNING && turn->attempt == NULL && !turn->reading)
 		run_next(turn);
 }
 
@@ -179,7 +179,7 @@ on_attempt_end(void *arg, const struct attempt_end *end)
 
 	turn->attempt = NULL;
 	if (end->aborted || turn->dead) {
-		turn->stopping = true;
+		turn->stopping = turn->suspect = true;
 	} else {
 		record(turn, end);
 		/* The key's next job may start now: a crash before the commit ends or retries this
@@ -215,13 +215,16 @@ on_input(void *arg, enum sl_code code, struct slice input, const struct sl_error
 	struct turn *turn = arg;
 
 	turn->settling--;
+	turn->reading = false;
 	if (code == SL_OK && !turn->stopping) {
 		start_entry(turn, input);
 		return;
 	}
-	if (code != SL_OK)
+	if (code != SL_OK) {
 		log_warn("input_not_read", "job=%s error=%s", turn->entry[turn->at].envelope.job_id,
 			 log_text(error != NULL ? error->text : ""));
+		turn->suspect = true; /* the job may be gone */
+	}
 	turn->stopping = true;
 	run_next(turn);
 }
@@ -238,6 +241,7 @@ run_next(struct turn *turn)
 		if (envelope->has_input) {
 			start_entry(turn, envelope->input);
 		} else {
+			turn->reading = true;
 			turn->settling++; /* keeps the turn alive until the input is here */
 			ledger_input(turn->daemon->ledger, envelope->job_id, on_input, turn);
 		}
@@ -263,12 +267,9 @@ on_claimed(void *arg, enum sl_code code, int64_t tenure, const struct settle_jud
 	if (code != SL_OK || turn->dead) {
 		log_debug("claim_refused", "key=%lld code=%s error=%s", (long long)turn->key_id,
 			  sl_code_name(code), log_text(error != NULL ? error->text : ""));
-		turn->clean = false;
-		turn->hand_at_ms = clock_mono_ms() + REFUSED_WAIT_MS;
-		turn->stopping = true;
-		for (int i = 0; i < turn->count; i++)
-			turn->entry[i].done = false;
-		turn_idle(turn);
+		turn_refuse(turn);
+		if (code == SL_CONFLICT && settle_session(turn->daemon->settle) == 0)
+			dispatch_session_lost(turn->daemon->dispatch);
 		return;
 	}
 	turn->tenure = tenure;
@@ -309,6 +310,17 @@ turn_start(struct turn *turn)
 	settle_claim(turn->daemon->settle, turn->key_id, turn->previous_session,
 		     turn->previous_tenure, (const char(*)[UUID_TEXT])ids, count, on_claimed, turn);
 	free(ids);
+}
+
+void
+turn_refuse(struct turn *turn)
+{
+	turn->clean = false;
+	turn->hand_at_ms = clock_mono_ms() + REFUSED_WAIT_MS;
+	turn->stopping = true;
+	for (int i = 0; i < turn->count; i++)
+		turn->entry[i].done = false;
+	turn_idle(turn);
 }
 
 void

@@ -39,6 +39,10 @@ struct turn {
 	struct turn_entry *entry;
 	int count, at; /* at: the entry that runs or is next */
 	int settling;  /* outcomes on their way to the ledger */
+	bool reading;  /* the input of entry[at] is on its way: nothing may start */
+	bool
+	    suspect; /* an entry was started and is not done: judge it before it is started again */
+	bool orphan; /* its lease is gone, its session is not: it ends, and is not handed in */
 	struct attempt *attempt;
 	bool dead; /* the session or lease it was taken under is gone: drop it without a trace */
 	void (*on_idle)(void *arg, struct turn *turn); /* state became HANDING */
@@ -49,6 +53,7 @@ struct turn {
 struct turn *turn_new(struct daemon *daemon, const struct lease_turn *taken, int64_t tenure_if_kept,
 		      void (*on_idle)(void *arg, struct turn *turn), void *arg);
 void turn_start(struct turn *turn);
+void turn_refuse(struct turn *turn);    /* instead of turn_start(): hands it back after a while */
 void turn_stop(struct turn *turn);      /* after the running attempt nothing more is started */
 void turn_kill(struct turn *turn);      /* ends the running attempt, records nothing more */
 int turn_done(const struct turn *turn); /* entries done from the head: what may be handed in */

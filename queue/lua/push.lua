@@ -4,19 +4,20 @@
 --   (counter), held (hash: key -> see exchange.lua), wake (list), fronts (set: keys whose front
 --   lane may have jobs), then one list per key pushed to.
 -- ARGV: epoch the caller knows; lane ('q': new jobs, 'f': late ones and retries); list prefix;
---   '1' while rebuilding, else '0'; then per list: key, count, count envelopes in ledger order.
+--   '1' while rebuilding, else '0' (not looked at); then per list: key, count, count envelopes in
+--   ledger order.
 -- Returns how many lists of another type were put aside (normally 0), or -1 when the epoch differs:
 --   then nothing is written.
 --
 -- Repeatable: the ledger refuses a second start.
 -- Invariant: lists only grow at the tail, so what a worker has in flight stays at the head.
--- A rebuild reads the ledger while new jobs come in: entries older than the tail of lane q go to
--- lane f, where they are merged by seq.  Otherwise nobody looks at the tail: it costs a call a key.
+-- Pushes of two nodes overtake each other, and a rebuild reads the ledger while new jobs come in:
+-- entries older than the tail of lane q go to lane f, where they are merged by seq.
 -- Caller: ready_push() in queue/ready.c.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 	return -1
 end
-local prefix, rebuilding = ARGV[3], ARGV[4] == '1'
+local prefix = ARGV[3]
 local aside = 0
 
 local function seq(envelope)
@@ -42,9 +43,9 @@ local at, keys, fronts = 5, {}, {}
 for k = 7, #KEYS do
 	local key, from, to = ARGV[at], at + 2, at + 1 + tonumber(ARGV[at + 1])
 	local lane, list = ARGV[2], KEYS[k]
-	if rebuilding and lane == 'q' then
+	if lane == 'q' then
 		local tail = redis.pcall('LINDEX', list, -1)
-		if type(tail) == 'string' and seq(tail) >= seq(ARGV[from]) then
+		if type(tail) == 'string' and seq(tail) > seq(ARGV[from]) then
 			lane, list = 'f', prefix .. 'f:' .. key
 		end
 	end

@@ -132,6 +132,22 @@ lanes_are_not_mixed_in_a_call(void)
 	close_rig();
 }
 
+/* Two nodes accept 5 and 6; the push of 5 comes second. */
+static void
+a_push_that_was_overtaken_is_served_in_ledger_order(void)
+{
+	open_rig();
+	check_int(push_run(&rig, READY_NEW, 1, 6, 6).code, ==, SL_OK);
+	check_int(push_run(&rig, READY_NEW, 1, 5, 5).code, ==, SL_OK);
+	check_int(push_run(&rig, READY_NEW, 1, 7, 7).code, ==, SL_OK);
+	check_int(join(&rig, A, RIG_TTL_MS).code, ==, SL_OK);
+	exchange(&rig, A, 1, 8, NULL, 0, &taken);
+	check_int(taken.count, ==, 1);
+	check_int(turn(0)->count, ==, 1);
+	check_int(turn(0)->seqs[0], ==, 5);
+	close_rig();
+}
+
 static void
 what_waits_behind_a_call_is_bounded(void)
 {
@@ -285,6 +301,7 @@ main(void)
 	CHECK_RUN(pushes_meanwhile_share_a_script_call);
 	CHECK_RUN(a_large_push_is_split_and_answered_once);
 	CHECK_RUN(large_envelopes_are_split_by_bytes);
+	CHECK_RUN(a_push_that_was_overtaken_is_served_in_ledger_order);
 	CHECK_RUN(what_waits_behind_a_call_is_bounded);
 	CHECK_RUN(lanes_are_not_mixed_in_a_call);
 	CHECK_RUN(position_counts_both_lanes);
