@@ -7,7 +7,8 @@ sql_migrations = \
 	sql/migrations/0002_function.sql \
 	sql/migrations/0003_ledger.sql \
 	sql/migrations/0004_routines.sql \
-	sql/migrations/0005_idempotency.sql
+	sql/migrations/0005_idempotency.sql \
+	sql/migrations/0006_leader.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \

@@ -33,6 +33,17 @@ static const struct unit_statement reclaim_lock = {
     " AND classid = 1397511491 AND objid = 2 AND objsubid = 2 AND pid = pg_backend_pid())"
     " THEN true ELSE pg_try_advisory_lock(1397511491, 2) END"};
 
+static const struct unit_statement reclaim_bump = {
+    "reclaim_bump", "UPDATE leader SET beat = beat + 1 RETURNING beat"};
+
+static const struct unit_statement reclaim_watch = {"reclaim_watch", "SELECT beat FROM leader"};
+
+/* Only the holder of the lock, and only while its beat is the one that stood still. */
+static const struct unit_statement reclaim_kick = {
+    NULL, "SELECT count(*) FILTER (WHERE pg_terminate_backend(l.pid)) FROM pg_locks l, leader"
+	  " WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 1397511491 AND l.objid = 2"
+	  " AND l.objsubid = 2 AND l.pid <> pg_backend_pid() AND leader.beat = $1::bigint"};
+
 static const struct unit_statement reclaim_live = {
     NULL, "SELECT id, beat FROM session WHERE live ORDER BY id"};
 
@@ -156,6 +167,27 @@ reclaim_lead(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
 
 	unit_add(unit, &reclaim_lock);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_lock,
+		  reclaim_call_new(reclaim, cb, arg));
+}
+
+void
+reclaim_leader_beat(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, reclaim_is_leader(reclaim) ? &reclaim_bump : &reclaim_watch);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
+		  reclaim_call_new(reclaim, cb, arg));
+}
+
+void
+reclaim_depose(struct reclaim *reclaim, int64_t beat, reclaim_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &reclaim_kick);
+	unit_bind_int(unit, beat);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
 		  reclaim_call_new(reclaim, cb, arg));
 }
 

@@ -27,6 +27,13 @@ typedef void reclaim_cb(void *arg, enum sl_code code, int64_t count, const struc
 void reclaim_lead(struct reclaim *reclaim, reclaim_cb *cb, void *arg);
 bool reclaim_is_leader(const struct reclaim *reclaim); /* false as soon as the connection is lost */
 
+/* The leader bumps its beat, everybody else reads it (count: the beat). */
+void reclaim_leader_beat(struct reclaim *reclaim, reclaim_cb *cb, void *arg);
+/* A leader whose beat stood still for a ttl of the caller's monotonic clock is frozen, and its
+ * connection keeps the lock: ends that connection, if the beat is still the one seen.  count:
+ * connections ended. */
+void reclaim_depose(struct reclaim *reclaim, int64_t beat, reclaim_cb *cb, void *arg);
+
 /* Live sessions and their beats. */
 struct reclaim_session {
 	int64_t id;

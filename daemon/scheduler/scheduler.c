@@ -40,6 +40,9 @@ struct scheduler {
 	enum sl_code clear_code;
 	struct sl_error clear_error;
 	int64_t partitions_ms, sweep_ms;
+	bool asking_beat;
+	int64_t beat_ms;                      /* when to ask next */
+	int64_t leader_beat, leader_since_ms; /* of another leader: since when it stands still */
 };
 
 /* ---- lost workers
@@ -181,6 +184,49 @@ on_epoch(void *arg, enum sl_code code, int64_t value, const struct sl_error *err
  */
 
 static void
+on_deposed(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
+{
+	(void)arg;
+	if (code != SL_OK)
+		log_warn("leader_not_deposed", "error=%s",
+			 log_text(error != NULL ? error->text : ""));
+	else if (count > 0)
+		log_warn("leader_deposed", "reason=%s", "its beat stood still");
+}
+
+/* The leader's own beat tells it nothing; the others watch it. */
+static void
+on_leader_beat(void *arg, enum sl_code code, int64_t beat, const struct sl_error *error)
+{
+	struct scheduler *scheduler = arg;
+	int64_t now = clock_mono_ms();
+
+	(void)error;
+	scheduler->asking_beat = false;
+	if (code != SL_OK || reclaim_is_leader(scheduler->reclaim))
+		return;
+	if (beat != scheduler->leader_beat || scheduler->leader_since_ms == 0) {
+		scheduler->leader_beat = beat;
+		scheduler->leader_since_ms = now;
+	} else if (now - scheduler->leader_since_ms >
+		   config_int(scheduler->daemon->config, "lease_ttl")) {
+		scheduler->leader_since_ms = 0;
+		reclaim_depose(scheduler->reclaim, beat, on_deposed, scheduler);
+	}
+}
+
+static void
+ask_leader_beat(struct scheduler *scheduler)
+{
+	if (scheduler->asking_beat || clock_mono_ms() < scheduler->beat_ms)
+		return;
+	scheduler->beat_ms =
+	    clock_mono_ms() + config_int(scheduler->daemon->config, "lease_ttl") / 4;
+	scheduler->asking_beat = true;
+	reclaim_leader_beat(scheduler->reclaim, on_leader_beat, scheduler);
+}
+
+static void
 on_lead(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
 {
 	struct scheduler *scheduler = arg;
@@ -236,6 +282,7 @@ on_tick(void *arg)
 {
 	struct scheduler *scheduler = arg;
 
+	ask_leader_beat(scheduler);
 	if (!reclaim_is_leader(scheduler->reclaim)) {
 		if (!scheduler->asking_lead) {
 			scheduler->asking_lead = true;

@@ -1,4 +1,5 @@
 """Processes and servers die at the worst moment: an accepted job still ends, once, and never starts too often."""
+import contextlib
 import os
 import signal
 import sys
@@ -107,26 +108,60 @@ def _(rig):
     rig.witness.release("first")
 
 
-@test(name="a_frozen_worker_that_wakes_after_its_lease_sends_no_further_request_and_its_result_is_dropped", seconds=120)
-@fleet
-def _(rig):
-    one(rig)
-    job = rig.submit("twice", {"name": "frozen"}, retries=1)
-    rig.witness.wait_seen("/hang/frozen")
-    rig.nodes[1].start()
+def leads(node):
+    """Did the scheduler of this process take the leadership?"""
+    return any("scheduler_leads" in line and f":{node.process.pid}" in line for line in node.log().splitlines())
+
+
+def freeze(rig, name, job):
+    """Node 0 stands still in the first of the job's two calls; node 1 takes it over, then node 0 wakes."""
     rig.nodes[0].process.send_signal(signal.SIGSTOP)
     try:
-        rig.witness.wait_seen("/hang/frozen", 2, 20)  # node 1 took it over
-        rig.witness.release("frozen")
+        rig.witness.wait_seen(f"/hang/{name}", 2, 20)
+        rig.witness.release(name)
         assert rig.finish(job, node=rig.nodes[1]).json == "both"
-        assert len(rig.witness.seen("/ok/frozen")) == 1
+        assert len(rig.witness.seen(f"/ok/{name}")) == 1
     finally:
         rig.nodes[0].process.send_signal(signal.SIGCONT)
     wait_until("the woken node is ready again", lambda: rig.request("GET", "/ready", key=None).status == 200, 20)
     time.sleep(2 * TTL)  # time enough for a call that must not come
-    assert len(rig.witness.seen("/ok/frozen")) == 1, "the stale worker called the provider"
+    assert len(rig.witness.seen(f"/ok/{name}")) == 1, "the stale worker called the provider"
     assert results_of(rig, job) == "1"
     assert rig.finish(rig.submit("echo", "after")).json == "after"
+
+
+@test(name="a_frozen_worker_that_wakes_after_its_lease_sends_no_further_request_and_its_result_is_dropped", seconds=120)
+@fleet
+def _(rig):
+    for node in rig.nodes:
+        node.stop()
+    rig.nodes[0].settings["role"] = "api,worker"
+    rig.nodes[1].settings["role"] = "api,scheduler"  # leads, and leaves the job to node 0
+    try:
+        for node in rig.nodes:
+            node.start()
+        job = rig.submit("twice", {"name": "frozen"}, retries=1)
+        rig.witness.wait_seen("/hang/frozen")
+        rig.nodes[1].stop()
+        rig.nodes[1].settings["role"] = None
+        rig.nodes[1].start()
+        wait_until("node 1 leads", lambda: leads(rig.nodes[1]), 20)
+        freeze(rig, "frozen", job)
+    finally:
+        for node in rig.nodes:
+            node.settings["role"] = None
+        rig.nodes[0].stop()
+
+
+@test(name="a_frozen_leader_is_replaced_and_its_jobs_go_on", seconds=120)
+@fleet
+def _(rig):
+    one(rig)
+    wait_until("node 0 leads", lambda: leads(rig.nodes[0]), 20)
+    job = rig.submit("twice", {"name": "leader"}, retries=1)
+    rig.witness.wait_seen("/hang/leader")
+    rig.nodes[1].start()
+    freeze(rig, "leader", job)
 
 
 @test(name="a_flushed_redis_loses_no_job_and_nothing_overlaps", seconds=120)
@@ -212,7 +247,8 @@ def _(rig):
     job = rig.submit("call", {"endpoint": "/hang/runner"})
     rig.witness.wait_seen("/hang/runner")
     for victim in runners_of(rig.nodes[0].process.pid):
-        os.kill(victim, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the first one takes the others along
+            os.kill(victim, signal.SIGKILL)
     answer = rig.finish(job)
     assert answer.status == 500 and answer.code == "action_script_failure", answer
     rig.witness.release("runner")
