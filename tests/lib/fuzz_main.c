@@ -1,11 +1,11 @@
 /* tests/lib/fuzz_main.c - runs a fuzz target for a while without libFuzzer: corpus, then mutations
  * of it.
  *
- * usage: fuzz_NAME CORPUS-FOLDER     the target's seeds; each run starts from them
- *        fuzz_NAME FILE              one input, to look at a finding again
- * FUZZ_SECONDS bounds the run (default 10), FUZZ_SEED makes it repeat (default: the clock;
- * printed). The input in work is kept in fuzz-NAME.last in the current folder and removed when all
- * went well, so that a crash leaves what caused it.  Output is TAP. */
+ * usage: fuzz_NAME [CORPUS-FOLDER]   the target's seeds; each run starts from them (without: from
+ * nothing) fuzz_NAME FILE              one input, to look at a finding again FUZZ_SECONDS bounds
+ * the run (default 10), FUZZ_SEED makes it repeat (default: the clock; printed). The input in work
+ * is kept in fuzz-NAME.last in the current folder and removed when all went well, so that a crash
+ * leaves what caused it.  Output is TAP. */
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -74,22 +74,30 @@ now(void)
 	return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
 }
 
+/* A new seed without bytes. */
+static struct seed *
+add_seed(void)
+{
+	struct seed *seed = &seeds[seed_count++];
+
+	seed->bytes = malloc(INPUT_MAX);
+	if (seed->bytes == NULL)
+		fail("no memory for", "a seed");
+	return seed;
+}
+
 static void
 read_seed(const char *path)
 {
 	FILE *file = fopen(path, "rb");
-	struct seed *seed = &seeds[seed_count];
+	struct seed *seed = add_seed();
 
 	if (file == NULL)
 		fail("cannot open", path);
-	seed->bytes = malloc(INPUT_MAX);
-	if (seed->bytes == NULL)
-		fail("no memory for", path);
 	seed->len = fread(seed->bytes, 1, INPUT_MAX, file);
 	if (ferror(file) != 0)
 		fail("cannot read", path);
 	fclose(file);
-	seed_count++;
 }
 
 static void
@@ -223,9 +231,10 @@ main(int argc, char **argv)
 	struct last last;
 	struct stat status;
 	long long runs;
+	bool one;
 
-	if (argc != 2 || stat(argv[1], &status) != 0) {
-		fprintf(stderr, "usage: %s CORPUS-FOLDER|FILE\n", program);
+	if (argc > 2 || (argc == 2 && stat(argv[1], &status) != 0)) {
+		fprintf(stderr, "usage: %s [CORPUS-FOLDER|FILE]\n", program);
 		return 64;
 	}
 	random_state = wanted != NULL ? strtoull(wanted, NULL, 10)
@@ -233,14 +242,17 @@ main(int argc, char **argv)
 	printf("# FUZZ_SEED=%" PRIu64 "\n", random_state);
 	fflush(stdout);
 	last_open(&last, program);
-	if (S_ISDIR(status.st_mode))
+	one = argc == 2 && !S_ISDIR(status.st_mode);
+	if (one)
+		read_seed(argv[1]);
+	else if (argc == 2)
 		read_folder(argv[1]);
 	else
-		read_seed(argv[1]);
+		add_seed();
 	for (int i = 0; i < seed_count; i++)
 		run(&last, seeds[i].bytes, seeds[i].len);
 	printf("ok 1 - %s_takes_its_%d_seeds\n", program, seed_count);
-	if (S_ISDIR(status.st_mode) && seed_count > 0) {
+	if (!one && seed_count > 0) {
 		runs = run_mutations(&last, seconds != NULL ? strtod(seconds, NULL) : 10.0);
 		printf("ok 2 - %s_takes_any_bytes (%lld inputs)\n1..2\n", program, runs);
 	} else {

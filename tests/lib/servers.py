@@ -172,6 +172,8 @@ class Redis:
         out = []
         for key in self.command("KEYS", "*"):
             kind = self.command("TYPE", key)
+            if kind == b"none":  # gone meanwhile
+                continue
             value = {b"string": lambda k=key: self.command("GET", k),
                      b"list": lambda k=key: self.command("LRANGE", k, 0, -1),
                      b"hash": lambda k=key: self.command("HGETALL", k),
