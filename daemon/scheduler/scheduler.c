@@ -22,6 +22,7 @@
 #define RETRIES_AT_ONCE 500
 #define PARTITIONS_MS (3600 * 1000)
 #define SWEEP_MS 10000
+#define RECONNECT_MS 3000 /* a connection that was lost is back within this time */
 
 struct seen { /* a live session and since when its beat has stood still */
 	int64_t id, beat, since_ms;
@@ -41,6 +42,7 @@ struct scheduler {
 	struct sl_error clear_error;
 	int64_t partitions_ms, sweep_ms;
 	bool asking_beat;
+	int64_t trouble_ms;                   /* when the ledger last did not answer */
 	int64_t beat_ms;                      /* when to ask next */
 	int64_t leader_beat, leader_since_ms; /* of another leader: since when it stands still */
 };
@@ -67,11 +69,15 @@ note_session(struct scheduler *scheduler, const struct reclaim_session *row, int
 	if (seen == NULL) {
 		seen = sl_alloc(sizeof(*seen));
 		seen->id = row->id;
-		seen->beat = row->beat - 1;
 		map_put_int(scheduler->sessions, row->id, seen);
 	}
 	seen->marked = true;
-	if (seen->beat != row->beat) {
+	if (seen->since_ms == 0) {
+		/* First seen.  After trouble the workers' connections may still be coming back. */
+		seen->beat = row->beat;
+		seen->since_ms =
+		    now > scheduler->trouble_ms + RECONNECT_MS ? now : now + RECONNECT_MS;
+	} else if (seen->beat != row->beat) {
 		seen->beat = row->beat;
 		seen->since_ms = now;
 	} else if (now - seen->since_ms > config_int(scheduler->daemon->config, "lease_ttl")) {
@@ -91,8 +97,10 @@ on_sessions(void *arg, enum sl_code code, const struct reclaim_session *sessions
 	void *value;
 
 	scheduler->asking_sessions = false;
-	if (code != SL_OK)
+	if (code != SL_OK) {
+		scheduler->trouble_ms = now;
 		return;
+	}
 	for (int i = 0; i < count; i++)
 		note_session(scheduler, &sessions[i], now);
 	while (map_each(scheduler->sessions, &at, &value)) {
@@ -203,6 +211,8 @@ on_leader_beat(void *arg, enum sl_code code, int64_t beat, const struct sl_error
 
 	(void)error;
 	scheduler->asking_beat = false;
+	if (code != SL_OK)
+		scheduler->trouble_ms = now;
 	if (code != SL_OK || reclaim_is_leader(scheduler->reclaim))
 		return;
 	if (beat != scheduler->leader_beat || scheduler->leader_since_ms == 0) {
@@ -233,9 +243,13 @@ on_lead(void *arg, enum sl_code code, int64_t count, const struct sl_error *erro
 
 	(void)error;
 	scheduler->asking_lead = false;
+	if (code != SL_OK || (count == 1 && scheduler->was_leader))
+		scheduler->trouble_ms =
+		    clock_mono_ms(); /* it led before: its connection was lost */
 	if (code == SL_OK && count == 1) {
 		log_info("scheduler_leads", "node=%s", scheduler->daemon->node);
 		scheduler->sweep_ms = 0;
+		scheduler->was_leader = true;
 		map_free(scheduler->sessions, free);
 		scheduler->sessions = map_new();
 	}
