@@ -232,6 +232,11 @@ set_method(struct http_call *call)
 	} else {
 		curl_easy_setopt(call->easy, CURLOPT_HTTPGET, 1L);
 	}
+	/* curl sends again, by itself, what got no answer on a connection it had kept.  RFC 9110
+	 * section 9.2.2: not for a method that is not idempotent, whose first sending may have had
+	 * its effect. */
+	if (strcmp(call->method, "POST") == 0 || strcmp(call->method, "PATCH") == 0)
+		curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, call->method);
 }
 

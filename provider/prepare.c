@@ -427,6 +427,9 @@ make_headers(struct making *m)
 	}
 	if (code == SL_OK && ask->user_agent != NULL && !has_header(m, "user-agent"))
 		code = add_header(m, "user-agent", ask->user_agent);
+	/* What the published client's HTTP library asks for when nobody says otherwise. */
+	if (code == SL_OK && !has_header(m, "accept"))
+		code = add_header(m, "accept", "application/json, text/plain, */*");
 	if (code == SL_OK)
 		list_credential_headers(m);
 	return code;

@@ -182,6 +182,40 @@ on_before_send(void *arg, struct provider_request *request)
 	attempt_effect(call->attempt, on_effect_answer, call);
 }
 
+/* A header that stands several times is one member: a list for set-cookie, else one text (RFC 9110
+ * section 5.3).  Written where it stands first. */
+static void
+write_header(struct json_writer *w, const struct http_answer *got, int index)
+{
+	const char *name = got->headers[index].name;
+	bool is_list = strcmp(name, "set-cookie") == 0;
+	struct buf joined;
+
+	for (int i = 0; i < index; i++)
+		if (strcmp(got->headers[i].name, name) == 0)
+			return;
+	jw_key(w, name);
+	buf_init(&joined, 1 << 20);
+	if (is_list)
+		jw_array(w);
+	for (int i = index; i < got->header_count; i++) {
+		if (strcmp(got->headers[i].name, name) != 0)
+			continue;
+		if (is_list) {
+			jw_text(w, got->headers[i].value);
+			continue;
+		}
+		if (joined.len > 0)
+			buf_add_text(&joined, ", ");
+		buf_add_text(&joined, got->headers[i].value);
+	}
+	if (is_list)
+		jw_array_end(w);
+	else
+		jw_text_n(w, buf_slice(&joined).data, joined.len);
+	buf_fini(&joined);
+}
+
 static void
 on_http_answer(void *arg, const struct http_answer *got)
 {
@@ -202,7 +236,7 @@ on_http_answer(void *arg, const struct http_answer *got)
 	jw_key(&w, "headers");
 	jw_object(&w);
 	for (int i = 0; i < got->header_count; i++)
-		jw_member_text(&w, got->headers[i].name, got->headers[i].value);
+		write_header(&w, got, i);
 	jw_object_end(&w);
 	jw_object_end(&w);
 	answer(call, true, buf_slice(&out), got->body);
@@ -232,7 +266,7 @@ static bool
 read_headers(struct host_call *call, struct json_value headers)
 {
 	struct json_iter it;
-	bool ok = true, has_accept = false;
+	bool ok = true;
 
 	if (headers.type != JSON_OBJECT_)
 		return true;
@@ -253,15 +287,11 @@ read_headers(struct host_call *call, struct json_value headers)
 			free(value);
 			break;
 		}
-		has_accept = has_accept || strcasecmp(name, "accept") == 0;
 		call->kept[call->kept_count++] = name;
 		call->kept[call->kept_count++] = value;
 		call->header[call->header_count++] = (struct http_header){name, value};
 	}
 	json_iter_fini(&it);
-	if (ok && !has_accept && call->header_count < HEADERS_MAX)
-		call->header[call->header_count++] =
-		    (struct http_header){"accept", "application/json, text/plain, */*"};
 	return ok;
 }
 

@@ -544,6 +544,24 @@ connections_that_break_are_resets(void)
 }
 
 static void
+a_post_is_sent_once_though_a_kept_connection_breaks(void)
+{
+	struct http_ask ask;
+	int before;
+
+	rig_start("127.0.0.0/8");
+	get("/hello"); /* leaves a connection that curl would use, and send again after */
+	ask = ask_of("127.0.0.1", "/nothing");
+	ask.method = "POST";
+	ask.has_body = true;
+	before = rig.asks;
+	run(&ask);
+	check_failed(HTTP_RESET, "ECONNRESET");
+	check_int(rig.asks - before, ==, 1);
+	rig_stop();
+}
+
+static void
 answers_over_the_cap_are_refused(void)
 {
 	struct http_ask ask;
@@ -936,6 +954,7 @@ main(void)
 	CHECK_RUN(a_refused_port_is_told_as_node_tells_it);
 	CHECK_RUN(an_unknown_name_is_enotfound);
 	CHECK_RUN(connections_that_break_are_resets);
+	CHECK_RUN(a_post_is_sent_once_though_a_kept_connection_breaks);
 	CHECK_RUN(answers_over_the_cap_are_refused);
 	CHECK_RUN(heads_without_end_and_without_sense_are_refused);
 	CHECK_RUN(compressed_answers_are_opened_when_asked_and_capped_after);
