@@ -275,6 +275,9 @@ start_worker(struct daemon *daemon)
 	    .heap_bytes = config_int(daemon->config, "runner_heap"),
 	    .idle_ms = config_int(daemon->config, "runner_idle"),
 	    .cpu_ms = config_int(daemon->config, "runner_cpu"),
+	    .isolation = strcmp(config_text(daemon->config, "runner_isolation"), "fork") == 0
+			     ? POOL_FORK
+			     : POOL_SNAPSHOT,
 	};
 	struct sl_error error;
 	int status = EX_OK;

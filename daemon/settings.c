@@ -51,6 +51,15 @@ check_allow(const char *text, struct sl_error *error)
 }
 
 static enum sl_code
+check_isolation(const char *text, struct sl_error *error)
+{
+	if (strcmp(text, "snapshot") != 0 && strcmp(text, "fork") != 0)
+		return sl_fail(error, SL_INVALID,
+			       "runner_isolation is \"%s\"; it is snapshot or fork", text);
+	return SL_OK;
+}
+
+static enum sl_code
 check_level(const char *text, struct sl_error *error)
 {
 	if (strcmp(text, "error") != 0 && strcmp(text, "warn") != 0 && strcmp(text, "info") != 0 &&
@@ -90,6 +99,9 @@ const struct config_row settings_rows[] = {
     {"runners", CONFIG_INT, "16", 1, 4096, "Functions that may run at once on this node.", NULL},
     {"runner_heap", CONFIG_BYTES, "128MiB", 16 << 20, INT64_C(4) << 30, "Heap of one run at most.",
      NULL},
+    {"runner_isolation", CONFIG_TEXT, "snapshot", 0, 0,
+     "How a run is kept from the next: snapshot (memory is reverted) or fork (a process for each run).",
+     check_isolation},
     {"runner_idle", CONFIG_SECONDS, "5m", 1000, DAY_MS,
      "An idle function process ends after this long.", NULL},
     {"runner_cpu", CONFIG_SECONDS, "5m", 100, DAY_MS, "CPU time of one run at most.", NULL},

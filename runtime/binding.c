@@ -13,8 +13,8 @@
 #include "runtime/text.h"
 #include "runtime/wire.h"
 
-/* An error thrown by Duktape leaves these functions by longjmp and whatever buffer they hold
- * behind; that memory ends with the run's process. */
+/* An error thrown by Duktape leaves these functions by longjmp, so whatever buffer they hold is of
+ * run_scratch(). */
 
 #define FRAME_ROOM (RUNNER_FRAME_MAX - 4096) /* for the two payloads of a frame */
 #define RANDOM_MAX 65536                     /* bytes, as crypto.getRandomValues */
@@ -61,6 +61,12 @@ push_bytes(duk_context *ctx, struct slice bytes)
 	duk_remove(ctx, -2);
 }
 
+static struct buf *
+text_room(duk_context *ctx, size_t cap)
+{
+	return run_scratch(runner_of(ctx), SCRATCH_TEXT, cap);
+}
+
 static void
 push_and_free(duk_context *ctx, struct buf *buf)
 {
@@ -93,7 +99,7 @@ host_call(duk_context *ctx)
 	struct slice op = text_argument(ctx, 1);
 	struct slice meta = text_argument(ctx, 2), body = SLICE_LITERAL("");
 	bool is_text = duk_is_string(ctx, 3);
-	struct buf meta_utf8, body_utf8, out;
+	struct buf *meta_utf8, *body_utf8, *out;
 	struct frame_writer w;
 
 	if (is_text)
@@ -102,31 +108,30 @@ host_call(duk_context *ctx)
 		body = bytes_argument(ctx, 3);
 	if (op.len > 64)
 		return duk_type_error(ctx, "unknown operation");
-	buf_init(&meta_utf8, FRAME_ROOM);
-	buf_init(&body_utf8, FRAME_ROOM);
-	if (meta.len > FRAME_ROOM || !text_to_utf8(meta, TEXT_LONE_ESCAPE, &meta_utf8))
+	meta_utf8 = run_scratch(runner, SCRATCH_META, FRAME_ROOM);
+	body_utf8 = run_scratch(runner, SCRATCH_BODY, FRAME_ROOM);
+	if (meta.len > FRAME_ROOM || !text_to_utf8(meta, TEXT_LONE_ESCAPE, meta_utf8))
 		return too_large(ctx, "the request");
-	if (body.len > FRAME_ROOM ||
-	    (is_text && !text_to_utf8(body, TEXT_LONE_REPLACE, &body_utf8)))
+	if (body.len > FRAME_ROOM || (is_text && !text_to_utf8(body, TEXT_LONE_REPLACE, body_utf8)))
 		return too_large(ctx, "the request body");
 	if (is_text)
-		body = buf_slice(&body_utf8);
-	if (meta_utf8.len + body.len > FRAME_ROOM)
+		body = buf_slice(body_utf8);
+	if (meta_utf8->len + body.len > FRAME_ROOM)
 		return too_large(ctx, "the request");
-	buf_init(&out, RUNNER_FRAME_MAX + 4u);
-	frame_begin(&w, &out, 6);
+	out = run_scratch(runner, SCRATCH_FRAME, RUNNER_FRAME_MAX + 4u);
+	frame_begin(&w, out, 6);
 	frame_add_int(&w, RUNNER_CALL);
 	frame_add_int(&w, runner->run_id);
 	frame_add_int(&w, call_id);
 	frame_add_bin(&w, op.data, op.len);
-	frame_add_bin(&w, buf_slice(&meta_utf8).data, meta_utf8.len);
+	frame_add_bin(&w, buf_slice(meta_utf8).data, meta_utf8->len);
 	frame_add_bin(&w, body.data, body.len);
 	frame_end(&w);
-	if (out.over || !wire_write(SANDBOX_SOCKET, buf_slice(&out), -1))
+	if (out->over || !wire_write(SANDBOX_SOCKET, buf_slice(out), -1))
 		_exit(RUNNER_EXIT_PROTOCOL);
-	buf_fini(&out);
-	buf_fini(&body_utf8);
-	buf_fini(&meta_utf8);
+	buf_fini(out);
+	buf_fini(body_utf8);
+	buf_fini(meta_utf8);
 	return 0;
 }
 
@@ -137,13 +142,12 @@ host_done(duk_context *ctx)
 	struct runner *runner = require_run(ctx);
 	bool ok = duk_require_boolean(ctx, 0);
 	struct slice text = duk_is_undefined(ctx, 1) ? SLICE_LITERAL("") : text_argument(ctx, 1);
-	struct buf payload;
+	struct buf *payload = text_room(ctx, FRAME_ROOM);
 
-	buf_init(&payload, FRAME_ROOM);
-	if (text.len > FRAME_ROOM || !text_to_utf8(text, TEXT_LONE_ESCAPE, &payload))
+	if (text.len > FRAME_ROOM || !text_to_utf8(text, TEXT_LONE_ESCAPE, payload))
 		return too_large(ctx, "the output");
-	script_send_done(runner, ok, buf_slice(&payload));
-	buf_fini(&payload);
+	script_send_done(runner, ok, buf_slice(payload));
+	buf_fini(payload);
 	return 0;
 }
 
@@ -246,12 +250,11 @@ host_equal(duk_context *ctx)
 static duk_ret_t
 host_utf8_encode(duk_context *ctx)
 {
-	struct buf out;
+	struct buf *out = text_room(ctx, FRAME_ROOM);
 
-	buf_init(&out, FRAME_ROOM);
-	if (!text_to_utf8(text_argument(ctx, 0), TEXT_LONE_REPLACE, &out))
+	if (!text_to_utf8(text_argument(ctx, 0), TEXT_LONE_REPLACE, out))
 		return too_large(ctx, "the text");
-	push_and_free(ctx, &out);
+	push_and_free(ctx, out);
 	return 1;
 }
 
@@ -260,17 +263,17 @@ static duk_ret_t
 host_utf8_decode(duk_context *ctx)
 {
 	struct slice bytes = bytes_argument(ctx, 0);
-	struct buf out;
+	struct buf *out;
 
 	if (text_is_plain(bytes)) {
 		duk_push_lstring(ctx, bytes.data, bytes.len);
 		return 1;
 	}
-	buf_init(&out, 2 * (size_t)RUNNER_FRAME_MAX);
-	if (!text_from_utf8(bytes, &out))
+	out = text_room(ctx, 2 * (size_t)RUNNER_FRAME_MAX);
+	if (!text_from_utf8(bytes, out))
 		return too_large(ctx, "the text");
-	duk_push_lstring(ctx, buf_slice(&out).data, out.len);
-	buf_fini(&out);
+	duk_push_lstring(ctx, buf_slice(out).data, out->len);
+	buf_fini(out);
 	return 1;
 }
 
@@ -291,25 +294,23 @@ base64_standard(struct slice in, struct buf *out)
 static duk_ret_t
 bytes_to_text(duk_context *ctx, convert_fn *convert)
 {
-	struct buf out;
+	struct buf *out = text_room(ctx, 2 * (size_t)RUNNER_FRAME_MAX);
 
-	buf_init(&out, 2 * (size_t)RUNNER_FRAME_MAX);
-	if (!convert(bytes_argument(ctx, 0), &out))
+	if (!convert(bytes_argument(ctx, 0), out))
 		return too_large(ctx, "the text");
-	duk_push_lstring(ctx, buf_slice(&out).data, out.len);
-	buf_fini(&out);
+	duk_push_lstring(ctx, buf_slice(out).data, out->len);
+	buf_fini(out);
 	return 1;
 }
 
 static duk_ret_t
 text_to_bytes(duk_context *ctx, convert_fn *convert)
 {
-	struct buf out;
+	struct buf *out = text_room(ctx, 2 * (size_t)RUNNER_FRAME_MAX);
 
-	buf_init(&out, 2 * (size_t)RUNNER_FRAME_MAX);
-	if (!convert(text_argument(ctx, 0), &out))
+	if (!convert(text_argument(ctx, 0), out))
 		return too_large(ctx, "the text");
-	push_and_free(ctx, &out);
+	push_and_free(ctx, out);
 	return 1;
 }
 

@@ -22,6 +22,8 @@
  * process: the run's child ended without DONE; reason "signal" (detail: number), "memory", "cpu",
  * "fatal", "exit" (detail: status, -1: fork failed) After DONE or DIED the process takes the next
  * RUN.  Runs never overlap on one socket.
+ * DIED is of runs that are forks.  Where a run is executed by the function process itself it ends
+ * that process, with the same statuses and signals, which GONE tells.
  *
  * kind: "action", "sync", "webhook", "event".
  * context json: {"environmentName","environmentId","connectionId","providerConfigKey","provider",

@@ -9,8 +9,8 @@
 
 #define ERROR_MAX 65536 /* bytes of the error object of LOADED */
 
-/* Own process group, so that the zygote can end whatever comes from here; one descriptor; the
- * second filter. */
+/* Own process group, so that the zygote can end whatever comes from here; its socket and, until it
+ * is frozen, its memfd; the second filter. */
 static void
 enter(struct runner *runner, int socket)
 {
@@ -19,11 +19,18 @@ enter(struct runner *runner, int socket)
 		_exit(RUNNER_EXIT_SETUP);
 	if (socket != SANDBOX_SOCKET && dup2(socket, SANDBOX_SOCKET) != SANDBOX_SOCKET)
 		_exit(RUNNER_EXIT_SETUP);
+	run_prepare(runner);
+	if (runner->memory >= 0 && runner->memory != SANDBOX_MEMORY &&
+	    dup2(runner->memory, SANDBOX_MEMORY) != SANDBOX_MEMORY)
+		_exit(RUNNER_EXIT_SETUP);
+	if (runner->memory >= 0)
+		runner->memory = SANDBOX_MEMORY;
 	if (close_range(0, SANDBOX_SOCKET - 1, 0) != 0 ||
-	    close_range(SANDBOX_SOCKET + 1, ~0u, 0) != 0)
+	    close_range(runner->memory >= 0 ? SANDBOX_MEMORY + 1 : SANDBOX_SOCKET + 1, ~0u, 0) != 0)
 		_exit(RUNNER_EXIT_SETUP);
 	runner->self = getpid();
-	if (sandbox_enter(&runner->sandbox, SANDBOX_FUNCTION) != 0)
+	if (sandbox_enter(&runner->sandbox,
+			  runner->by_snapshot ? SANDBOX_LOAD : SANDBOX_FUNCTION) != 0)
 		_exit(RUNNER_EXIT_SETUP);
 }
 
@@ -51,6 +58,10 @@ load(struct runner *runner)
 	buf_init(&error_json, ERROR_MAX);
 	ok = script_load(runner, frame.field[2].bytes, frame.field[3].bytes, frame.field[4].bytes,
 			 &error_json);
+	if (ok)
+		run_freeze(runner);
+	if (runner->by_snapshot && sandbox_enter(&runner->sandbox, SANDBOX_SERVE) != 0)
+		_exit(RUNNER_EXIT_SETUP);
 	buf_init(&out, RUNNER_FRAME_MAX);
 	frame_begin(&w, &out, 3);
 	frame_add_int(&w, RUNNER_LOADED);
@@ -66,7 +77,7 @@ load(struct runner *runner)
 static void
 run(struct runner *runner, const struct frame *frame)
 {
-	struct run_outcome outcome;
+	struct run_outcome outcome = {.reason = NULL};
 	struct frame_writer w;
 	struct buf out;
 
@@ -75,7 +86,7 @@ run(struct runner *runner, const struct frame *frame)
 	if (run_begin(runner, frame->field[5].number, &outcome) == RUN_INSIDE) {
 		script_run(runner, frame->field[2].bytes, frame->field[3].bytes,
 			   frame->field[4].bytes);
-		run_end();
+		run_end(runner);
 	}
 	if (outcome.reason == NULL)
 		return;

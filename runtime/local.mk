@@ -10,14 +10,16 @@ libruntime_a_SOURCES = \
 libruntime_a_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
 
 libexec_PROGRAMS += sluice-runner
-runner_sources = \
-	runtime/runner_main.c runtime/runner.h runtime/bytecode.h \
+runner_parts = \
+	runtime/runner.h runtime/bytecode.h \
 	runtime/arena.c runtime/arena.h \
 	runtime/binding.c runtime/binding.h \
 	runtime/digest.c runtime/digest.h \
 	runtime/function.c runtime/run.c runtime/script.c \
+	runtime/snapshot.c runtime/snapshot.h \
 	runtime/timers.c runtime/timers.h \
 	runtime/zygote.c
+runner_sources = runtime/runner_main.c $(runner_parts)
 sluice_runner_SOURCES = $(runner_sources)
 nodist_sluice_runner_SOURCES = runtime/bytecode.c
 sluice_runner_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS) $(OPENSSL_CFLAGS)
@@ -80,13 +82,18 @@ TESTS += $(runtime_tests)
 test_runtime_text_SOURCES = tests/unit/test_runtime_text.c
 test_runtime_text_LDADD = libruntime.a $(base_test_libs)
 test_runtime_pool_SOURCES = tests/unit/test_runtime_pool.c
+test_runtime_pool_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
 test_runtime_pool_LDADD = libruntime.a $(base_test_libs) $(SECCOMP_LIBS)
 
 runtime/bytecode_mini.c: $(srcdir)/tests/unit/fixtures/mini_prelude.js mkbytecode$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) runtime && ./mkbytecode$(EXEEXT) $(srcdir)/tests/unit/fixtures/mini_prelude.js $@.tmp && mv $@.tmp $@
 
-check_PROGRAMS += test_runtime_sandbox test_runtime_prelude
-TESTS += test_runtime_sandbox test_runtime_prelude
+check_PROGRAMS += test_runtime_arena test_runtime_sandbox test_runtime_prelude
+TESTS += test_runtime_arena test_runtime_sandbox test_runtime_prelude
+test_runtime_arena_SOURCES = tests/unit/test_runtime_arena.c $(runner_parts)
+nodist_test_runtime_arena_SOURCES = runtime/bytecode.c
+test_runtime_arena_CPPFLAGS = $(sluice_runner_CPPFLAGS)
+test_runtime_arena_LDADD = $(sluice_runner_LDADD)
 test_runtime_sandbox_SOURCES = tests/unit/test_runtime_sandbox.c
 test_runtime_sandbox_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
 test_runtime_sandbox_LDADD = libruntime.a libbase.a $(SECCOMP_LIBS)

@@ -17,12 +17,19 @@
 struct pool; /* opaque */
 struct run;  /* opaque: one execution of a function */
 
+/* How runs on one process are kept apart. */
+enum pool_isolation {
+	POOL_SNAPSHOT, /* the heap is put back after each; FORK where the system cannot do that */
+	POOL_FORK,     /* each run is a process of its own */
+};
+
 struct pool_settings {
 	const char *runner_path; /* sluice-runner */
 	int processes_max;       /* function processes at most; also the number of runs at once */
 	int64_t heap_bytes;      /* cap of a run's JavaScript heap */
 	int64_t idle_ms;         /* an idle function process ends after this long */
 	int64_t cpu_ms;          /* CPU time one run may use */
+	enum pool_isolation isolation;
 };
 
 struct pool_function {

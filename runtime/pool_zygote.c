@@ -65,8 +65,10 @@ zygote_is_usable(const struct pool *pool)
 static int
 spawn(const struct pool *pool, int remote, pid_t *pid)
 {
-	char heap[32], zone[] = "TZ=UTC";
-	char *argv[] = {(char *)pool->runner_path, heap, NULL}, *environment[] = {zone, NULL};
+	char heap[32], zone[] = "TZ=UTC", by_fork[] = "fork";
+	char *argv[] = {(char *)pool->runner_path, heap,
+			pool->settings.isolation == POOL_FORK ? by_fork : NULL, NULL};
+	char *environment[] = {zone, NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none, all;

@@ -1,4 +1,7 @@
-/* sluice-runner HEAP_BYTES - runs customer code; started by sluiced, never by hand.
+/* sluice-runner HEAP_BYTES [fork] - runs customer code; started by sluiced, never by hand.
+ *
+ * Runs are kept apart by snapshots of the heap; or, with `fork` and where the system has no sealed
+ * memfds, each run is a process of its own.
  *
  * Descriptor 3 is the control socket of runtime/channel.h; every other one but 2 is closed.  What
  * needs files or OpenSSL's lazy set-up happens here, before the sandbox; customer code is first
@@ -19,9 +22,9 @@
 
 #define HEAP_MIN (1ll << 20)
 #define HEAP_MAX (64ll << 30)
-/* Beside the heap's cap: the program, the prelude, the frames of a call in both forms, and what
- * malloc loses; the cap should be met first. */
-#define ADDRESS_BESIDE_HEAP (768ll << 20)
+/* Beside the arena and the view of its snapshot: the program, the frames of a call in both forms,
+ * and what malloc loses; the cap should be met first. */
+#define ADDRESS_BESIDE_ARENA (768ll << 20)
 #define ALLOC_STEP (256 << 10) /* how much more the C library asks the kernel for at once */
 
 static bool
@@ -74,6 +77,27 @@ open_signals(int *out, struct sl_error *error)
 	return SL_OK;
 }
 
+/* The heap as all function processes find it. */
+static enum sl_code
+warm_up(struct runner *runner, long long heap_bytes, struct sl_error *error)
+{
+	enum sl_code code = script_boot(runner, error);
+
+	if (code != SL_OK)
+		return code;
+	arena_set_room(&runner->arena, (size_t)heap_bytes);
+	if (!runner->by_snapshot)
+		return SL_OK;
+	snapshot_init(&runner->snapshot, &runner->arena);
+	code = snapshot_share(&runner->snapshot, error);
+	if (code == SL_UNAVAILABLE) {
+		fprintf(stderr, "sluice-runner: each run is a fork: %s\n", error->text);
+		runner->by_snapshot = false;
+		return SL_OK;
+	}
+	return code;
+}
+
 static enum sl_code
 prepare(struct runner *runner, long long heap_bytes, int *signals, struct sl_error *error)
 {
@@ -83,18 +107,21 @@ prepare(struct runner *runner, long long heap_bytes, int *signals, struct sl_err
 	if (code == SL_OK)
 		code = fix_zone(error);
 	if (code == SL_OK)
-		code = sandbox_limit(heap_bytes + ADDRESS_BESIDE_HEAP, error);
+		code = arena_init(&runner->arena, runner, (size_t)heap_bytes, error);
+	if (code == SL_OK)
+		code =
+		    sandbox_limit(2 * (long long)runner->arena.size + ADDRESS_BESIDE_ARENA, error);
 	if (code == SL_OK)
 		code = open_signals(signals, error);
 	if (code == SL_OK)
 		code = digest_open(&runner->digests, error);
 	if (code == SL_OK)
-		code = sandbox_prepare(&runner->sandbox, error);
+		code = sandbox_prepare(&runner->sandbox, runner->arena.state, runner->arena.size,
+				       error);
 	if (code == SL_OK)
-		code = script_boot(runner, error);
+		code = warm_up(runner, heap_bytes, error);
 	if (code != SL_OK)
 		return code;
-	arena_set_room(&runner->arena, (size_t)heap_bytes);
 	runner->self = getpid();
 	rc = sandbox_enter(&runner->sandbox, SANDBOX_ROOT);
 	if (rc != 0)
@@ -111,14 +138,16 @@ main(int argc, char **argv)
 	char *end = NULL;
 	int signals = -1;
 
-	if (argc == 2)
+	runner.by_snapshot = true;
+	if (argc == 3 && strcmp(argv[2], "fork") == 0)
+		runner.by_snapshot = false;
+	if (argc == 2 || (argc == 3 && !runner.by_snapshot))
 		heap_bytes = strtoll(argv[1], &end, 10);
 	if (end == NULL || *end != '\0' || heap_bytes < HEAP_MIN || heap_bytes > HEAP_MAX) {
-		fprintf(stderr, "usage: sluice-runner HEAP_BYTES (started by sluiced)\n");
+		fprintf(stderr, "usage: sluice-runner HEAP_BYTES [fork] (started by sluiced)\n");
 		return 2;
 	}
 	mallopt(M_TOP_PAD, ALLOC_STEP);
-	arena_init(&runner.arena, &runner);
 	buf_init(&runner.in, RUNNER_FRAME_MAX);
 	if (prepare(&runner, heap_bytes, &signals, &error) != SL_OK) {
 		fprintf(stderr, "sluice-runner: %s\n", error.text);

@@ -10,12 +10,12 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,15 +51,22 @@ static const int run_calls[] = {
     SCMP_SYS(brk),  SCMP_SYS(getrandom),  SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday),
     SCMP_SYS(time), SCMP_SYS(exit_group), SCMP_SYS(restart_syscall)};
 
+/* A range of addresses. */
+struct range {
+	scmp_datum_t start, len;
+};
+
 /* fork() and the wait for it. */
 static const int function_calls[] = {SCMP_SYS(set_robust_list), SCMP_SYS(rt_sigprocmask),
 				     SCMP_SYS(wait4), SCMP_SYS(getppid)};
 
-/* Taking requests with a descriptor, handing descriptors on, knowing and ending children. */
-static const int root_calls[] = {SCMP_SYS(recvmsg),    SCMP_SYS(sendmsg),     SCMP_SYS(read),
-				 SCMP_SYS(write),      SCMP_SYS(close),       SCMP_SYS(dup2),
-				 SCMP_SYS(dup3),       SCMP_SYS(close_range), SCMP_SYS(waitid),
-				 SCMP_SYS(pidfd_open), SCMP_SYS(getpid)};
+/* Taking requests with a descriptor, handing descriptors on, knowing and ending children; a memfd
+ * and a timer for those. */
+static const int root_calls[] = {
+    SCMP_SYS(recvmsg),     SCMP_SYS(sendmsg),    SCMP_SYS(read),   SCMP_SYS(write),
+    SCMP_SYS(close),       SCMP_SYS(dup2),       SCMP_SYS(dup3),   SCMP_SYS(close_range),
+    SCMP_SYS(waitid),      SCMP_SYS(pidfd_open), SCMP_SYS(getpid), SCMP_SYS(memfd_create),
+    SCMP_SYS(timer_create)};
 
 /* AddressSanitizer: its allocator, its signal stack, its fork hooks, and the report it prints
  * (which goes nowhere in a run: descriptor 2 is closed).  Symbols cannot be looked up: that takes
@@ -84,11 +91,16 @@ allow_all(scmp_filter_ctx ctx, const int *calls, size_t count)
 #define ALLOW_ALL(ctx, calls) allow_all(ctx, calls, sizeof(calls) / sizeof((calls)[0]))
 #define ALLOW(...) seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __VA_ARGS__)
 
+#define NOT_EXECUTABLE SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)
+
 /* Memory of the run's own, never executable. */
 static int
 allow_mmap(scmp_filter_ctx ctx)
 {
-	return ALLOW(SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (WITH_ASAN)
+		return ALLOW(SCMP_SYS(mmap), 1, NOT_EXECUTABLE);
+	return ALLOW(SCMP_SYS(mmap), 2, NOT_EXECUTABLE,
+		     SCMP_A3(SCMP_CMP_EQ, MAP_PRIVATE | MAP_ANONYMOUS));
 }
 
 static int
@@ -104,6 +116,37 @@ allow_run(scmp_filter_ctx ctx)
 		rc = ALLOW(SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, SANDBOX_SOCKET));
 	if (rc == 0 && WITH_ASAN)
 		rc = ALLOW_ALL(ctx, asan_calls);
+	return rc;
+}
+
+/* A rule can look at each argument once.  Above the arena lies its snapshot's view. */
+static int
+allow_serve(scmp_filter_ctx ctx, const struct range *arena)
+{
+	int rc = ALLOW(SCMP_SYS(timer_settime), 1, SCMP_A1(SCMP_CMP_EQ, 0));
+
+	if (rc == 0 && !WITH_ASAN)
+		rc = ALLOW(SCMP_SYS(madvise), 3, SCMP_A0(SCMP_CMP_GE, arena->start),
+			   SCMP_A1(SCMP_CMP_LE, arena->len), SCMP_A2(SCMP_CMP_EQ, MADV_DONTNEED));
+	return rc;
+}
+
+static int
+allow_load(scmp_filter_ctx ctx)
+{
+	int rc = ALLOW(SCMP_SYS(pwrite64), 1, SCMP_A0(SCMP_CMP_EQ, SANDBOX_MEMORY));
+
+	if (rc == 0)
+		rc = ALLOW(SCMP_SYS(fcntl), 2, SCMP_A0(SCMP_CMP_EQ, SANDBOX_MEMORY),
+			   SCMP_A1(SCMP_CMP_EQ, F_ADD_SEALS));
+	if (rc == 0 && !WITH_ASAN)
+		rc = ALLOW(SCMP_SYS(mmap), 3, NOT_EXECUTABLE,
+			   SCMP_A3(SCMP_CMP_EQ, MAP_PRIVATE | MAP_FIXED),
+			   SCMP_A4(SCMP_CMP_EQ, SANDBOX_MEMORY));
+	if (rc == 0)
+		rc = ALLOW(SCMP_SYS(close), 1, SCMP_A0(SCMP_CMP_EQ, SANDBOX_MEMORY));
+	if (rc == 0)
+		rc = ALLOW(SCMP_SYS(seccomp), 1, SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER));
 	return rc;
 }
 
@@ -138,63 +181,94 @@ allow_root(scmp_filter_ctx ctx)
 	return rc;
 }
 
-/* Reads the compiled filter back from the file libseccomp can only write to. */
+/* Reads the compiled filter back from the pipe: libseccomp can only write it to a descriptor. */
 static enum sl_code
 read_program(int fd, struct sandbox_program *program, struct sl_error *error)
 {
-	struct stat info;
-	size_t size;
+	size_t size = BPF_MAXINSNS * sizeof(struct sock_filter);
+	ssize_t got;
 
-	if (fstat(fd, &info) != 0 || info.st_size <= 0)
-		return sl_fail(error, SL_UNAVAILABLE, "the filter cannot be read back");
-	size = (size_t)info.st_size;
-	if (size % sizeof(struct sock_filter) != 0 ||
-	    size / sizeof(struct sock_filter) > BPF_MAXINSNS)
-		return sl_fail(error, SL_UNAVAILABLE, "the filter has an odd size");
 	program->code = sl_alloc(size);
-	program->len = (unsigned short)(size / sizeof(struct sock_filter));
-	if (pread(fd, program->code, size, 0) != (ssize_t)size)
-		return sl_fail(error, SL_UNAVAILABLE, "the filter cannot be read back: %s",
-			       strerror(errno));
+	got = read(fd, program->code, size);
+	if (got <= 0 || (size_t)got % sizeof(struct sock_filter) != 0)
+		return sl_fail(error, SL_UNAVAILABLE, "the filter cannot be read back");
+	program->len = (unsigned short)((size_t)got / sizeof(struct sock_filter));
+	program->code = sl_realloc(program->code, (size_t)got);
 	return SL_OK;
 }
 
+static int
+add_rules(scmp_filter_ctx ctx, enum sandbox_level level, const struct range *arena)
+{
+	bool root = level == SANDBOX_ROOT;
+	int rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+
+	if (rc == 0)
+		rc = allow_run(ctx);
+	if (rc == 0 && (root || level == SANDBOX_LOAD || level == SANDBOX_SERVE))
+		rc = allow_serve(ctx, arena);
+	if (rc == 0 && (root || level == SANDBOX_LOAD))
+		rc = allow_load(ctx);
+	if (rc == 0 && (root || level == SANDBOX_FUNCTION))
+		rc = allow_function(ctx);
+	if (rc == 0 && root)
+		rc = allow_root(ctx);
+	return rc;
+}
+
+/* A pipe holds 64 KiB, which is twice what the kernel takes as a filter. */
 static enum sl_code
-compile(enum sandbox_level level, struct sandbox_program *program, struct sl_error *error)
+compile(enum sandbox_level level, const struct range *arena, struct sandbox_program *program,
+	struct sl_error *error)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	enum sl_code code;
-	int fd, rc;
+	enum sl_code code = SL_OK;
+	int ends[2], rc;
 
 	if (ctx == NULL)
 		return sl_fail(error, SL_UNAVAILABLE, "seccomp_init failed");
-	rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-	if (rc == 0)
-		rc = allow_run(ctx);
-	if (rc == 0 && level <= SANDBOX_FUNCTION)
-		rc = allow_function(ctx);
-	if (rc == 0 && level <= SANDBOX_ROOT)
-		rc = allow_root(ctx);
-	fd = rc == 0 ? memfd_create("filter", MFD_CLOEXEC) : -1;
-	if (fd >= 0)
-		rc = seccomp_export_bpf(ctx, fd);
-	if (fd < 0 || rc != 0)
+	rc = add_rules(ctx, level, arena);
+	if (rc == 0 && pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+		rc = -errno;
+	if (rc == 0) {
+		rc = seccomp_export_bpf(ctx, ends[1]);
+		close(ends[1]);
+		if (rc == 0)
+			code = read_program(ends[0], program, error);
+		close(ends[0]);
+	}
+	if (rc != 0)
 		code = sl_fail(error, SL_UNAVAILABLE, "the seccomp filter cannot be built: %s",
-			       strerror(rc != 0 ? -rc : errno));
-	else
-		code = read_program(fd, program, error);
-	if (fd >= 0)
-		close(fd);
+			       strerror(-rc));
 	seccomp_release(ctx);
 	return code;
 }
 
-enum sl_code
-sandbox_prepare(struct sandbox *sandbox, struct sl_error *error)
+enum sandbox_level
+sandbox_above(enum sandbox_level level)
 {
+	switch (level) {
+	case SANDBOX_RUN:
+		return SANDBOX_FUNCTION;
+	case SANDBOX_SERVE:
+		return SANDBOX_LOAD;
+	case SANDBOX_ROOT:
+	case SANDBOX_FUNCTION:
+	case SANDBOX_LOAD:
+		return SANDBOX_ROOT;
+	}
+	return SANDBOX_ROOT;
+}
+
+enum sl_code
+sandbox_prepare(struct sandbox *sandbox, const void *arena, size_t arena_len,
+		struct sl_error *error)
+{
+	struct range range = {(scmp_datum_t)(uintptr_t)arena, arena_len};
+
 	memset(sandbox, 0, sizeof(*sandbox));
 	for (int level = 0; level < SANDBOX_LEVELS; level++) {
-		enum sl_code code = compile(level, &sandbox->level[level], error);
+		enum sl_code code = compile(level, &range, &sandbox->level[level], error);
 
 		if (code != SL_OK)
 			return code;
@@ -272,12 +346,19 @@ sandbox_limit(long long address_bytes, struct sl_error *error)
 }
 
 static void
+go_down(const struct sandbox *sandbox, enum sandbox_level level)
+{
+	if (level == SANDBOX_ROOT)
+		return;
+	go_down(sandbox, sandbox_above(level));
+	if (sandbox_enter(sandbox, level) != 0)
+		_exit(1);
+}
+
+static void
 try_forbidden(const struct sandbox *sandbox, enum sandbox_level level)
 {
-	if (level >= SANDBOX_FUNCTION && sandbox_enter(sandbox, SANDBOX_FUNCTION) != 0)
-		_exit(1);
-	if (level == SANDBOX_RUN && sandbox_enter(sandbox, SANDBOX_RUN) != 0)
-		_exit(1);
+	go_down(sandbox, level);
 	switch (level) {
 	case SANDBOX_ROOT:
 		syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY);
@@ -286,7 +367,11 @@ try_forbidden(const struct sandbox *sandbox, enum sandbox_level level)
 		syscall(SYS_recvmsg, SANDBOX_SOCKET, NULL, 0);
 		_exit(0);
 	case SANDBOX_RUN:
+	case SANDBOX_LOAD:
 		syscall(SYS_clone, FORK_FLAGS, NULL, NULL, NULL, NULL);
+		_exit(0);
+	case SANDBOX_SERVE:
+		syscall(SYS_pwrite64, SANDBOX_MEMORY, NULL, 0, 0);
 		_exit(0);
 	}
 }

@@ -20,6 +20,7 @@
 
 /* One call of a __sluice method; texts are UTF-8. */
 struct invocation {
+	struct runner *runner; /* set by invoke() */
 	const char *method;
 	struct slice text[4];
 	int texts; /* arguments: these texts ... */
@@ -40,18 +41,18 @@ on_fatal(void *udata, const char *message)
 }
 
 static void
-push_utf8(duk_context *ctx, struct slice utf8)
+push_utf8(struct runner *runner, struct slice utf8)
 {
-	struct buf text;
+	struct buf *text;
 
 	if (text_is_plain(utf8)) {
-		duk_push_lstring(ctx, utf8.data, utf8.len);
+		duk_push_lstring(runner->ctx, utf8.data, utf8.len);
 		return;
 	}
-	buf_init(&text, 2 * (size_t)RUNNER_FRAME_MAX);
-	text_from_utf8(utf8, &text);
-	duk_push_lstring(ctx, buf_slice(&text).data, text.len);
-	buf_fini(&text);
+	text = run_scratch(runner, SCRATCH_TEXT, 2 * (size_t)RUNNER_FRAME_MAX);
+	text_from_utf8(utf8, text);
+	duk_push_lstring(runner->ctx, buf_slice(text).data, text->len);
+	buf_fini(text);
 }
 
 static void
@@ -84,7 +85,7 @@ invoke_inside(duk_context *ctx, void *udata)
 		arguments++;
 	}
 	for (int i = 0; i < invocation->texts; i++) {
-		push_utf8(ctx, invocation->text[i]);
+		push_utf8(invocation->runner, invocation->text[i]);
 		arguments++;
 	}
 	if (invocation->is_reply) {
@@ -100,6 +101,7 @@ invoke_inside(duk_context *ctx, void *udata)
 static bool
 invoke(struct runner *runner, struct invocation *invocation)
 {
+	invocation->runner = runner;
 	if (duk_safe_call(runner->ctx, invoke_inside, invocation, 0, 1) != DUK_EXEC_SUCCESS)
 		return false;
 	duk_pop(runner->ctx);
@@ -303,12 +305,13 @@ script_load(struct runner *runner, struct slice name, struct slice file, struct 
 	    struct buf *error_json)
 {
 	struct invocation load = {.method = "load", .texts = 3, .text = {code, file, name}};
+	bool ignored;
 
 	buf_init(&runner->file, 1024);
 	buf_add_slice(&runner->file, file);
-	if (invoke(runner, &load))
+	if (invoke(runner, &load) && invoke_method(runner, "drain", &ignored))
 		return true;
-	if (runner->arena.refusals > 0)
+	if (arena_refusals(&runner->arena) > 0)
 		_exit(RUNNER_EXIT_MEMORY);
 	describe(runner, error_json);
 	return false;
@@ -322,7 +325,7 @@ script_send_done(struct runner *runner, bool ok, struct slice payload)
 
 	/* A run that failed after the heap was full most likely failed because of it; its own
 	 * message ("alloc failed") would help nobody. */
-	if (!ok && runner->arena.refusals > 0)
+	if (!ok && arena_refusals(&runner->arena) > 0)
 		_exit(RUNNER_EXIT_MEMORY);
 	buf_init(&out, RUNNER_FRAME_MAX + 4u);
 	frame_begin(&w, &out, 4);

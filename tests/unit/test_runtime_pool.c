@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -93,6 +94,21 @@ zygote_pid(void)
 
 	check_int(count_children(getpid(), &child), ==, 1);
 	return child;
+}
+
+/* The process that executes the run of a function process. */
+static pid_t
+run_of(pid_t function)
+{
+	pid_t run;
+	int count = count_children(function, &run);
+
+	if (isolation == POOL_SNAPSHOT) {
+		check_int(count, ==, 0);
+		return function;
+	}
+	check_int(count, ==, 1);
+	return run;
 }
 
 static const char echo[] = "exports.run = function (h, i) { h.done(i); }";
@@ -352,7 +368,7 @@ a_killed_run_is_reported_with_its_signal(void)
 	submit(&job, 1, calls, SAFE_MS);
 	wait_calls(&job, 1);
 	check_int(count_children(zygote_pid(), &function), ==, 1);
-	check_int(count_children(function, &run), ==, 1);
+	run = run_of(function);
 	check(kill(run, SIGABRT) == 0);
 	wait_end(&job);
 	check_int(job.end, ==, RUN_CRASHED);
@@ -373,7 +389,7 @@ a_killed_function_process_takes_its_run_along(void)
 	submit(&job, 1, busy, SAFE_MS);
 	wait_calls(&job, 1);
 	check_int(count_children(zygote_pid(), &function), ==, 1);
-	check_int(count_children(function, &run), ==, 1);
+	run = run_of(function);
 	check(kill(function, SIGKILL) == 0);
 	wait_end(&job);
 	check_int(job.end, ==, RUN_CRASHED);
@@ -434,9 +450,9 @@ each_process_is_under_the_filters_of_its_level(void)
 	submit(&job, 1, calls, SAFE_MS);
 	wait_calls(&job, 1);
 	check_int(count_children(zygote_pid(), &function), ==, 1);
-	check_int(count_children(function, &run), ==, 1);
+	run = run_of(function);
 	check_int(status_number(zygote_pid(), "Seccomp_filters"), ==, 1);
-	check_int(status_number(function, "Seccomp_filters"), ==, 2);
+	check_int(status_number(function, "Seccomp_filters"), ==, isolation == POOL_FORK ? 2 : 3);
 	check_int(status_number(run, "Seccomp_filters"), ==, 3);
 	check_int(status_number(run, "Seccomp"), ==, 2);
 	check_int(status_number(run, "NoNewPrivs"), ==, 1);
@@ -478,7 +494,7 @@ a_run_survives_being_stopped_and_continued(void)
 	       SAFE_MS);
 	wait_calls(&job, 1);
 	check_int(count_children(zygote_pid(), &function), ==, 1);
-	check_int(count_children(function, &run), ==, 1);
+	run = run_of(function);
 	check(kill(run, SIGSTOP) == 0 && kill(function, SIGSTOP) == 0);
 	pass_ms(50);
 	check(kill(run, SIGCONT) == 0 && kill(function, SIGCONT) == 0);
@@ -734,7 +750,7 @@ a_killed_zygote_is_replaced(void)
 	submit(&job, 1, busy, SAFE_MS);
 	wait_calls(&job, 1);
 	check_int(count_children(zygote_pid(), &function), ==, 1);
-	check_int(count_children(function, &run), ==, 1);
+	run = run_of(function);
 	check(kill(zygote_pid(), SIGKILL) == 0);
 	wait_end(&job);
 	check_int(job.end, ==, RUN_CRASHED);
@@ -772,8 +788,9 @@ nothing_outlives_a_killed_daemon(void)
 	while (run == 0 && clock_mono_ms() < until) {
 		usleep(10000);
 		if (count_children(daemon_pid, &zygote) > 0 &&
-		    count_children(zygote, &function) > 0)
-			count_children(function, &run);
+		    count_children(zygote, &function) > 0 &&
+		    (isolation == POOL_SNAPSHOT || count_children(function, &run) > 0))
+			run = isolation == POOL_SNAPSHOT ? function : run;
 	}
 	usleep(50000); /* into its loop */
 	check(kill(daemon_pid, SIGKILL) == 0 && waitpid(daemon_pid, NULL, 0) == daemon_pid);
@@ -797,6 +814,65 @@ a_missing_runner_is_unavailable_and_not_fatal(void)
 	check_int(try_submit(&job, 1, 1, echo, "{}", SAFE_MS), ==, SL_UNAVAILABLE);
 	pass_ms(300);
 	check(!pool_has_room(pool));
+	stop();
+}
+
+/* In a process of its own, as a filter is for good. */
+static _Noreturn void
+run_without_memfd(void)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	pid_t function, run;
+	struct job job = {0};
+
+	if (ctx == NULL || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(memfd_create), 0) != 0 ||
+	    seccomp_load(ctx) != 0)
+		_exit(2);
+	begin();
+	submit(&job, 1, calls, SAFE_MS);
+	wait_calls(&job, 1);
+	if (count_children(zygote_pid(), &function) != 1 || count_children(function, &run) != 1)
+		_exit(3);
+	run_reply(job.run, job.call_id, true, SLICE_LITERAL("{}"), SLICE_LITERAL(""));
+	wait_end(&job);
+	stop();
+	_exit(job.end == RUN_OK ? 0 : 4);
+}
+
+static void
+where_the_system_has_no_memfd_each_run_is_a_fork(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		run_without_memfd();
+	check(pid > 0 && waitpid(pid, &status, 0) == pid);
+	check_int(status, ==, 0);
+}
+
+static void
+many_runs_leave_their_process_no_larger(void)
+{
+	static const char code[] =
+	    "exports.run = function (h, i) { var s = 'gr\xc3\xbc\xc3\x9f '; while (s.length < 100000)"
+	    " s += s; h.call('log', {s: s}, s); h.after(5000, function () {}); try { h.raw.hex(new"
+	    " Uint8Array(30 << 20)); } catch (e) {} h.done(s.length); }";
+	pid_t function;
+	long before;
+
+	begin();
+	for (int i = 0; i < 3; i++)
+		check_int(run_code(1, code, SAFE_MS).end, ==, RUN_OK);
+	check_int(count_children(zygote_pid(), &function), ==, 1);
+	pass_ms(50);
+	before = status_number(function, "VmSize") + status_number(function, "VmRSS");
+	for (int i = 0; i < 20; i++)
+		check_int(run_code(1, code, SAFE_MS).end, ==, RUN_OK);
+	pass_ms(50);
+	check_int(status_number(function, "VmSize") + status_number(function, "VmRSS"), <,
+		  before + 2000);
 	stop();
 }
 
@@ -975,17 +1051,9 @@ the_way_a_process_ended_is_told_by_its_status(void)
 	check_int(run_with_liar(LIE_DIED_ODD).end, ==, RUN_CRASHED);
 }
 
-int
-main(int argc, char **argv)
+static void
+run_all(void)
 {
-	runner_path = getenv("SLUICE_TEST_RUNNER_MINI");
-	if (argc > 1 && isdigit((unsigned char)argv[1][0]))
-		lying_runner(strtol(argv[1], NULL, 10) - (1 << 20));
-	if (argc > 1)
-		runner_path = argv[1];
-	if (runner_path == NULL)
-		runner_path = "./sluice-runner-mini";
-	log_set_level(LOG_LEVEL_ERROR);
 	CHECK_RUN(a_run_returns_its_output_in_utf8);
 	CHECK_RUN(an_undefined_output_is_empty_and_a_lone_surrogate_stays_escaped);
 	CHECK_RUN(a_call_is_answered_with_bytes);
@@ -1016,8 +1084,27 @@ main(int argc, char **argv)
 	CHECK_RUN(a_killed_zygote_is_replaced);
 	CHECK_RUN(nothing_outlives_a_killed_daemon);
 	CHECK_RUN(a_missing_runner_is_unavailable_and_not_fatal);
+	CHECK_RUN(where_the_system_has_no_memfd_each_run_is_a_fork);
+	CHECK_RUN(many_runs_leave_their_process_no_larger);
 	CHECK_RUN(a_lying_function_process_is_killed_and_its_run_crashes);
 	CHECK_RUN(a_lying_zygote_is_killed_and_its_runs_crash);
 	CHECK_RUN(the_way_a_process_ended_is_told_by_its_status);
+}
+
+int
+main(int argc, char **argv)
+{
+	runner_path = getenv("SLUICE_TEST_RUNNER_MINI");
+	if (argc > 1 && isdigit((unsigned char)argv[1][0]))
+		lying_runner(strtol(argv[1], NULL, 10) - (1 << 20));
+	if (argc > 1)
+		runner_path = argv[1];
+	if (runner_path == NULL)
+		runner_path = "./sluice-runner-mini";
+	log_set_level(LOG_LEVEL_ERROR);
+	for (isolation = POOL_SNAPSHOT; isolation <= POOL_FORK; isolation++) {
+		printf("# %s\n", isolation == POOL_FORK ? "forks" : "snapshots");
+		run_all();
+	}
 	return check_done();
 }

@@ -129,6 +129,202 @@ no_run_sees_another_ones_changes_or_random_numbers(void)
 	stop();
 }
 
+/* Runs code three times on one process; each output must be the same. */
+static void
+check_each_run_says(const char *code, const char *payload)
+{
+	start();
+	for (int i = 0; i < 3; i++) {
+		struct job job = run_code(1, code, SAFE_MS);
+
+		check_int(job.end, ==, RUN_OK);
+		check_text(job.payload, payload);
+	}
+	stop();
+}
+
+static void
+globals_of_a_run_are_gone_in_the_next(void)
+{
+	check_each_run_says(ACTION("var seen = [typeof globalThis.mine, typeof Map, typeof JSON.x];"
+				   "globalThis.mine = 1; delete globalThis.Map; JSON.x = 1;"
+				   "return seen;"),
+			    "[\"undefined\",\"function\",\"undefined\"]");
+}
+
+static void
+prototypes_that_a_run_changed_are_as_before_in_the_next(void)
+{
+	check_each_run_says(
+	    ACTION("var seen = ['x' in {}, [3].map(String)[0], Promise.prototype.then.name,"
+		   " typeof Error.prototype.y, Object.isFrozen(Array.prototype)];"
+		   "Object.prototype.x = 1; Array.prototype.map = function () { return 'bad'; };"
+		   "Error.prototype.y = 1; Object.freeze(Array.prototype); return seen;"),
+	    "[false,\"3\",\"then\",\"undefined\",false]");
+}
+
+static void
+module_variables_are_as_loaded_in_each_run(void)
+{
+	check_each_run_says(
+	    "var n = 0, list = [], map = new Map();" ACTION(
+		"n++; list.push(n); map.set(n, n); definition = 7;"
+		"exports.default.exec.count = (exports.default.exec.count || 0) + 1;"
+		"return [n, list.length, map.size, exports.default.exec.count];"),
+	    "[1,1,1,1]");
+}
+
+static void
+zod_registries_of_a_run_are_empty_in_the_next(void)
+{
+	check_each_run_says(
+	    "var z = require('zod'); var S = z.object({a: z.string()});" ACTION(
+		"var seen = [z.globalRegistry.has(S), S.safeParse({a: 1}).success,"
+		" z.config().customError === undefined];"
+		"z.globalRegistry.add(S, {id: 'left'}); z.config({customError: function () {"
+		" return 'left'; }}); S.safeParse = function () { return {success: true}; };"
+		"return seen;"),
+	    "[false,false,true]");
+}
+
+static void
+random_numbers_do_not_repeat_from_run_to_run(void)
+{
+	static const char code[] =
+	    "var crypto = require('crypto'); var early = Math.random();" ACTION(
+		"return [Math.random(), Math.random(), crypto.randomUUID()];");
+	char seen[8][128];
+
+	start();
+	for (int i = 0; i < 8; i++) {
+		copy(seen[i], sizeof(seen[i]), slice_text(run_code(1, code, SAFE_MS).payload));
+		check(strlen(seen[i]) > 50);
+		for (int before = 0; before < i; before++)
+			check(strcmp(seen[i], seen[before]) != 0);
+	}
+	stop();
+}
+
+static void
+timers_of_a_run_never_fire_in_the_next(void)
+{
+	static const char code[] = ACTION(
+	    "if (input.leave) { setTimeout(function () { nango.log('late'); }, 30);"
+	    " setInterval(function () { nango.log('late'); }, 10); return 'left'; }"
+	    "return new Promise(function (ok) { setTimeout(function () { ok('clean'); }, 80); });");
+	struct job job = {0};
+
+	start();
+	for (int i = 0; i < 2; i++) {
+		check_int(try_submit(&job, 1, 1, code, "{\"leave\":true}", SAFE_MS), ==, SL_OK);
+		wait_end(&job);
+		check_text(job.payload, "\"left\"");
+		pass_ms(20);
+		check_int(try_submit(&job, 1, 1, code, "{}", SAFE_MS), ==, SL_OK);
+		wait_end(&job);
+		check_text(job.payload, "\"clean\"");
+	}
+	check_int(job.calls, ==, 0);
+	stop();
+}
+
+static void
+promises_that_a_run_left_pending_never_settle_in_the_next(void)
+{
+	static const char code[] = "var waiting = []; var late = 0;" ACTION(
+	    "waiting.push(nango.get({endpoint: '/a'}).then(function () { late++; }, function () {"
+	    " late++; })); Promise.resolve().then(function () { late = late; });"
+	    "return [waiting.length, late];");
+	struct job job = {0};
+
+	start();
+	for (int i = 0; i < 3; i++) {
+		job = (struct job){0};
+		submit(&job, 1, code, SAFE_MS);
+		wait_end(&job); /* its call stays without an answer */
+		check_int(job.end, ==, RUN_OK);
+		check_int(job.calls, ==, 1);
+		check_text(job.payload, "[1,0]");
+	}
+	stop();
+}
+
+static void
+what_a_module_left_waiting_is_waiting_in_each_run(void)
+{
+	check_each_run_says("var n = 0; setTimeout(function () { n++; }, 1);" ACTION(
+				"return new Promise(function (ok) { setTimeout(function () { ok(n);"
+				" }, 20); });"),
+			    "1");
+}
+
+static void
+a_failed_run_leaves_nothing_behind_either(void)
+{
+	static const char code[] = "var n = 0;" ACTION("globalThis.left = n++; if (input.fail)"
+						       " throw new Error('n ' + n); return n;");
+	struct job job = {0};
+
+	start();
+	for (int i = 0; i < 3; i++) {
+		check_int(try_submit(&job, 1, 1, code, "{\"fail\":1}", SAFE_MS), ==, SL_OK);
+		wait_end(&job);
+		check_int(job.end, ==, RUN_ERROR);
+		check(strstr(job.payload, "\"message\":\"n 1\"") != NULL);
+	}
+	check_int(try_submit(&job, 1, 1, code, "{}", SAFE_MS), ==, SL_OK);
+	wait_end(&job);
+	check_text(job.payload, "1");
+	stop();
+}
+
+static void
+each_run_has_the_whole_heap_to_itself(void)
+{
+	/* Two thirds of the cap each time, and cycles, which no reference count frees. */
+	check_each_run_says(ACTION("var all = []; for (var i = 0; i < 10; i++) { var o = {b: new"
+				   " Uint8Array(4 << 20)}; o.o = o; all.push(o); } return"
+				   " all.length;"),
+			    "10");
+}
+
+static void
+the_cpu_limit_is_of_a_run_and_not_of_its_process(void)
+{
+	static const char code[] = "var at = Date.now();" ACTION(
+	    "var t = Date.now(); while (Date.now() - t < 400) {} return Date.now() - at > 300;");
+	struct pool_settings with = settings();
+
+	with.heap_bytes = 64 << 20;
+	with.cpu_ms = 1000;
+	start_with(with);
+	for (int i = 0; i < 4; i++)
+		check_int(run_code(1, code, SAFE_MS).end, ==, RUN_OK);
+	check_int(run_code(2, ACTION("for (;;) {}"), SAFE_MS).end, ==, RUN_TIMEOUT);
+	stop();
+}
+
+static void
+a_run_after_one_that_was_killed_is_not_disturbed(void)
+{
+	static const char code[] = "var n = 0;" ACTION(
+	    "n++; if (input.bad === 'memory') for (var a = [];;) a.push({n: 1});"
+	    "if (input.bad === 'loop') for (;;) {} return n;");
+	static const char *const bad[] = {"{\"bad\":\"memory\"}", "{\"bad\":\"loop\"}"};
+	struct job job = {0};
+
+	start();
+	for (int i = 0; i < 2; i++) {
+		check_int(try_submit(&job, 1, 1, code, bad[i], 1500), ==, SL_OK);
+		wait_end(&job);
+		check_int(job.end, ==, i == 0 ? RUN_MEMORY : RUN_TIMEOUT);
+		check_int(try_submit(&job, 1, 1, code, "{}", SAFE_MS), ==, SL_OK);
+		wait_end(&job);
+		check_text(job.payload, "1");
+	}
+	stop();
+}
+
 static void
 the_engine_and_the_host_are_out_of_a_functions_reach(void)
 {
@@ -156,13 +352,9 @@ memory_and_loops_are_bounded_with_the_real_prelude_too(void)
 	stop();
 }
 
-int
-main(int argc, char **argv)
+static void
+run_all(void)
 {
-	runner_path = argc > 1 ? argv[1] : getenv("SLUICE_TEST_RUNNER");
-	if (runner_path == NULL)
-		runner_path = "./sluice-runner";
-	log_set_level(LOG_LEVEL_ERROR);
 	CHECK_RUN(an_action_returns_its_input);
 	CHECK_RUN(a_request_goes_out_by_a_call_and_its_answer_comes_back);
 	CHECK_RUN(zod_parses_and_refuses);
@@ -170,7 +362,32 @@ main(int argc, char **argv)
 	CHECK_RUN(a_promise_that_nothing_can_settle_is_a_deadlock);
 	CHECK_RUN(timers_and_promises_work_together);
 	CHECK_RUN(no_run_sees_another_ones_changes_or_random_numbers);
+	CHECK_RUN(globals_of_a_run_are_gone_in_the_next);
+	CHECK_RUN(prototypes_that_a_run_changed_are_as_before_in_the_next);
+	CHECK_RUN(module_variables_are_as_loaded_in_each_run);
+	CHECK_RUN(zod_registries_of_a_run_are_empty_in_the_next);
+	CHECK_RUN(random_numbers_do_not_repeat_from_run_to_run);
+	CHECK_RUN(timers_of_a_run_never_fire_in_the_next);
+	CHECK_RUN(promises_that_a_run_left_pending_never_settle_in_the_next);
+	CHECK_RUN(what_a_module_left_waiting_is_waiting_in_each_run);
+	CHECK_RUN(a_failed_run_leaves_nothing_behind_either);
+	CHECK_RUN(each_run_has_the_whole_heap_to_itself);
+	CHECK_RUN(the_cpu_limit_is_of_a_run_and_not_of_its_process);
+	CHECK_RUN(a_run_after_one_that_was_killed_is_not_disturbed);
 	CHECK_RUN(the_engine_and_the_host_are_out_of_a_functions_reach);
 	CHECK_RUN(memory_and_loops_are_bounded_with_the_real_prelude_too);
+}
+
+int
+main(int argc, char **argv)
+{
+	runner_path = argc > 1 ? argv[1] : getenv("SLUICE_TEST_RUNNER");
+	if (runner_path == NULL)
+		runner_path = "./sluice-runner";
+	log_set_level(LOG_LEVEL_ERROR);
+	for (isolation = POOL_SNAPSHOT; isolation <= POOL_FORK; isolation++) {
+		printf("# %s\n", isolation == POOL_FORK ? "forks" : "snapshots");
+		run_all();
+	}
 	return check_done();
 }

@@ -35,6 +35,7 @@ static const char context[] =
 static const char *runner_path;
 static struct loop *loop;
 static struct pool *pool;
+static enum pool_isolation isolation; /* all tests are run with each */
 
 static inline void
 copy(char *out, size_t size, struct slice in)
@@ -83,7 +84,8 @@ settings(void)
 				      .processes_max = 2,
 				      .heap_bytes = HEAP,
 				      .idle_ms = 60000,
-				      .cpu_ms = 10000};
+				      .cpu_ms = 10000,
+				      .isolation = isolation};
 }
 
 static inline void

@@ -33,11 +33,18 @@ static struct sandbox sandbox;
 struct attempt {
 	const char *name;
 	void (*make)(void);
-	enum sandbox_level allowed_at; /* the last level that may; -1: none */
-	bool asan;                     /* AddressSanitizer needs it at every level */
+	unsigned allowed; /* levels that may, as bits */
+	bool asan;        /* AddressSanitizer needs it at every level */
 };
 
-#define NOWHERE ((enum sandbox_level) - 1)
+#define AT(level) (1u << (level))
+#define NOWHERE 0u
+#define ROOT AT(SANDBOX_ROOT)
+#define FUNCTION (ROOT | AT(SANDBOX_FUNCTION))
+#define LOAD (ROOT | AT(SANDBOX_LOAD))
+#define SERVE (LOAD | AT(SANDBOX_SERVE))
+#define ARENA_LEN (1 << 16)
+static char *arena; /* what the filters are made for */
 #define CALL(name, ...)               \
 	static void name(void)        \
 	{                             \
@@ -98,6 +105,27 @@ CALL(do_write_other, SYS_write, 2, NULL, 0)
 CALL(do_setpgid_other, SYS_setpgid, 0x3fffffff, 1)
 CALL(do_setsid, SYS_setsid)
 CALL(do_unknown, 0x7ff)
+#define OVER (MAP_PRIVATE | MAP_FIXED)
+CALL(do_fill, SYS_pwrite64, SANDBOX_MEMORY, NULL, 0, 0)
+CALL(do_fill_socket, SYS_pwrite64, SANDBOX_SOCKET, NULL, 0, 0)
+CALL(do_seal, SYS_fcntl, SANDBOX_MEMORY, F_ADD_SEALS, 0)
+CALL(do_get_seals, SYS_fcntl, SANDBOX_MEMORY, F_GET_SEALS)
+CALL(do_close, SYS_close, SANDBOX_MEMORY)
+CALL(do_close_socket, SYS_close, SANDBOX_SOCKET)
+CALL(do_map, SYS_mmap, arena, ARENA_LEN, PROT_READ | PROT_WRITE, OVER, SANDBOX_MEMORY, 0)
+CALL(do_map_other, SYS_mmap, arena, ARENA_LEN, PROT_READ, OVER, SANDBOX_MEMORY + 1, 0)
+CALL(do_map_over, SYS_mmap, arena, ARENA_LEN, PROT_READ, OVER | MAP_ANONYMOUS, -1, 0)
+CALL(do_map_shared, SYS_mmap, NULL, ARENA_LEN, PROT_READ, MAP_SHARED, SANDBOX_MEMORY, 0)
+CALL(do_map_executable, SYS_mmap, arena, ARENA_LEN, PROT_EXEC, OVER, SANDBOX_MEMORY, 0)
+CALL(do_seccomp, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL)
+CALL(do_revert, SYS_madvise, arena, ARENA_LEN, MADV_DONTNEED)
+CALL(do_revert_part, SYS_madvise, arena, ARENA_LEN / 2, MADV_DONTNEED)
+CALL(do_revert_more, SYS_madvise, arena, ARENA_LEN + 4096, MADV_DONTNEED)
+CALL(do_revert_below, SYS_madvise, arena - 4096, 4096, MADV_DONTNEED)
+CALL(do_populate, SYS_madvise, arena, ARENA_LEN, MADV_WILLNEED)
+CALL(do_timer, SYS_timer_create, CLOCK_PROCESS_CPUTIME_ID, NULL, NULL)
+CALL(do_arm, SYS_timer_settime, 0, 0, NULL, NULL)
+CALL(do_disarm, SYS_timer_delete, 0)
 
 static const struct attempt attempts[] = {
     {"openat", do_open, NOWHERE, false},
@@ -113,30 +141,30 @@ static const struct attempt attempts[] = {
     {"accept4", do_accept, NOWHERE, false},
     {"sendto", do_sendto, NOWHERE, false},
     {"recvfrom", do_recvfrom, NOWHERE, false},
-    {"recvmsg", do_recvmsg, SANDBOX_ROOT, false},
-    {"sendmsg", do_sendmsg, SANDBOX_ROOT, false},
+    {"recvmsg", do_recvmsg, ROOT, false},
+    {"sendmsg", do_sendmsg, ROOT, false},
     {"execve", do_execve, NOWHERE, false},
     {"execveat", do_execveat, NOWHERE, false},
     {"ptrace", do_ptrace, NOWHERE, false},
     {"process_vm_readv", do_vm_read, NOWHERE, false},
-    {"fork", do_fork, SANDBOX_FUNCTION, false},
+    {"fork", do_fork, FUNCTION, false},
     {"clone of a thread", do_thread, NOWHERE, false},
     {"clone into a namespace", do_namespace, NOWHERE, false},
     {"clone3", do_clone3, NOWHERE, false},
     {"unshare", do_unshare, NOWHERE, false},
     {"kill with signal 0", do_kill_other, NOWHERE, false},
-    {"kill with SIGKILL", do_kill_kill, SANDBOX_ROOT, false},
+    {"kill with SIGKILL", do_kill_kill, ROOT, false},
     {"tkill", do_tkill, NOWHERE, false},
     {"tgkill", do_tgkill, NOWHERE, false},
     {"pidfd_send_signal", do_pidfd_signal, NOWHERE, false},
-    {"pidfd_open", do_pidfd_open, SANDBOX_ROOT, false},
-    {"wait4", do_wait, SANDBOX_FUNCTION, false},
+    {"pidfd_open", do_pidfd_open, ROOT, false},
+    {"wait4", do_wait, FUNCTION, false},
     {"setuid", do_setuid, NOWHERE, false},
     {"capset", do_capset, NOWHERE, false},
     {"mount", do_mount, NOWHERE, false},
     {"bpf", do_bpf, NOWHERE, false},
     {"io_uring_setup", do_io_uring, NOWHERE, false},
-    {"memfd_create", do_memfd, NOWHERE, false},
+    {"memfd_create", do_memfd, ROOT, false},
     {"userfaultfd", do_userfaultfd, NOWHERE, false},
     {"keyctl", do_keyctl, NOWHERE, false},
     {"shmget", do_shmget, NOWHERE, false},
@@ -146,15 +174,44 @@ static const struct attempt attempts[] = {
     {"prctl(PR_SET_PDEATHSIG, 0)", do_forget_parent, NOWHERE, false},
     {"prlimit64(RLIMIT_AS)", do_setrlimit_as, NOWHERE, false},
     {"prlimit64 of another", do_prlimit_other, NOWHERE, false},
-    {"prlimit64(RLIMIT_CPU)", do_prlimit_cpu, SANDBOX_FUNCTION, false},
+    {"prlimit64(RLIMIT_CPU)", do_prlimit_cpu, FUNCTION, false},
     {"mmap of executable memory", do_executable, NOWHERE, false},
     {"mprotect", do_mprotect, NOWHERE, true},
-    {"read of another descriptor", do_read_other, SANDBOX_ROOT, false},
-    {"write to another descriptor", do_write_other, SANDBOX_ROOT, true},
+    {"read of another descriptor", do_read_other, ROOT, false},
+    {"write to another descriptor", do_write_other, ROOT, true},
     {"setpgid of another", do_setpgid_other, NOWHERE, false},
     {"setsid", do_setsid, NOWHERE, false},
     {"an unknown call", do_unknown, NOWHERE, false},
+    {"pwrite64 to the memfd", do_fill, LOAD, false},
+    {"pwrite64 to the socket", do_fill_socket, NOWHERE, false},
+    {"fcntl that seals the memfd", do_seal, LOAD, false},
+    {"fcntl that reads the memfd's seals", do_get_seals, NOWHERE, false},
+    {"close of the memfd", do_close, LOAD, false},
+    {"close of the socket", do_close_socket, ROOT, false},
+    {"mmap of the memfd", do_map, LOAD, true},
+    {"mmap of another descriptor", do_map_other, NOWHERE, true},
+    {"mmap over what is there", do_map_over, NOWHERE, true},
+    {"mmap of the memfd, shared", do_map_shared, NOWHERE, true},
+    {"mmap of the memfd, executable", do_map_executable, NOWHERE, false},
+    {"seccomp", do_seccomp, FUNCTION | LOAD, false},
+    {"madvise of the arena", do_revert, SERVE, true},
+    {"madvise of a part of it", do_revert_part, SERVE, true},
+    {"madvise of more", do_revert_more, NOWHERE, true},
+    {"madvise below the arena", do_revert_below, NOWHERE, true},
+    {"madvise of the arena otherwise", do_populate, NOWHERE, true},
+    {"timer_create", do_timer, ROOT, false},
+    {"timer_settime", do_arm, SERVE, false},
+    {"timer_delete", do_disarm, NOWHERE, false},
 };
+
+static void
+go_down(enum sandbox_level level)
+{
+	if (level != SANDBOX_ROOT)
+		go_down(sandbox_above(level));
+	if (sandbox_enter(&sandbox, level) != 0)
+		_exit(1);
+}
 
 static int
 status_of(enum sandbox_level level, void (*make)(void))
@@ -168,10 +225,7 @@ status_of(enum sandbox_level level, void (*make)(void))
 		if (setrlimit(RLIMIT_CORE, &no_core) != 0 ||
 		    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 			_exit(1);
-		for (int down = SANDBOX_ROOT; down <= (int)level; down++) {
-			if (sandbox_enter(&sandbox, down) != 0)
-				_exit(1);
-		}
+		go_down(level);
 		make();
 		_exit(0);
 	}
@@ -186,8 +240,7 @@ check_level(enum sandbox_level level)
 
 	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
 		const struct attempt *attempt = &attempts[i];
-		bool allowed =
-		    (int)level <= (int)attempt->allowed_at || (attempt->asan && UNDER_ASAN);
+		bool allowed = (attempt->allowed & AT(level)) != 0 || (attempt->asan && UNDER_ASAN);
 		int status = status_of(level, attempt->make);
 		bool died = WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
 		bool lived = WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -220,6 +273,18 @@ a_run_may_use_its_socket_memory_and_clock(void)
 }
 
 static void
+a_process_that_loads_may_freeze_its_heap_and_not_fork(void)
+{
+	check_level(SANDBOX_LOAD);
+}
+
+static void
+a_process_that_serves_may_revert_its_heap_and_little_else(void)
+{
+	check_level(SANDBOX_SERVE);
+}
+
+static void
 do_what_a_run_does(void)
 {
 	char byte = 'x', noise;
@@ -242,7 +307,7 @@ do_what_a_run_does(void)
 }
 
 static void
-what_a_run_needs_is_allowed(void)
+what_a_run_needs_is_allowed_at_both_of_its_levels(void)
 {
 	int ends[2], status;
 	char byte;
@@ -254,6 +319,10 @@ what_a_run_needs_is_allowed(void)
 	}
 	check(write(ends[1], "y", 1) == 1);
 	status = status_of(SANDBOX_RUN, do_what_a_run_does);
+	check_int(status, ==, 0);
+	check(read(ends[1], &byte, 1) == 1 && byte == 'x');
+	check(write(ends[1], "y", 1) == 1);
+	status = status_of(SANDBOX_SERVE, do_what_a_run_does);
 	check_int(status, ==, 0);
 	check(read(ends[1], &byte, 1) == 1 && byte == 'x');
 	close(ends[1]);
@@ -321,14 +390,19 @@ main(void)
 {
 	struct sl_error error = {0};
 
-	if (sandbox_prepare(&sandbox, &error) != SL_OK) {
+	arena = mmap(NULL, ARENA_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (arena == MAP_FAILED)
+		return 1;
+	if (sandbox_prepare(&sandbox, arena, ARENA_LEN, &error) != SL_OK) {
 		printf("# %s\n", error.text);
 		return 1;
 	}
 	CHECK_RUN(the_root_process_may_not_touch_files_network_or_strangers);
 	CHECK_RUN(a_function_process_may_fork_and_wait_and_little_else);
 	CHECK_RUN(a_run_may_use_its_socket_memory_and_clock);
-	CHECK_RUN(what_a_run_needs_is_allowed);
+	CHECK_RUN(a_process_that_loads_may_freeze_its_heap_and_not_fork);
+	CHECK_RUN(a_process_that_serves_may_revert_its_heap_and_little_else);
+	CHECK_RUN(what_a_run_needs_is_allowed_at_both_of_its_levels);
 	CHECK_RUN(limits_hold_and_the_self_check_passes_inside);
 	CHECK_RUN(the_self_check_fails_where_there_is_no_sandbox);
 	sandbox_fini(&sandbox);
