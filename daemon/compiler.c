@@ -159,6 +159,7 @@ answer_first(struct compiler *compiler, struct json_value line)
 	struct json_value error = json_get(line, "error");
 	char *code = json_text(json_get(line, "code"), NULL);
 	char *message = json_text(json_get(error, "message"), NULL);
+	char *file = json_text(json_get(error, "file"), NULL);
 	int64_t at_line = 0, at_column = 0;
 	struct sl_error failed;
 
@@ -168,8 +169,9 @@ answer_first(struct compiler *compiler, struct json_value line)
 		(void)json_int(json_get(error, "line"), &at_line);
 		(void)json_int(json_get(error, "column"), &at_column);
 		if (at_line > 0)
-			sl_fail(&failed, SL_INVALID, "%s (line %lld, column %lld)",
+			sl_fail(&failed, SL_INVALID, "%s (%s%sline %lld, column %lld)",
 				message != NULL ? message : "cannot be compiled",
+				file != NULL ? file : "", file != NULL ? ", " : "",
 				(long long)at_line, (long long)at_column);
 		else
 			sl_fail(&failed, SL_INVALID, "%s",
@@ -178,6 +180,7 @@ answer_first(struct compiler *compiler, struct json_value line)
 	}
 	free(code);
 	free(message);
+	free(file);
 	buf_fini(&request->line);
 	free(request);
 }

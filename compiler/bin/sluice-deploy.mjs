@@ -1,12 +1,15 @@
 #!/usr/bin/env node
-// sluice-deploy.mjs PROJECT_DIR --env NAME [--host URL] [--key KEY] [--json]: deploys a project of functions.
+// sluice-deploy.mjs PROJECT_DIR --env NAME [--host URL] [--key KEY] [--json] [--no-type-check]: deploys a project of
+// functions.  --json: the answers on standard output, or {"errors":[...]} when the project has any.
 // Exit codes: 0 deployed, 1 the project or the server refused, 2 usage, 3 the server could not be reached.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import { DeployError } from "../lib/bundle.mjs";
-import { readProject } from "../lib/project.mjs";
+import { DeployError, readProject } from "../lib/project.mjs";
+import { report } from "../lib/report.mjs";
 
-const USAGE = "usage: sluice-deploy PROJECT_DIR --env NAME [--host URL] [--key KEY] [--json]";
+const USAGE = "usage: sluice-deploy PROJECT_DIR --env NAME [--host URL] [--key KEY] [--json] [--no-type-check]";
 const TIMEOUT_MS = 120 * 1000;
 
 class Unreachable extends Error {}
@@ -19,6 +22,7 @@ function readArguments() {
 			host: { type: "string" },
 			key: { type: "string" },
 			json: { type: "boolean", default: false },
+			"no-type-check": { type: "boolean", default: false },
 		},
 	});
 	if (positionals.length !== 1 || !values.env) throw new TypeError("a directory and --env are needed");
@@ -27,7 +31,7 @@ function readArguments() {
 	const key = values.key ?? process.env[variable] ?? process.env.NANGO_SECRET_KEY;
 	if (!host) throw new TypeError("name the server with --host or NANGO_HOSTPORT");
 	if (!key) throw new TypeError(`give the secret key with --key or ${variable}`);
-	return { directory: positionals[0], host: host.replace(/\/$/, ""), key, json: values.json };
+	return { directory: positionals[0], host: host.replace(/\/$/, ""), key, json: values.json, typeCheck: !values["no-type-check"] };
 }
 
 function describe(status, body) {
@@ -83,9 +87,37 @@ function printPlan(plan) {
 	for (const model of plan.deletedModels ?? []) console.log(`- model ${model}`);
 }
 
+// The errors of the project, where its author looks for them.
+function printRefusals(refusals, { directory, json }) {
+	if (json) {
+		console.log(JSON.stringify({ errors: refusals.map((each) => each.describe()) }));
+		return;
+	}
+	const read = (file) => {
+		try {
+			return readFileSync(join(directory, file), "utf8");
+		} catch {
+			return undefined;
+		}
+	};
+	console.error(report(refusals, { read, color: Boolean(process.stderr.isTTY) && !process.env.NO_COLOR }));
+}
+
+async function readOrReport(options) {
+	try {
+		return await readProject(options.directory, options);
+	} catch (error) {
+		if (!(error instanceof DeployError) || error.refusals.length === 0) throw error;
+		printRefusals(error.refusals, options);
+		process.exitCode = 1;
+		return undefined;
+	}
+}
+
 async function main() {
 	const options = readArguments();
-	const project = await readProject(options.directory);
+	const project = await readOrReport(options);
+	if (project === undefined) return;
 	const plan = await post(options, "/sync/deploy/confirmation", project);
 	if (!options.json) printPlan(plan);
 	const request = { ...project, reconcile: true, nangoYamlBody: "", source: "repo" };

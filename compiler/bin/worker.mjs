@@ -1,13 +1,20 @@
 #!/usr/bin/env node
-// worker.mjs: lowers functions on request.  One JSON text per line, in and out, one request at a time:
+// worker.mjs: compiles functions on request.  One JSON text per line, in and out, one request at a time:
 //   {"id":1,"op":"lower","js":"...","name":"fn","integration":"pck","type":"action"}
-//   {"id":1,"ok":true,"code":"...","ms":12} or {"id":1,"ok":false,"error":{"message","line","column","construct"}}
+//   {"id":1,"ok":true,"code":"...","ms":12,"cached":false}
+//   {"id":2,"op":"compile","source":"...","name":"fn","integration":"pck","type":"action","typeCheck":true}
+//   {"id":2,"op":"compile","files":{"pck/actions/fn.ts":"..."},"entry":"pck/actions/fn.ts","name":"fn","integration":"pck"}
+//   {"id":2,"ok":true,"js":"...","code":"...","schemas":{...},"definition":{...},"map":{...},"ms":20,"cached":false}
+// What fails: {"id":1,"ok":false,"error":{"message","file"?,"line","column","construct","remedy"?,"errors"?}}; file is the
+// path of the TypeScript source, where it is known; errors lists all when there are several, the first included.
 // {"op":"ping"} is answered with ok.  The first line out is {"ready":true,"version":"..."}; end of input ends it.
-import { Buffer } from "node:buffer";
-import { readSync, writeSync } from "node:fs";
+import { Buffer, isUtf8 } from "node:buffer";
+import { writeSync } from "node:fs";
 
-import { lower } from "../lib/lower.mjs";
+import { compile, lowerCached } from "../lib/compile.mjs";
+import { warm } from "../lib/evaluate.mjs";
 import { Refusal } from "../lib/refusal.mjs";
+import { invalidText } from "../lib/source.mjs";
 import { version } from "../lib/version.mjs";
 
 // A source of 50 MB with escapes, and some room; a longer line is dropped as it arrives.
@@ -17,12 +24,12 @@ const PAUSE_MS = 5;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
 // Standard input and output may be one non-blocking socket.
-function retrying(operation) {
+function write(bytes, at) {
 	for (;;) {
 		try {
-			return operation();
+			return writeSync(1, bytes, at);
 		} catch (error) {
-			if (error.code === "EOF" || error.code === "ECONNRESET") return 0;
+			if (error.code === "EPIPE" || error.code === "ECONNRESET") process.exit(0);
 			if (error.code !== "EAGAIN") throw error;
 			Atomics.wait(pause, 0, 0, PAUSE_MS);
 		}
@@ -31,8 +38,7 @@ function retrying(operation) {
 
 function say(message) {
 	const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
-	let at = 0;
-	while (at < bytes.length) at += retrying(() => writeSync(1, bytes, at));
+	for (let at = 0; at < bytes.length; ) at += write(bytes, at);
 }
 
 function errorOf(error) {
@@ -43,24 +49,45 @@ function errorOf(error) {
 	return { message: `internal error of the compiler: ${error.message}`, line: 0, column: 0, construct: "internal" };
 }
 
-function lowerRequest(request) {
-	const started = process.hrtime.bigint();
-	const code = lower(request.js, { name: String(request.name), integration: String(request.integration) });
-	return { code, ms: Number((process.hrtime.bigint() - started) / 1000000n) };
+// Bytes that are no UTF-8 arrive as U+FFFD; the first of them is where the text broke.
+function refuseBrokenText(request) {
+	const texts = Object.entries(request?.files ?? { "": request?.source ?? request?.js });
+	for (const [name, text] of texts) {
+		const at = typeof text === "string" ? text.indexOf("\ufffd") : -1;
+		if (at >= 0) throw invalidText(text, at, name === "" ? undefined : name);
+	}
+	throw new Refusal("the request is not UTF-8", { construct: "encoding" });
 }
 
-function handle(line) {
+async function answer(request) {
+	const started = process.hrtime.bigint();
+	let out;
+	switch (request?.op) {
+		case "ping":
+			return {};
+		case "lower":
+			out = lowerCached(request.js, { name: String(request.name), integration: String(request.integration) });
+			break;
+		case "compile":
+			out = await compile(request);
+			break;
+		default:
+			throw new Refusal(`unknown op "${String(request?.op)}"`, { construct: "request" });
+	}
+	return { ...out, ms: Number((process.hrtime.bigint() - started) / 1000000n) };
+}
+
+async function handle(bytes) {
 	let request;
 	try {
-		request = JSON.parse(line);
+		request = JSON.parse(bytes.toString("utf8"));
 	} catch {
 		return { id: null, ok: false, error: { message: "the request is not JSON", line: 0, column: 0, construct: "request" } };
 	}
 	const id = request?.id ?? null;
 	try {
-		if (request?.op === "ping") return { id, ok: true };
-		if (request?.op === "lower") return { id, ok: true, ...lowerRequest(request) };
-		throw new Refusal(`unknown op "${String(request?.op)}"`, { construct: "request" });
+		if (!isUtf8(bytes)) refuseBrokenText(request);
+		return { id, ok: true, ...(await answer(request)) };
 	} catch (error) {
 		return { id, ok: false, error: errorOf(error) };
 	}
@@ -75,30 +102,40 @@ function tooLong(head) {
 	};
 }
 
-function* lines() {
-	const room = Buffer.allocUnsafe(1 << 16);
+async function* lines() {
 	let parts = [];
 	let size = 0;
-	for (;;) {
-		const got = retrying(() => readSync(0, room, 0, room.length, null));
-		if (got === 0) return;
+	for await (const chunk of process.stdin) {
 		let from = 0;
-		for (let at = room.indexOf(10); at >= 0 && at < got; at = room.indexOf(10, from)) {
-			parts.push(Buffer.from(room.subarray(from, at)));
+		for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, from)) {
+			parts.push(chunk.subarray(from, at));
 			size += at - from;
 			from = at + 1;
-			yield { bytes: parts, size };
+			yield { parts, size };
 			parts = [];
 			size = 0;
 		}
-		size += got - from;
-		if (size <= MAX_LINE || parts.length === 0) parts.push(Buffer.from(room.subarray(from, got)));
+		size += chunk.length - from;
+		if (size <= MAX_LINE || parts.length === 0) parts.push(chunk.subarray(from));
 		else parts.length = 1;
 	}
 }
 
 say({ ready: true, version });
-for (const { bytes, size } of lines()) {
-	if (size > MAX_LINE) say(tooLong(bytes[0].toString("latin1", 0, 200)));
-	else if (size > 0) say(handle(Buffer.concat(bytes).toString("utf8")));
+// Of its own accord: nothing waits for it, and a request that needs it says what is wrong.
+warm().catch(() => {});
+try {
+	for await (const { parts, size } of lines()) {
+		if (size > MAX_LINE) {
+			say(tooLong(parts[0].toString("latin1", 0, 200)));
+		} else if (size > 0) {
+			const reply = await handle(Buffer.concat(parts));
+			say(reply);
+			// Whatever broke may be broken for good: the next request finds a fresh worker.
+			if (reply.error?.construct === "internal") process.exit(1);
+		}
+	}
+} catch (error) {
+	if (error.code !== "ECONNRESET") throw error;
 }
+process.exit(0);

@@ -1,18 +1,15 @@
-// Bundles one function file and reads its definition, as the published command line does.
-import { createRequire } from "node:module";
-import { dirname, join, relative } from "node:path";
-
-import { fileURLToPath } from "node:url";
-import vm from "node:vm";
+// Bundles one function of a set of files in memory to CommonJS, as the published command line does.
+import { posix } from "node:path";
 
 import { build } from "esbuild";
 
 import { MODULES } from "./lower.mjs";
+import { Refusal } from "./refusal.mjs";
+import { outsideMessage, resolveImport } from "./source.mjs";
 
-const EVALUATION_MS = 5000;
 const WRAPPERS = { createAction: "action", createSync: "sync", createOnEvent: "onEvent" };
-
-export class DeployError extends Error {}
+const LOADERS = { ".json": "json", ".js": "js", ".mjs": "js", ".cjs": "js" };
+const MODULE_REMEDY = "only relative files, nango, zod, crypto, url and buffer can be imported";
 
 // The wrappers are compiled away: what is left of `nango` is this.
 const NANGO = `${Object.entries(WRAPPERS)
@@ -27,44 +24,50 @@ export class ActionError extends Error {
 }
 `;
 
-function plugin(root) {
+function plugin(files) {
 	return {
 		name: "function",
 		setup(bundler) {
 			bundler.onResolve({ filter: /^nango$/ }, () => ({ path: "nango", namespace: "nango" }));
 			bundler.onLoad({ filter: /.*/, namespace: "nango" }, () => ({ contents: NANGO, loader: "js" }));
-			bundler.onResolve({ filter: /^[^.\/]/ }, (args) => {
-				if (MODULES.has(args.path)) return { path: args.path, external: true };
-				return {
-					errors: [{ text: `module "${args.path}" cannot be used: only relative files, nango, zod, crypto, url and buffer` }],
-				};
-			});
-			bundler.onResolve({ filter: /^[.\/]/ }, (args) => {
-				const target = join(args.resolveDir, args.path);
-				if (relative(root, target).startsWith("..")) {
-					return { errors: [{ text: `"${args.path}" is outside of the project` }] };
+			bundler.onResolve({ filter: /.*/ }, ({ path, importer, kind }) => {
+				if (kind === "entry-point") return { path: `/${path}` };
+				if (/^[^./]/.test(path)) {
+					if (MODULES.has(path)) return { path, external: true };
+					return { errors: [{ text: `module "${path.slice(0, 200)}" cannot be used`, notes: [{ text: MODULE_REMEDY }] }] };
 				}
-				return undefined;
+				const found = resolveImport(files, importer.slice(1), path);
+				if (found) return { path: `/${found}` };
+				const text = found === null ? outsideMessage(path) : `"${path.slice(0, 200)}" does not exist`;
+				return { errors: [{ text, notes: [{ text: "import files of the project by their relative path" }] }] };
 			});
+			bundler.onLoad({ filter: /.*/, namespace: "file" }, ({ path }) => ({
+				contents: files.get(path.slice(1)) ?? "",
+				loader: LOADERS[posix.extname(path)] ?? "ts",
+			}));
 		},
 	};
 }
 
-function messageOf(error) {
-	const list = error.errors ?? [];
-	if (list.length === 0) return error.message;
-	return list
-		.slice(0, 5)
-		.map(({ text, location }) => (location ? `${location.file}:${location.line}:${location.column + 1}: ${text}` : text))
-		.join("\n");
+function refusalOf({ text, location, notes }) {
+	// Its columns count bytes.
+	const before = location ? Buffer.from(location.lineText).subarray(0, location.column).toString("utf8") : "";
+	const module = text.startsWith('module "') ? text.replace(/ cannot be used$/, "") : undefined;
+	return new Refusal(text, {
+		...(location ? { file: location.file, line: location.line, column: before.length + 1 } : {}),
+		construct: module ?? (notes.length > 0 ? "import" : "syntax error"),
+		remedy: notes[0]?.text,
+	});
 }
 
-// The CommonJS text of the function in `file`, with its source map inline.
-export async function bundle(root, file) {
+// The CommonJS text of the function in `file`, with its source map inline.  Throws a Refusal.
+export async function bundle(files, file) {
+	let built;
 	try {
-		const built = await build({
-			absWorkingDir: root,
+		built = await build({
+			absWorkingDir: "/",
 			entryPoints: [file],
+			outfile: "/function.cjs",
 			bundle: true,
 			write: false,
 			format: "cjs",
@@ -76,50 +79,11 @@ export async function bundle(root, file) {
 			treeShaking: true,
 			logLevel: "silent",
 			tsconfigRaw: { compilerOptions: { target: "esnext", useDefineForClassFields: true } },
-			plugins: [plugin(root)],
-		});
-		return built.outputFiles[0].text;
-	} catch (error) {
-		throw new DeployError(messageOf(error));
-	}
-}
-
-// zod of the project, or ours where it has none.
-export function zodOf(root) {
-	const inProject = createRequire(join(root, "package.json"));
-	try {
-		return { zod: inProject("zod"), require: inProject };
-	} catch {
-		const own = createRequire(join(dirname(fileURLToPath(import.meta.url)), "package.json"));
-		return { zod: own("zod"), require: own };
-	}
-}
-
-// Runs the module, without its functions, in a context of its own and answers its default export.
-export function definitionOf(code, label, zod) {
-	const own = createRequire(import.meta.url);
-	const load = (name) => {
-		if (!MODULES.has(name)) throw new DeployError(`${label}: module "${name}" cannot be used`);
-		return name === "zod" ? zod : own(name.startsWith("node:") ? name : `node:${name}`);
-	};
-	const module = { exports: {} };
-	const globals = { URL, URLSearchParams, Buffer, console, setTimeout, clearTimeout, TextEncoder, TextDecoder };
-	const context = vm.createContext({ ...globals, module, exports: module.exports, require: load });
-	try {
-		// The time limit covers what runs inside of this call only.
-		vm.runInContext(`(function (exports, require, module) {${code}\n})(exports, require, module)`, context, {
-			filename: label,
-			timeout: EVALUATION_MS,
+			plugins: [plugin(files)],
 		});
 	} catch (error) {
-		if (error instanceof DeployError) throw error;
-		throw new DeployError(`${label}: the module cannot be loaded: ${error?.message ?? String(error)}`);
+		if (!error.errors?.length) throw error;
+		throw Refusal.of(error.errors.map(refusalOf));
 	}
-	const definition = module.exports.default;
-	if (definition === null || typeof definition !== "object" || !Object.values(WRAPPERS).includes(definition.type)) {
-		throw new DeployError(`${label}: export default createAction(...), createSync(...) or createOnEvent(...)`);
-	}
-	if (typeof definition.exec !== "function") throw new DeployError(`${label}: the function has no exec`);
-	return definition;
+	return built.outputFiles[0].text;
 }
-

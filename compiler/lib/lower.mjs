@@ -5,11 +5,12 @@
 // Helpers such as __awaiter are globals of the runner's prelude and are not emitted here.
 import ts from "typescript";
 
+import { inlineMap, tables } from "./maps.mjs";
 import { lowerRegex, unsupportedRegex } from "./regex.mjs";
-import { Refusal } from "./refusal.mjs";
+import { Refusal, tooDeep, tooLarge } from "./refusal.mjs";
 
 // Part of the cache key of compiled code: raise it when the output changes for the same input.
-export const PIPELINE = 1;
+export const PIPELINE = 2;
 export const MAX_SOURCE = 50 * 1000 * 1000;
 // What remains once the inline source map is gone: a function, its libraries and no data files.
 export const MAX_CODE = 2 * 1000 * 1000;
@@ -58,6 +59,7 @@ function refuse(sourceFile, pos, construct, remedy) {
 		line: at.line + 1,
 		column: at.character + 1,
 		construct,
+		remedy,
 	});
 }
 
@@ -173,9 +175,6 @@ function walker(check) {
 	};
 }
 
-const tooDeep = () =>
-	new Refusal("the source is nested too deeply: split the expression", { construct: "nesting" });
-
 function transpile(text, fileName, check) {
 	try {
 		return ts.transpileModule(text, {
@@ -185,7 +184,7 @@ function transpile(text, fileName, check) {
 			transformers: { before: [walker(check)] },
 		});
 	} catch (error) {
-		if (error instanceof RangeError) throw tooDeep();
+		if (error instanceof RangeError) throw tooDeep(text);
 		throw error;
 	}
 }
@@ -197,68 +196,26 @@ export function lowerTrusted(text, fileName) {
 	return withoutMap(transpile(text, fileName, () => {}));
 }
 
-// source: the bundle; name, integration: for the file name in messages.
-// Returns ES5 text ending in a line table (lineTable) that the prelude reads when it prints a stack.
+// The refusal where the author wrote it.
+function inSource(error, map) {
+	const from = error instanceof Refusal && map !== null ? map.trace(error.line, error.column) : null;
+	if (from !== null) Object.assign(error, { file: from.file, line: from.line, column: from.column });
+	return error;
+}
+
+// source: the bundle, with its source map inline or without; name, integration: for the file name in messages.
+// Returns ES5 text ending in the tables of maps.mjs, which the prelude reads when it prints a stack.
 export function lower(source, { name = "function", integration = "integration" } = {}) {
 	if (typeof source !== "string") throw new Refusal("no source was given");
-	if (source.length > MAX_SOURCE) {
-		throw new Refusal(`the source is larger than ${MAX_SOURCE} bytes`, { construct: "size" });
-	}
+	if (source.length > MAX_SOURCE) throw tooLarge(source, MAX_SOURCE, "the source");
 	const text = stripSource(source);
-	if (text.length > MAX_CODE) {
-		throw new Refusal(`the code is larger than ${MAX_CODE} bytes: bundle less`, {
-			construct: "size",
-		});
-	}
+	if (text.length > MAX_CODE) throw tooLarge(text, MAX_CODE, "the code");
+	const map = inlineMap(source);
 	const fileName = `${name}-${integration}.js`.replace(/[^A-Za-z0-9_.-]/g, "_");
-	const out = transpile(text, fileName, checkNode);
-	return withoutMap(out) + lineTable(out.sourceMapText);
-}
-
-const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const VALUE = new Map([...BASE64].map((c, i) => [c, i]));
-
-function decodeSegment(segment) {
-	const fields = [];
-	let value = 0;
-	let shift = 0;
-	for (const c of segment) {
-		const digit = VALUE.get(c);
-		value += (digit & 31) * 2 ** shift;
-		shift += 5;
-		if (digit & 32) continue;
-		fields.push(value % 2 ? -Math.floor(value / 2) : value / 2);
-		value = 0;
-		shift = 0;
+	try {
+		const out = transpile(text, fileName, checkNode);
+		return withoutMap(out) + tables(out.sourceMapText, map);
+	} catch (error) {
+		throw inSource(error, map);
 	}
-	return fields;
-}
-
-// One entry per line of output: "line:column" of the source, the line as a difference to the entry before,
-// empty when there is none.  The engine knows lines only, so an entry points at the first statement of its line.
-export function lineTable(mapText) {
-	const { mappings } = JSON.parse(mapText);
-	const entries = [];
-	let line = 0;
-	let column = 0;
-	let last = 0;
-	for (const group of mappings.split(";")) {
-		let first = null;
-		if (group) {
-			for (const segment of group.split(",")) {
-				const fields = decodeSegment(segment);
-				if (fields.length < 4) continue;
-				line += fields[2];
-				column += fields[3];
-				if (!first) first = { line: line + 1, column: column + 1 };
-			}
-		}
-		if (first) {
-			entries.push(`${first.line - last}:${first.column}`);
-			last = first.line;
-		} else {
-			entries.push("");
-		}
-	}
-	return `//# lines=${entries.join(",")}\n`;
 }

@@ -1,178 +1,186 @@
-// A project of functions: what index.ts imports, and the deploy request made of it (wire.md 13).
-import { readFile } from "node:fs/promises";
-import { existsSync, realpathSync } from "node:fs";
-import { join, relative } from "node:path";
+// A project of functions on disk: what index.ts imports, and the deploy request made of it (wire.md 13).
+import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { join } from "node:path";
 
 import ts from "typescript";
 
-import { DeployError, bundle, definitionOf, zodOf } from "./bundle.mjs";
-import { lower } from "./lower.mjs";
+import { translate } from "./compile.mjs";
+import { MAX_SOURCE } from "./lower.mjs";
+import { Refusal } from "./refusal.mjs";
+import { decodeSource, placeIn, scan } from "./source.mjs";
+import { checkTypes } from "./types.mjs";
 
 const FOLDERS = { actions: "action", syncs: "sync", "on-events": "onEvent" };
-const EVENTS = ["post-connection-creation", "pre-connection-deletion", "validate-connection"];
 const NAME = /^[A-Za-z0-9_-]{1,255}$/;
+const INDEX = "index.ts";
 export const SDK_VERSION = "0.71.10-zero";
 
-// The function files that index.ts imports, in its order: [{ file, integration, type, name }].
-export async function findFunctions(root) {
-	const index = join(root, "index.ts");
-	if (!existsSync(index)) throw new DeployError(`${root} has no index.ts`);
-	const text = await readFile(index, "utf8");
-	const source = ts.createSourceFile("index.ts", text, ts.ScriptTarget.ESNext);
+// What stops a deploy before anything is sent; refusals say where.
+export class DeployError extends Error {
+	constructor(cause) {
+		const refusals = typeof cause === "string" ? [] : cause;
+		const line = (each) => `${each.file === undefined ? "" : `${each.file}:${each.line}:${each.column}: `}${each.message}${each.remedy === undefined || each.message.includes(each.remedy) ? "" : ` (${each.remedy})`}`;
+		super(typeof cause === "string" ? cause : refusals.map(line).join("\n"));
+		this.refusals = refusals;
+	}
+}
+
+// The files of a folder as a Map has them, read when they are asked for.
+class Folder {
+	#root;
+	#texts = new Map();
+
+	constructor(root) {
+		this.#root = root;
+	}
+
+	has(path) {
+		return this.#texts.has(path) || statSync(join(this.#root, path), { throwIfNoEntry: false })?.isFile() === true;
+	}
+
+	get(path) {
+		const known = this.#texts.get(path);
+		if (known !== undefined) return known;
+		const full = join(this.#root, path);
+		if (statSync(full).size > MAX_SOURCE) {
+			throw new Refusal(`the file is larger than ${MAX_SOURCE} bytes`, { file: path, construct: "size", remedy: "keep data out of the code" });
+		}
+		const text = decodeSource(readFileSync(full), path);
+		this.#texts.set(path, text);
+		return text;
+	}
+
+	// Only what is looked for without being imported: declarations of globals beside index.ts.
+	keys() {
+		return readdirSync(this.#root).filter((name) => name.endsWith(".d.ts")).sort();
+	}
+}
+
+function functionOf(files, specifier, at) {
+	const refuse = (message, remedy) => {
+		throw new Refusal(message, { ...at, construct: "import", remedy });
+	};
+	const parts = specifier.replace(/^\.\//, "").replace(/\.(js|ts)$/, "").split("/");
+	const [integration, folder, name] = parts;
+	if (parts.length !== 3 || FOLDERS[folder] === undefined) {
+		refuse(`"${specifier}" is not <integration>/{actions,syncs,on-events}/<name>.js`, "import functions only, each from its folder");
+	}
+	if (!NAME.test(integration) || !NAME.test(name)) refuse(`"${specifier}": names are letters, digits, "-" and "_"`, "rename it");
+	const file = `${parts.join("/")}.ts`;
+	if (!files.has(file)) refuse(`${file} does not exist`, "create it, or leave it out of index.ts");
+	return { file, integration, type: FOLDERS[folder], name, at };
+}
+
+// The functions that index.ts imports, in its order: [{ file, integration, type, name, at }].
+function findFunctions(files) {
+	const source = ts.createSourceFile(INDEX, files.get(INDEX), ts.ScriptTarget.ESNext);
 	const found = [];
+	const seen = new Map();
 	for (const statement of source.statements) {
 		if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) continue;
 		if (!statement.moduleSpecifier || !ts.isStringLiteral(statement.moduleSpecifier)) continue;
-		found.push(functionOf(root, statement.moduleSpecifier.text));
-	}
-	const seen = new Set();
-	for (const each of found) {
+		const { moduleSpecifier } = statement;
+		const each = functionOf(files, moduleSpecifier.text, placeIn(source, moduleSpecifier.getStart(source)));
 		const key = `${each.integration}/${each.type}/${each.name}`;
-		if (seen.has(key)) throw new DeployError(`index.ts: ${each.file} is imported twice`);
-		seen.add(key);
+		if (seen.has(key)) {
+			throw new Refusal(`${each.file} is imported twice`, { ...each.at, construct: "function name", remedy: `leave out this import; line ${seen.get(key).line} has it` });
+		}
+		seen.set(key, each.at);
+		found.push(each);
 	}
 	return found;
 }
 
-function functionOf(root, specifier) {
-	const parts = specifier.replace(/^\.\//, "").replace(/\.(js|ts)$/, "").split("/");
-	const [integration, folder, name] = parts;
-	const file = join(root, `${parts.join("/")}.ts`);
-	if (parts.length !== 3 || FOLDERS[folder] === undefined) {
-		throw new DeployError(`index.ts: "${specifier}" is not <integration>/{actions,syncs,on-events}/<name>.js`);
-	}
-	if (!NAME.test(integration) || !NAME.test(name)) {
-		throw new DeployError(`index.ts: "${specifier}": names are letters, digits, "-" and "_"`);
-	}
-	if (!existsSync(file)) throw new DeployError(`index.ts: ${relative(root, file)} does not exist`);
-	return { file: relative(root, file), integration, type: FOLDERS[folder], name };
-}
+const pick = (definitions, names) => Object.fromEntries(names.filter((name) => name !== null).map((name) => [name, definitions[name]]));
 
-// The JSON schema of one model.  $schema and the zod marks stay out: definitions are parts of one document.
-function schemaOf(zod, schema, label) {
-	try {
-		const { $schema: ignored, "~standard": mark, ...json } = zod.toJSONSchema(schema, {
-			target: "draft-7",
-			unrepresentable: "any",
-			io: "input",
-			override: ({ zodSchema, jsonSchema }) => {
-				const { type } = zodSchema._zod.def;
-				if (type === "void" || type === "undefined") jsonSchema.type = "null";
-				if (type === "date") Object.assign(jsonSchema, { type: "string", format: "date-time" });
-			},
-		});
-		return json;
-	} catch (error) {
-		throw new DeployError(`${label} has no JSON schema: ${error.message}`);
-	}
-}
-
-function isSchema(value) {
-	return value !== null && typeof value === "object" && value._zod !== undefined;
-}
-
-function definitions(zod, each, definition) {
-	const out = {};
-	const suffix = `${each.integration}_${each.name}`;
-	const add = (name, schema) => {
-		if (schema === undefined) return undefined;
-		if (!isSchema(schema)) throw new DeployError(`${each.file}: ${name} is not a zod schema`);
-		out[name] = schemaOf(zod, schema, `${each.file}: ${name}`);
-		return name;
-	};
-	const names = { input: undefined, models: [] };
-	if (each.type === "action") {
-		names.input = add(`ActionInput_${suffix}`, definition.input);
-		if (definition.output === undefined) throw new DeployError(`${each.file}: an action needs an output schema`);
-		names.models = [add(`ActionOutput_${suffix}`, definition.output)];
-	} else if (each.type === "sync") {
-		names.input = add(`SyncMetadata_${suffix}`, definition.metadata);
-		names.models = Object.entries(definition.models ?? {}).map(([name, schema]) => add(name, schema));
-		if (names.models.length === 0) throw new DeployError(`${each.file}: a sync needs models`);
-	}
-	return { schema: { definitions: out }, ...names };
-}
-
-function endpointsOf(definition) {
-	return (definition.endpoints ?? (definition.endpoint ? [definition.endpoint] : [])).map(({ method, path, group }) => ({
-		method,
-		path,
-		...(group === undefined ? {} : { group }),
-	}));
-}
-
-function flowConfig(each, definition, described, fileBody) {
+function flowConfig(each, { definition, schemas }, fileBody) {
 	const sync = each.type === "sync";
-	const out = {
+	const input = sync ? schemas.metadata : schemas.input;
+	const models = sync ? schemas.models : [schemas.output];
+	return {
 		syncName: each.name,
 		providerConfigKey: each.integration,
-		models: described.models,
-		...(definition.version === undefined ? {} : { version: definition.version }),
-		runs: sync ? (definition.frequency ?? null) : null,
-		track_deletes: sync ? (definition.trackDeletes ?? false) : false,
-		auto_start: sync ? definition.autoStart !== false : true,
+		models,
+		...(definition.version === null ? {} : { version: definition.version }),
+		runs: sync ? definition.frequency : null,
+		track_deletes: sync ? definition.trackDeletes : false,
+		auto_start: sync ? definition.autoStart : true,
 		attributes: {},
-		metadata: { description: definition.description ?? "", scopes: definition.scopes ?? [] },
-		...(described.input === undefined ? {} : { input: described.input }),
-		...(sync ? { sync_type: definition.syncType ?? "full" } : {}),
+		metadata: { description: definition.description, scopes: definition.scopes },
+		...(input === null ? {} : { input }),
+		...(sync ? { sync_type: definition.syncType } : {}),
 		type: each.type,
 		fileBody,
-		endpoints: endpointsOf(definition),
-		...(definition.webhookSubscriptions ? { webhookSubscriptions: definition.webhookSubscriptions } : {}),
-		models_json_schema: described.schema,
-		features: definition.checkpoint === undefined ? [] : ["checkpoints"],
+		endpoints: definition.endpoints,
+		...(sync && definition.webhookSubscriptions ? { webhookSubscriptions: definition.webhookSubscriptions } : {}),
+		models_json_schema: { definitions: pick(schemas.definitions, [input, ...models]) },
+		features: schemas.checkpoint === null ? [] : ["checkpoints"],
 	};
-	return out;
 }
 
-function checkType(each, definition) {
-	if (definition.type !== each.type) {
-		throw new DeployError(`${each.file}: a function of type ${definition.type} is in the folder of type ${each.type}`);
-	}
-	if (each.type === "onEvent" && !EVENTS.includes(definition.event)) {
-		throw new DeployError(`${each.file}: event is one of ${EVENTS.join(", ")}`);
-	}
-}
-
-// Refuses here what the server would refuse, before anything is sent.
-function checkRuns(each, js) {
+// Refusals of one step, added to the list; what the step answers, or undefined.
+async function gather(refusals, step) {
 	try {
-		lower(js, each);
+		return await step();
 	} catch (error) {
-		throw new DeployError(`${each.file}: ${error.message} (bundle line ${error.line}, column ${error.column})`);
+		if (!(error instanceof Refusal)) throw error;
+		refusals.push(...error.all);
+		return undefined;
 	}
 }
 
-// The body of /sync/deploy/confirmation for the project in `directory`.
-export async function readProject(directory) {
-	if (!existsSync(directory)) throw new DeployError(`${directory} does not exist`);
-	const root = realpathSync(directory);
-	const { zod } = zodOf(root);
+async function translateAll(files, functions, scanned, refusals) {
+	const done = [];
+	for (const each of functions) {
+		const parsed = scanned.parsed.get(each.file);
+		const out = await gather(refusals, () => translate(files, each.file, parsed, each));
+		if (out !== undefined) done.push([each, out]);
+	}
+	return done;
+}
+
+function requestOf(files, done) {
 	const flowConfigs = [];
 	const scripts = new Map();
-	for (const each of await findFunctions(root)) {
-		const js = await bundle(root, each.file);
-		checkRuns(each, js);
-		const definition = definitionOf(js, each.file, zod);
-		checkType(each, definition);
-		const fileBody = { js, ts: await readFile(join(root, each.file), "utf8") };
+	for (const [each, out] of done) {
+		const fileBody = { js: out.js, ts: files.get(each.file) };
 		if (each.type === "onEvent") {
 			const list = scripts.get(each.integration) ?? [];
-			list.push({ name: each.name, event: definition.event, fileBody });
+			list.push({ name: each.name, event: out.definition.event, fileBody });
 			scripts.set(each.integration, list);
 		} else {
-			flowConfigs.push(flowConfig(each, definition, definitions(zod, each, definition), fileBody));
+			flowConfigs.push(flowConfig(each, out, fileBody));
 		}
 	}
-	const onEventScriptsByProvider = [...scripts].map(([providerConfigKey, list]) => ({ providerConfigKey, scripts: list }));
-	const body = {
+	return {
 		flowConfigs,
-		onEventScriptsByProvider,
+		onEventScriptsByProvider: [...scripts].map(([providerConfigKey, list]) => ({ providerConfigKey, scripts: list })),
 		deployMode: "all",
 		reconcile: false,
 		debug: false,
 		sdkVersion: SDK_VERSION,
 	};
-	// Plain data of this realm: the definitions were made in contexts of their own.
-	return JSON.parse(JSON.stringify(body));
+}
+
+// The body of /sync/deploy/confirmation for the project in `directory`.  typeCheck: its types must be right as well.
+// Throws DeployError.
+export async function readProject(directory, { typeCheck = false } = {}) {
+	if (!existsSync(directory)) throw new DeployError(`${directory} does not exist`);
+	const root = realpathSync(directory);
+	if (!existsSync(join(root, INDEX))) throw new DeployError(`${directory} has no ${INDEX}`);
+	const files = new Folder(root);
+	const refusals = [];
+	const functions = await gather(refusals, () => findFunctions(files));
+	const scanned = functions && (await gather(refusals, () => scan(files, functions.map(({ file }) => file))));
+	if (scanned === undefined) throw new DeployError(refusals);
+	const types = typeCheck && functions.length > 0 ? checkTypes(scanned.sources, INDEX) : null;
+	try {
+		const done = await translateAll(files, functions, scanned, refusals);
+		const known = new Set(refusals.map(({ file, line }) => `${file}:${line}`));
+		if (types !== null) refusals.push(...(await types.result).filter(({ file, line }) => !known.has(`${file}:${line}`)));
+		if (refusals.length > 0) throw new DeployError(refusals);
+		return requestOf(files, done);
+	} finally {
+		if (types !== null) await types.stop();
+	}
 }

@@ -1,28 +1,8 @@
 // The warm worker: one line in, one line out, whatever the line is.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 
-const program = fileURLToPath(new URL("../../compiler/bin/worker.mjs", import.meta.url));
-
-function start() {
-	const child = spawn(process.execPath, [program], { stdio: ["pipe", "pipe", "inherit"] });
-	const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-	return {
-		child,
-		next: async () => JSON.parse((await lines.next()).value),
-		async ask(request) {
-			child.stdin.write(`${typeof request === "string" ? request : JSON.stringify(request)}\n`);
-			return this.next();
-		},
-		async end() {
-			child.stdin.end();
-			return new Promise((resolve) => child.on("exit", resolve));
-		},
-	};
-}
+import { start } from "./rig.mjs";
 
 const lower = (id, js) => ({ id, op: "lower", js, name: "fn", integration: "pck", type: "action" });
 
