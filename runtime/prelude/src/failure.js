@@ -1,5 +1,5 @@
 // From whatever was thrown to the error object that the caller of the function gets (wire.md 2.1).
-import { define, host, isObject } from "./core.js";
+import { host, isObject } from "./core.js";
 import { isBytes, octets } from "./bytes.js";
 import { HostError } from "./calls.js";
 import { rawStack, userFrames } from "./errors.js";
@@ -22,12 +22,9 @@ export class ActionError extends Error {
 	constructor(payload) {
 		super();
 		this.type = "action_script_runtime_error";
-		if (payload !== undefined && payload !== null) {
-			this.payload = isObject(payload) ? payload : { message: payload };
-		}
+		this.payload = payload || undefined;
 	}
 }
-define(ActionError.prototype, "name", "ActionError");
 
 const sizeOf = (text) => (text.length * 3 <= MAX_PAYLOAD ? text.length : host.utf8Encode(text).length);
 
@@ -126,7 +123,8 @@ function actionFailure(error) {
 }
 
 function classify(error) {
-	if (error instanceof ActionError) return actionFailure(error);
+	// The ActionError that a function imports is bundled with it: a class of its own.
+	if (error instanceof Error && error.type === "action_script_runtime_error") return actionFailure(error);
 	if (!(error instanceof Error)) {
 		const shown = plain(error);
 		const message = cut(shown === undefined ? String(error) : nativeStringify(shown));

@@ -33,24 +33,22 @@ function pairs(value, prefix, out, above) {
 	return out;
 }
 
-function encodeParam(text) {
-	return encodeURIComponent(text)
-		.replace(/%3A/g, ":")
-		.replace(/%24/g, "$")
-		.replace(/%2C/g, ",")
-		.replace(/%20/g, "+")
-		.replace(/%5B/g, "[")
-		.replace(/%5D/g, "]");
-}
-
-// The query of a request as text, without the question mark.
-export function serialiseParams(params) {
-	if (params === undefined || params === null) return "";
-	if (typeof params === "string") return params.replace(/^\?/, "");
-	if (params instanceof URLSearchParams) return params.toString();
-	return pairs(params, "", [], [])
-		.map((pair) => `${encodeParam(pair[0])}=${encodeParam(pair[1])}`)
-		.join("&");
+// Endpoint and query of a request, the query as text without the question mark.  Each parameter is set as
+// URL.searchParams.set does: as text, in place of one of that name in the endpoint, whose query is written anew.
+export function target(endpoint, params) {
+	const query = endpoint.indexOf("?");
+	if (typeof params === "string") {
+		if (params !== "" && query >= 0) throw new Error("Can not set query params in endpoint and in params");
+		return { endpoint, query: params.replace(/^\?/, "") };
+	}
+	if (!isObject(params)) return { endpoint, query: "" };
+	if (params instanceof URLSearchParams) return { endpoint, query: params.toString() };
+	const names = Object.keys(params);
+	if (names.length === 0) return { endpoint, query: "" };
+	const plain = endpoint.replace(/#.*$/, "");
+	const search = new URLSearchParams(query < 0 ? "" : plain.slice(query + 1));
+	for (let i = 0; i < names.length; i++) search.set(names[i], String(params[names[i]]));
+	return { endpoint: query < 0 ? plain : plain.slice(0, query), query: search.toString() };
 }
 
 function findHeader(headers, name) {
@@ -69,35 +67,60 @@ function plainHeaders(headers) {
 	return out;
 }
 
+// A text that is JSON is sent as it is, any other value becomes JSON.
+function jsonOf(data) {
+	if (typeof data === "string") {
+		try {
+			JSON.parse(data);
+			return data.trim();
+		} catch (error) {
+			return JSON.stringify(data);
+		}
+	}
+	return JSON.stringify(data);
+}
+
+// { name: value } as the parts of a form; sets the content type with the boundary between them.
+function partsOf(data, headers, named) {
+	const boundary = `--------------------------${hexOf(host.random(12))}`;
+	headers[named] = `multipart/form-data; boundary=${boundary}`;
+	const parts = [];
+	Object.keys(data).forEach((name) => {
+		const value = data[name];
+		const type = isBytes(value) ? "Content-Type: application/octet-stream\r\n" : "";
+		parts.push(Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n${type}\r\n`));
+		parts.push(isBytes(value) ? Buffer.from(octets(value)) : Buffer.from(String(value)));
+		parts.push(Buffer.from("\r\n"));
+	});
+	parts.push(Buffer.from(`--${boundary}--\r\n`));
+	return octets(Buffer.concat(parts));
+}
+
+const hexOf = (bytes) => host.hex(bytes);
+
 // The octets to send; sets the content type where axios would.
 function bodyOf(data, headers, method) {
 	const named = findHeader(headers, "content-type");
 	const type = named === undefined ? "" : headers[named];
 	const setType = (value) => {
-		if (named === undefined) headers["content-type"] = value;
+		if (findHeader(headers, "content-type") === undefined) headers["content-type"] = value;
 	};
-	if (data === undefined || data === null) {
-		if (data === undefined && named !== undefined) delete headers[named];
-		return undefined;
-	}
 	const sends = method === "POST" || method === "PUT" || method === "PATCH";
-	if (isBytes(data)) {
-		if (sends) setType(FORM);
-		return octets(data);
-	}
-	if (data instanceof URLSearchParams) {
-		setType(`${FORM};charset=utf-8`);
-		return data.toString();
-	}
-	if (isObject(data) && type.indexOf(FORM) >= 0) {
-		return new URLSearchParams(pairs(data, "", [], [])).toString();
-	}
-	if (isObject(data) || type.indexOf("application/json") >= 0) {
-		setType("application/json");
-		return typeof data === "string" ? data : JSON.stringify(data);
+	let body;
+	if (data && (sends || method === "DELETE")) {
+		if (isBytes(data)) body = octets(data);
+		else if (data instanceof URLSearchParams) {
+			setType(`${FORM};charset=utf-8`);
+			body = data.toString();
+		} else if (isObject(data) && type === "multipart/form-data") body = partsOf(data, headers, named);
+		else if (isObject(data) && type.indexOf(FORM) >= 0) body = new URLSearchParams(pairs(data, "", [], [])).toString();
+		else if (isObject(data) || type.indexOf("application/json") >= 0) {
+			setType("application/json");
+			body = jsonOf(data);
+		} else body = String(data);
 	}
 	if (sends) setType(FORM);
-	return String(data);
+	return body;
 }
 
 // Response headers as axios hands them out: lower case, with get and has.
@@ -164,7 +187,9 @@ const TRANSPORT = /^[A-Z][A-Z0-9_]+$/;
 
 function transportError(error, config, request) {
 	if (!(error instanceof HostError) || !TRANSPORT.test(error.code)) return error;
-	return new AxiosError(error.message, error.code, config, request);
+	const made = new AxiosError(error.message, error.code, config, request);
+	define(made, "name", "Error"); // axios keeps the name of the error below
+	return made;
 }
 
 const PASSED = [
@@ -179,11 +204,12 @@ const PASSED = [
 
 // What the host is asked; `method` is upper case.
 function question(config, method, headers, where) {
+	const { endpoint, query } = target(String(config.endpoint === undefined ? "" : config.endpoint), config.params);
 	const meta = {
 		method,
-		endpoint: String(config.endpoint === undefined ? "" : config.endpoint),
+		endpoint,
 		headers,
-		params: serialiseParams(config.params),
+		params: query,
 		providerConfigKey: config.providerConfigKey || where.providerConfigKey,
 		connectionId: config.connectionId || where.connectionId,
 	};
@@ -222,7 +248,7 @@ export async function request(config, where) {
 		request: sent,
 	};
 	if (response.status >= 200 && response.status < 300) return response;
-	const code = response.status >= 500 ? "ERR_BAD_RESPONSE" : response.status >= 400 ? "ERR_BAD_REQUEST" : undefined;
+	const code = response.status >= 400 && response.status < 500 ? "ERR_BAD_REQUEST" : "ERR_BAD_RESPONSE";
 	throw new AxiosError(`Request failed with status code ${response.status}`, code, shown, sent, response);
 }
 

@@ -3,7 +3,7 @@
 import { host, replace } from "./core.js";
 
 const nativeParse = JSON.parse;
-const nativeStringify = JSON.stringify;
+const engineStringify = JSON.stringify;
 const LONG = /[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]/;
 const TWO_53 = 9007199254740992;
 
@@ -98,8 +98,18 @@ function message(source, engine) {
 	return `Unexpected token '${source.charAt(place)}', "${shown}" is not valid JSON`;
 }
 
-replace(JSON, { parse });
+replace(JSON, { parse, stringify: nativeStringify });
+Object.defineProperty(JSON.stringify, "name", { value: "stringify", configurable: true });
 Object.defineProperty(JSON, Symbol.toStringTag, { value: "JSON", configurable: true });
+
+// The engine escapes the two line separators, the standard does not.
+function nativeStringify(value, replacer, space) {
+	const text = engineStringify(value, replacer, space);
+	if (text === undefined || text.indexOf("\\u202") < 0) return text;
+	return text.replace(/\\(?:\\|u202[89])/g, (found) =>
+		found === "\\u2028" ? "\u2028" : found === "\\u2029" ? "\u2029" : found,
+	);
+}
 
 // Text of a value whose objects have their keys in order.  The value came from JSON.parse.
 export function sortedText(value) {

@@ -72,14 +72,14 @@ async function* cursorPages(config, options, inBody, get) {
 		const response = await get(config);
 		const page = at(response.data, options.response_path);
 		if (!page || !page.length) {
-			await seen(options, undefined, response);
 			return;
 		}
-		const next = at(response.data, options.cursor_path_in_response);
-		const blank = typeof next === "string" ? next.trim() === "" : typeof next !== "number";
-		await seen(options, blank ? undefined : next, response);
 		yield page;
-		if (blank) return;
+		const found = at(response.data, options.cursor_path_in_response);
+		const next = typeof found === "string" ? found.trim() : found;
+		const last = next === "" || (typeof next !== "string" && typeof next !== "number");
+		await seen(options, last ? undefined : next, response);
+		if (last) return;
 		setParameter(config, options.cursor_name_in_request, next, inBody);
 	}
 }
@@ -101,11 +101,11 @@ async function* linkPages(config, options, get) {
 	for (;;) {
 		const response = await get(config);
 		const page = at(response.data, options.response_path);
-		const link = options.link_rel_in_response_header
-			? linkOf(response.headers.link, options.link_rel_in_response_header)
-			: at(response.data, options.link_path_in_response_body);
-		await seen(options, link || undefined, response);
 		yield page || [];
+		let link;
+		if (options.link_rel_in_response_header) link = linkOf(response.headers.link, options.link_rel_in_response_header);
+		if (!link && options.link_path_in_response_body) link = at(response.data, options.link_path_in_response_body);
+		await seen(options, link, response);
 		if (!link || link === last) return;
 		last = link;
 		delete config.params;
@@ -126,14 +126,12 @@ async function* offsetPages(config, options, inBody, get) {
 		else put(config.params, options.offset_name_in_request, String(offset));
 		const response = await get(config);
 		const page = at(response.data, options.response_path);
-		const size = page ? page.length : 0;
-		const more = size > 0 && !(options.limit && size < options.limit);
-		const next = offset + (options.offset_calculation_method === "per-page" ? 1 : size);
-		await seen(options, more ? next : undefined, response);
-		if (size === 0) return;
+		if (!page || !page.length) return;
 		yield page;
-		if (!more) return;
-		offset = next;
+		if (options.limit && page.length < Number(options.limit)) return;
+		// The original names the page that was read, and says nothing of the last one.
+		await seen(options, offset, response);
+		offset += options.offset_calculation_method === "per-page" ? 1 : page.length;
 	}
 }
 

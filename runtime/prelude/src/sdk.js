@@ -277,12 +277,10 @@ function validation(log) {
 			if (result.success) return result;
 			const issues = result.error.issues;
 			for (let i = 0; i < issues.length; i++) {
-				const path = issues[i].path.join(".");
-				const where = path === "" ? "" : ` at path ${path}`;
-				await log(`Invalid input of ${run.context.functionName}: ${issues[i].message}${where}`, { level: "error" });
+				const where = issues[i].path.join(".");
+				await log(`Invalid input provided: ${issues[i].message} at path ${where}`, { level: "error" });
 			}
-			const list = issues.map((issue) => [issue.path.join("."), issue.message].filter(Boolean).join(": "));
-			throw new ActionError({ message: `Invalid input: ${list.join("; ")}` });
+			throw new ActionError({ message: "Invalid input provided" });
 		},
 	};
 }

@@ -167,8 +167,14 @@ function weight(c) {
 	return at < 0 ? unit + 256 : at + 64;
 }
 
+// Letters that count as others, told apart like accents.
+const VARIANTS = { ß: "ss", ẞ: "SS", æ: "ae", Æ: "AE", œ: "oe", Œ: "OE", ø: "o", Ø: "O", đ: "d", Đ: "D", ł: "l", Ł: "L" };
+
 function strip(text) {
-	return ASCII.test(text) ? text : decompose(text).replace(/[\u0300-\u036f]/g, "");
+	if (ASCII.test(text)) return text;
+	return decompose(text)
+		.replace(/[\u0300-\u036f]/g, "")
+		.replace(/[ßẞæÆœŒøØđĐłŁ]/g, (c) => VARIANTS[c]);
 }
 
 function compareBase(a, b, numeric) {

@@ -1,0 +1,25 @@
+// What differs, and why; a case that agrees after all must lose its mark.
+const ok = { json: { ok: true } };
+
+export default {
+	'odd-double-slash': { claim: 'two slashes in front of an endpoint', differs: 'provider/url.c joins base and endpoint with one slash, the original drops one slash only', runs: [{ answers: { 'GET //double/x': [ok], 'GET /double/x': [ok] } }] },
+	'odd-hang-up': {
+		// A GET may be sent again (RFC 9110 section 9.2.2): curl does so, Node does not.
+		claim: 'a write without an answer is sent once',
+		runs: ['POST'].map((method) => ({ label: method, input: { method }, answers: { 'GET /warm': [ok], [`${method} /gone`]: [{ hangUp: true }] } })),
+	},
+	'odd-extends-array': { claim: 'subclasses of Array', differs: 'ES5 classes cannot extend Array: the prototype is lost', runs: [{}] },
+	'odd-function-length': { claim: 'length of functions', differs: 'parameters with defaults count after lowering', runs: [{}] },
+	'odd-collation': { claim: 'collation and NFKC', differs: 'the host has no collation tables and no compatibility forms', runs: [{}] },
+	'odd-half-character': { claim: 'half of a character in a body', differs: 'on purpose: it becomes U+FFFD on the way out, JSON.stringify does not escape it', runs: [{ answers: { 'POST /half': [ok] } }] },
+	'odd-super-accessor': { claim: 'super.name of a getter', differs: 'ES5 lowering reads it from the prototype: the getter runs without its object', runs: [{}] },
+	'odd-class-name': { claim: 'a class that extends Error names itself', differs: 'esbuild makes "var X = class ..." of declarations; where the class has fields, TypeScript names the ES5 function class_1', runs: [{}] },
+	'odd-has-instance': { claim: 'Symbol.hasInstance', differs: 'a static [Symbol.hasInstance] is lowered to an assignment, which the read-only one of Function.prototype stops', runs: [{}] },
+	'odd-deep-await': { claim: '2000 calls deep through await', differs: 'callstack limit of the engine (RangeError)', runs: [{ input: { depth: 2000 } }] },
+	'code-from-strings': { claim: 'no code is made from strings', runs: [{}] },
+	'headers-class': { claim: 'Headers', runs: [{}] },
+	'huge-response': { claim: 'a provider answers 10 MB', runs: [{ answers: { 'GET /huge': [{ json: Array.from({ length: 40000 }, (_, i) => ({ id: `rec_${i}`, n: i, email: `person${i}@example.com`, note: 'ž'.repeat(60), at: '2024-01-05T10:20:30Z', tags: ['a', 'b'] })) }] } }] },
+	'odd-params-object': { claim: 'params that are URLSearchParams', differs: 'on purpose: the original drops them without a word', runs: [{ answers: { 'GET /q': [ok] } }] },
+	'odd-repeated-headers': { claim: 'response headers that come twice', runs: [{ answers: { 'GET /h': [{ json: {}, headers: { 'set-cookie': ['a=1', 'b=2'], 'x-twice': ['a', 'b'] } }] } }] },
+	'multipart-object': { claim: 'multipart/form-data from an object', runs: [{ answers: { 'POST /upload': [ok] } }] },
+};
