@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-#define JSON_DEPTH_MAX                                                                        \
+#define JSON_DEPTH_MAX \
 	512 /* containers inside containers; deeper is SL_INVALID, the stack never grows with \
 	       input */
 

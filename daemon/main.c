@@ -65,9 +65,7 @@ fail(int status, const char *format, const char *text)
 	return status;
 }
 
-/* ---- options
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static void
 print_help(void)
@@ -140,9 +138,7 @@ set_log_level(const struct config *config)
 						    : LOG_LEVEL_INFO);
 }
 
-/* ---- start
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 static const char *
 database_url(const struct daemon *daemon)
@@ -227,6 +223,17 @@ start_secrets(struct daemon *daemon)
 	return EX_OK;
 }
 
+/* Redis may not throw entries away when it is full: what it lost would come back by the sweep only, late. */
+static void
+on_policy(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	(void)arg;
+	(void)error;
+	if (code == SL_OK && value == 0)
+		log_warn("redis_evicts", "remedy=%s",
+			 log_text("set maxmemory-policy to noeviction"));
+}
+
 static int
 start_queue(struct daemon *daemon)
 {
@@ -243,6 +250,7 @@ start_queue(struct daemon *daemon)
 	if (!queue_is_up(daemon->queue))
 		return fail(EX_UNAVAILABLE, "Redis cannot be reached: %s",
 			    queue_last_error(daemon->queue));
+	queue_check_policy(daemon->queue, on_policy, NULL);
 	return EX_OK;
 }
 
@@ -371,9 +379,7 @@ start_parts(struct daemon *daemon)
 	return status;
 }
 
-/* ---- stop
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- stop ------------------------------------------------------------------------------------ */
 
 static void
 on_stop_poll(void *arg)

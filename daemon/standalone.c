@@ -28,9 +28,7 @@
 #define BACKOFF_CAP_MS 5000
 #define STEADY_MS 10000 /* up for this long: the backoff starts over */
 
-/* ---- processes
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 /* Starts a program as the servers' user, output to log_path.  The kernel sends it death_signal when
  * we die. */
@@ -305,9 +303,7 @@ standalone_start(struct standalone *standalone, struct sl_error *error)
 	return code;
 }
 
-/* ---- supervision
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- supervision ----------------------------------------------------------------------------- */
 
 static void
 on_restart(void *arg)

@@ -1,15 +1,16 @@
-/* daemon/standalone.h - the embedded service: a private Redis and a private Postgres under one
- * directory.
+/* daemon/standalone.h - the embedded service: a private Redis and a private Postgres under DIR.
  *
- *   DIR/lock         held while a daemon runs on DIR     DIR/sluiced.pid   its process id
- *   DIR/secrets/     encryption key, passwords (0700)    DIR/log/          logs of all three
- *   DIR/postgres/    the ledger                          DIR/redis/        the queue
- *   DIR/run/         unix sockets (in /tmp when DIR is too long for them)   DIR/keys.env   API keys
- * (0600)
+ *   DIR/lock         held while a daemon runs on DIR
+ *   DIR/sluiced.pid  its process id
+ *   DIR/secrets/     encryption key, passwords (0700)
+ *   DIR/log/         logs of all three
+ *   DIR/postgres/    the ledger
+ *   DIR/redis/       the queue
+ *   DIR/run/         unix sockets (in /tmp when DIR is too long for them)
+ *   DIR/keys.env     API keys (0600)
  *
  * Started as root, both servers run as an unprivileged user.  They are supervised: restarted with
- * backoff when they die, stopped with the daemon, and ended by the kernel when the daemon is
- * killed. */
+ * backoff when they die, stopped with the daemon, and ended by the kernel when it is killed. */
 #ifndef SLUICE_DAEMON_STANDALONE_H
 #define SLUICE_DAEMON_STANDALONE_H
 

@@ -6,29 +6,34 @@
  * JSON payload keeps them as \udXXX escapes, as JSON.stringify does in Node).  "bytes" are
  * Uint8Array or plain buffers.
  *
- *   __host.call(callId, op, metaText, body)    send CALL; body: bytes, text or undefined
- *   __host.done(ok, payloadText)               the run is over; nothing may follow
- *   __host.timer(id, ms)                       call __sluice.timer(id) after ms (>= 0);
- * __host.timerClear(id)
- *   __host.random(n) -> bytes                  getrandom
- *   __host.hash(alg, bytes) -> bytes           md5 sha1 sha256 sha512 (OpenSSL); __host.hmac(alg,
- * key, bytes)
- *   __host.equal(a, b) -> boolean              constant time; false when lengths differ
- *   __host.utf8Encode(text) -> bytes           __host.utf8Decode(bytes) -> text (invalid: U+FFFD)
- *   __host.base64(bytes, urlSafe) -> text      __host.base64Decode(text) -> bytes (either alphabet;
- * stops at junk)
- *   __host.hex(bytes) -> text                  __host.hexDecode(text) -> bytes
+ *   __host.call(callId, op, metaText, body)  send CALL; body: bytes, text or undefined
+ *   __host.done(ok, payloadText)             the run is over; nothing may follow
+ *   __host.timer(id, ms)                     call __sluice.timer(id) after ms (>= 0)
+ *   __host.timerClear(id)
+ *   __host.random(n) -> bytes                getrandom
+ *   __host.hash(alg, bytes) -> bytes         md5 sha1 sha256 sha512 (OpenSSL)
+ *   __host.hmac(alg, key, bytes) -> bytes
+ *   __host.equal(a, b) -> boolean            constant time; false when lengths differ
+ *   __host.utf8Encode(text) -> bytes
+ *   __host.utf8Decode(bytes) -> text         invalid: U+FFFD
+ *   __host.base64(bytes, urlSafe) -> text
+ *   __host.base64Decode(text) -> bytes       either alphabet; stops at junk
+ *   __host.hex(bytes) -> text
+ *   __host.hexDecode(text) -> bytes
  *
  * The prelude defines a global `__sluice` (not enumerable) that the runner calls, and user code
- * cannot reach (the runner takes the reference and deletes the global): load(codeText, fileName,
- * functionName, kindHint|undefined)  evaluate the module; throws on failure run(kind, inputText,
- * contextText)          start the run ("" input: undefined) reply(callId, ok, metaText, bodyBytes)
- * settle one call timer(id)                                  fire one timer drain() run promise
- * jobs until none is left idle() -> boolean                          true: the run has not ended
- * and nothing can ever settle it (no jobs, no timers, no calls in flight) deadlock() end the run
- * with script_internal_error, message naming "deadlock" After each of run/reply/timer the runner
- * calls drain(), then, unless done was called, waits for the next frame or timer; when idle() is
- * true it calls deadlock(). */
+ * cannot reach (the runner takes the reference and deletes the global):
+ *   load(codeText, fileName, functionName, kindHint|undefined)  evaluate the module; may throw
+ *   run(kind, inputText, contextText)           start the run ("" input: undefined)
+ *   reply(callId, ok, metaText, bodyBytes)      settle one call
+ *   timer(id)                                   fire one timer
+ *   drain()                                     run promise jobs until none is left
+ *   idle() -> boolean                           true: the run has not ended and nothing can ever
+ *                                               settle it (no jobs, no timers, no calls in flight)
+ *   deadlock()                                  end the run with script_internal_error, message
+ *                                               naming "deadlock"
+ * After each of run/reply/timer the runner calls drain(), then, unless done was called, waits for the
+ * next frame or timer; when idle() is true it calls deadlock(). */
 #ifndef SLUICE_RUNTIME_BINDING_H
 #define SLUICE_RUNTIME_BINDING_H
 

@@ -6,39 +6,48 @@
  *
  * Control socket, daemon <-> root process (the zygote):
  *   FORK    [20, tag]            + one descriptor by SCM_RIGHTS: start a function process on it
- *   FORKED  [21, tag, pid]       pid -1: fork failed; else + one descriptor: a pidfd of the
- * process, made before the zygote can reap it, so that a signal never meets a recycled pid GONE
- * [22, pid, status]    a function process ended (wait status) HELLO   [23, protocol version, engine
- * text]  first frame of the zygote, after its sandbox self-check
+ *   FORKED  [21, tag, pid]       pid -1: fork failed; else + one descriptor: a pidfd of the process,
+ *                                made before the zygote can reap it, so that a signal never meets
+ *                                a recycled pid
+ *   GONE    [22, pid, status]    a function process ended (wait status)
+ *   HELLO   [23, version, text]  first frame of the zygote, after its sandbox self-check: protocol
+ *                                version, engine
  *
  * Function socket, daemon <-> one function process:
- *   LOAD    [1, version id, name, file name, code]    once, first; code is ES5 text
+ *   LOAD    [1, version id, name, file name, code]   once, first; code is ES5 text
  *   LOADED  [11, ok, error json]
  *   RUN     [2, run id, kind, input json, context json, cpu limit ms]
- *   CALL    [12, run id, call id, op, meta json, body]   the function asks for something; call id
- * 0: no answer wanted REPLY   [3, run id, call id, ok, meta json, body]    the answer; ok false:
- * meta is an error object DONE    [14, run id, ok, payload json]          ok: the output ("" when
- * undefined); else the error object DIED    [15, run id, reason, detail]  from the function
- * process: the run's child ended without DONE; reason "signal" (detail: number), "memory", "cpu",
- * "fatal", "exit" (detail: status, -1: fork failed) After DONE or DIED the process takes the next
- * RUN.  Runs never overlap on one socket.
- * DIED is of runs that are forks.  Where a run is executed by the function process itself it ends
- * that process, with the same statuses and signals, which GONE tells.
+ *   CALL    [12, run id, call id, op, meta json, body]
+ *           the function asks for something; call id 0: no answer wanted
+ *   REPLY   [3, run id, call id, ok, meta json, body]
+ *           the answer; ok false: meta is an error object
+ *   DONE    [14, run id, ok, payload json]
+ *           ok: the output ("" when undefined); else the error object
+ *   DIED    [15, run id, reason, detail]
+ *           of runs that are forks: the child ended without DONE; reason "signal" (detail: number),
+ *           "memory", "cpu", "fatal", "exit" (detail: status, -1: fork failed).  Where the function
+ *           process executes the run itself, such an end is its own, which GONE tells with the same
+ *           statuses and signals.
+ * After DONE or DIED the process takes the next RUN.  Runs never overlap on one socket.
  *
  * kind: "action", "sync", "webhook", "event".
  * context json: {"environmentName","environmentId","connectionId","providerConfigKey","provider",
  *   "functionName","jobId","attempt","syncId","lastSyncDate","variant","loggerLevel","environmentVariables":null}
  *
  * Ops of CALL (meta -> reply meta; body -> reply body):
- *   http {method,endpoint,headers,params,retries,retryOn,baseUrlOverride,decompress,responseType,
- *                    forwardHeadersOnRedirect,providerConfigKey,connectionId,retryHeader}; body:
- * request bytes (content-type header set by the SDK) -> {status,statusText,headers}; body: response
- * bytes. Any status is ok=true; ok=false is {code:"ECONNREFUSED",message} for transport failures,
- * {code:"script_aborted"|...,message} for refusals connection
- * {providerConfigKey?,connectionId?,forceRefresh?,...} -> F of wire.md 5.1 metadata_set
- * {providerConfigKey,connectionId,metadata} -> {status,data}   (metadata_update likewise)
- *   environment_variables {} -> [{name,value}]
- *   log             {level,message,meta?} ; call id 0
+ *   http                   {method,endpoint,headers,params,retries,retryOn,baseUrlOverride,decompress,
+ *                          responseType,forwardHeadersOnRedirect,providerConfigKey,connectionId,
+ *                          retryHeader}; body: request bytes (the SDK sets content-type)
+ *                          -> {status,statusText,headers}; body: response bytes.  Any status is
+ *                          ok=true; ok=false is {code:"ECONNREFUSED",message} for transport failures,
+ *                          {code:"script_aborted"|..,message} for refusals
+ *   connection             {providerConfigKey?,connectionId?,..} -> F of wire.md 5.1
+ *   integration            likewise -> I of wire.md 6.1
+ *   paginate_defaults      {providerConfigKey} -> the provider's paginate block
+ *   metadata_set           {providerConfigKey,connectionId,metadata} -> {status,data}
+ *   metadata_update        likewise
+ *   environment_variables  {} -> [{name,value}]
+ *   log                    {level,message,meta?}; call id 0
  * Unknown op: ok=false {code:"unsupported",message}.
  *
  * Error object of DONE: the `error` member of the HTTP answer, wire.md 2.1, e.g.

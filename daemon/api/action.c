@@ -34,8 +34,7 @@ struct trigger {
 	char id[UUID_TEXT];
 };
 
-/* ---- the end of a call
- * ------------------------------------------------------------------------------------ */
+/* ---- the end of a call ----------------------------------------------------------------------- */
 
 /* The HTTP status of an error object, by its code (wire.md 2.1). */
 static int
@@ -81,8 +80,7 @@ trigger_release(struct trigger *trigger)
 	directory_release(trigger->function);
 }
 
-/* ---- async: ledger, then queue
- * ------------------------------------------------------------------------------ */
+/* ---- async: ledger, then queue --------------------------------------------------------------- */
 
 static void
 on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
@@ -229,9 +227,7 @@ run_async(struct trigger *trigger)
 	}
 }
 
-/* ---- sync
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- sync ------------------------------------------------------------------------------------ */
 
 /* Wire.md 2.1: falsy outputs come back as null. */
 static struct slice
@@ -288,8 +284,7 @@ run_sync(struct trigger *trigger)
 	}
 }
 
-/* ---- what is asked
- * --------------------------------------------------------------------------------------------- */
+/* ---- what is asked --------------------------------------------------------------------------- */
 
 static void
 on_function(void *arg, enum sl_code code, const void *object, const struct sl_error *error)
@@ -435,9 +430,7 @@ action_trigger(struct api_call *call)
 			     trigger->integration, trigger->connection_id, on_connection, trigger);
 }
 
-/* ---- reading back
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- reading back ---------------------------------------------------------------------------- */
 
 struct poll {
 	struct poll *next, **link; /* in the list of those that wait */

@@ -84,8 +84,7 @@ look_up(struct admin *admin)
 				    on_environment, admin);
 }
 
-/* ---- GET
- * ----------------------------------------------------------------------------------------- */
+/* ---- GET ------------------------------------------------------------------------------------- */
 
 static void
 show_settings(struct json_writer *w, const char *text)
@@ -138,8 +137,7 @@ admin_environment_read(struct api_call *call)
 		look_up(admin);
 }
 
-/* ---- PATCH
- * --------------------------------------------------------------------------------------- */
+/* ---- PATCH ----------------------------------------------------------------------------------- */
 
 static void
 on_settings_written(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
@@ -212,8 +210,7 @@ admin_environment_patch(struct api_call *call)
 		look_up(admin);
 }
 
-/* ---- variables
- * ------------------------------------------------------------------------------------ */
+/* ---- variables ------------------------------------------------------------------------------- */
 
 static void
 on_variable_written(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)

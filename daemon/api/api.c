@@ -197,8 +197,7 @@ api_reply_success(struct api_call *call)
 	api_reply(call, 200, SLICE_LITERAL("{\"success\":true}"));
 }
 
-/* ---- the way to the handler
- * ------------------------------------------------------------------------ */
+/* ---- the way to the handler ------------------------------------------------------------------ */
 
 static bool
 query_is_empty(const struct api_call *call)

@@ -99,8 +99,7 @@ void api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error
 /* action.c: the client of a call went away; a long poll ends now. */
 void action_wait_gone(struct api_call *call);
 
-/* ---- checks that fail the call by themselves: false means it is answered and gone
- * ---------------- */
+/* ---- checks that fail the call by themselves: false means it is answered and gone ------------ */
 /* Required header, exactly once.  *out is borrowed. */
 bool api_header(struct api_call *call, const char *name, const char **out);
 /* Members of the body beyond the listed ones are 400 unrecognized_keys; names ends with NULL. */

@@ -140,8 +140,7 @@ api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error *err
 	error_send(call, 500, &out, &w, NULL);
 }
 
-/* ---- names
- * ------------------------------------------------------------------------------------------ */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static bool
 all_of(const char *text, const char *extra)
@@ -209,8 +208,7 @@ api_check_name(struct api_call *call, enum api_name kind, const char *text, cons
 	return false;
 }
 
-/* ---- headers, query, members
- * -------------------------------------------------------------------------- */
+/* ---- headers, query, members ----------------------------------------------------------------- */
 
 bool
 api_header(struct api_call *call, const char *name, const char **out)

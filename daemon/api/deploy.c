@@ -90,8 +90,7 @@ removes(const struct deploy *deploy, const struct account_function *row)
 	return false;
 }
 
-/* ---- the plan
- * --------------------------------------------------------------------------------------------- */
+/* ---- the plan -------------------------------------------------------------------------------- */
 
 static void
 plan_member(struct json_writer *w, const char *type, const char *integration, const char *name,
@@ -238,8 +237,7 @@ deploy_confirm(struct api_call *call)
 				      on_plan, deploy);
 }
 
-/* ---- the deploy
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the deploy ------------------------------------------------------------------------------ */
 
 /* Deploys of this process that compile or write.  What a deploy removes is decided by what it read
  * before it writes: two of one environment side by side would keep each other's functions. */

@@ -192,8 +192,7 @@ loaded(struct load *load, enum sl_code code, void *object, const struct sl_error
 	load_free(load);
 }
 
-/* ---- keys
- * --------------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static void
 on_key_row(void *arg, enum sl_code code, const struct account_key *row,
@@ -223,8 +222,7 @@ directory_key(struct directory *directory, const char *key_text, directory_cb *c
 		account_key_find(directory->daemon->account, digest, on_key_row, load);
 }
 
-/* ---- environments
- * ---------------------------------------------------------------------------------------- */
+/* ---- environments ---------------------------------------------------------------------------- */
 
 static int64_t
 action_timeout(struct directory *directory, const char *settings)
@@ -272,8 +270,7 @@ directory_environment(struct directory *directory, int64_t id, directory_cb *cb,
 		account_environment_by_id(directory->daemon->account, id, on_environment_row, load);
 }
 
-/* ---- integrations
- * ------------------------------------------------------------------------------------------ */
+/* ---- integrations ---------------------------------------------------------------------------- */
 
 static void
 on_integration_row(void *arg, enum sl_code code, const struct account_integration *row, int count,
@@ -310,8 +307,7 @@ directory_integration(struct directory *directory, int64_t environment_id, const
 					 on_integration_row, load);
 }
 
-/* ---- connections
- * -------------------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static void
 on_connection_row(void *arg, enum sl_code code, const struct account_connection *row, int count,
@@ -368,9 +364,7 @@ directory_connection_by_id(struct directory *directory, int64_t id, directory_cb
 		account_connection_by_id(directory->daemon->account, id, on_connection_row, load);
 }
 
-/* ---- functions
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 static void
 on_function_row(void *arg, enum sl_code code, const struct account_function *row, int count,

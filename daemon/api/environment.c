@@ -37,8 +37,7 @@ seal_member(struct api_call *call, const char *uuid, const char *what, struct sl
 	return buf_take(&sealed, NULL);
 }
 
-/* ---- variables and signing key
- * -------------------------------------------------------------------- */
+/* ---- variables and signing key --------------------------------------------------------------- */
 
 static void
 on_variables(void *arg, enum sl_code code, const struct account_variable *rows, int count,
@@ -113,8 +112,7 @@ environment_rotate_signing_key(struct api_call *call)
 	free(sealed);
 }
 
-/* ---- API keys
- * -------------------------------------------------------------------------------------- */
+/* ---- API keys -------------------------------------------------------------------------------- */
 
 struct key_change {
 	struct api_call *call;
@@ -233,8 +231,7 @@ environment_delete_key(struct api_call *call)
 	account_key_delete(call->daemon->account, environment_id, key_id, on_key_deleted, call);
 }
 
-/* ---- creation
- * ------------------------------------------------------------------------------------- */
+/* ---- creation -------------------------------------------------------------------------------- */
 
 struct creation {
 	struct api_call *call;
@@ -417,8 +414,7 @@ environment_create(struct api_call *call)
 	free(sealed);
 }
 
-/* ---- deletion and list
- * ------------------------------------------------------------------------------ */
+/* ---- deletion and list ----------------------------------------------------------------------- */
 
 static void
 on_deleted(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)

@@ -364,8 +364,7 @@ integration_patch(struct api_call *call)
 				 on_patch_found, change);
 }
 
-/* ---- read, list, delete
- * -------------------------------------------------------------------------- */
+/* ---- read, list, delete ---------------------------------------------------------------------- */
 
 struct look {
 	struct api_call *call;
@@ -476,8 +475,7 @@ integration_delete(struct api_call *call)
 					   call->segment[1], on_deleted, call);
 }
 
-/* ---- GET /config/{key} (legacy)
- * ------------------------------------------------------------------- */
+/* ---- GET /config/{key} (legacy) -------------------------------------------------------------- */
 
 static void
 config_functions(struct json_writer *w, const char *key, const char *type,

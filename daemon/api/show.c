@@ -10,8 +10,9 @@
 #include "provider/credential.h"
 
 #define TIME_SIZE 48
-#define PLAIN_MAX                                                                                  \
-	(1 << 20) /* credentials and variables are far smaller: see the limits of a request's body \
+#define PLAIN_MAX \
+	(1        \
+	 << 20) /* credentials and variables are far smaller: see the limits of a request's body \
 		   */
 
 void

@@ -47,8 +47,7 @@ struct scheduler {
 	int64_t leader_beat, leader_since_ms; /* of another leader: since when it stands still */
 };
 
-/* ---- lost workers
- * -------------------------------------------------------------------------------------------- */
+/* ---- lost workers ---------------------------------------------------------------------------- */
 
 static void
 on_session_ended(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
@@ -137,8 +136,7 @@ scheduler_clear(struct scheduler *scheduler, struct sl_error *error)
 	return SL_OK;
 }
 
-/* ---- due retries
- * --------------------------------------------------------------------------------------------- */
+/* ---- due retries ----------------------------------------------------------------------------- */
 
 static void
 on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
@@ -160,9 +158,7 @@ on_retries(void *arg, enum sl_code code, const struct reclaim_job *jobs, int cou
 		sweep_push(scheduler->daemon, jobs, count, READY_FRONT, on_pushed, NULL);
 }
 
-/* ---- Redis
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- Redis ----------------------------------------------------------------------------------- */
 
 static void
 on_expired(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
@@ -187,9 +183,7 @@ on_epoch(void *arg, enum sl_code code, int64_t value, const struct sl_error *err
 		sweep_rebuild(scheduler->sweep);
 }
 
-/* ---- the tick
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- the tick -------------------------------------------------------------------------------- */
 
 static void
 on_deposed(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)

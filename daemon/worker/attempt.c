@@ -121,8 +121,7 @@ finish_error(struct attempt *attempt, const char *code, const char *message,
 	buf_fini(&out);
 }
 
-/* ---- effects
- * --------------------------------------------------------------------------------------- */
+/* ---- effects --------------------------------------------------------------------------------- */
 
 static void
 release_effects(struct attempt_box *box, bool allowed)
@@ -227,8 +226,7 @@ attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg)
 	try_effects(box);
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void
 on_call(void *arg, struct run *run, int64_t call_id, struct slice op, struct slice meta,
@@ -339,8 +337,7 @@ try_start(void *arg)
 		     error.text);
 }
 
-/* ---- resolving
- * ---------------------------------------------------------------------------------------- */
+/* ---- resolving ------------------------------------------------------------------------------- */
 
 static bool
 resolved(struct attempt *attempt, const char *what, enum sl_code code, const struct sl_error *error)

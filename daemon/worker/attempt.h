@@ -2,7 +2,7 @@
  * end.
  *
  * An attempt of a job is made durable ("begun") right before its first effect, and has no effect
- * any more once the worker's lease is in doubt.  A sync call is an attempt without a job: nothing
+ * any more once the worker's session is in doubt.  A sync call is an attempt without a job: nothing
  * to fence. */
 #ifndef SLUICE_DAEMON_WORKER_ATTEMPT_H
 #define SLUICE_DAEMON_WORKER_ATTEMPT_H
@@ -70,10 +70,9 @@ struct attempt *attempt_start(struct daemon *daemon, const struct attempt_ask *a
 /* Kills the run, stops its requests; cb follows with aborted set. */
 void attempt_abort(struct attempt *attempt);
 
-/* ---- for host.c
- * ------------------------------------------------------------------------------------ */
-/* Asks whether an effect may happen now: cb(arg, true) when the attempt is durable and the lease
- * good. May be called from inside. */
+/* ---- for host.c ------------------------------------------------------------------------------ */
+/* Asks whether an effect may happen now: cb(arg, true) when the attempt is durable and the
+ * session's last beat is good.  May be called from inside. */
 typedef void attempt_effect_cb(void *arg, bool allowed);
 void attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg);
 

@@ -134,8 +134,7 @@ dispatch_call(struct dispatch *dispatch, const struct attempt_ask *ask, attempt_
 	return code;
 }
 
-/* ---- the session's end
- * ------------------------------------------------------------------------------------ */
+/* ---- the session's end ----------------------------------------------------------------------- */
 
 static void
 finish_stop(struct dispatch *dispatch)
@@ -240,8 +239,8 @@ static void
 reset(struct dispatch *dispatch, bool hard, const char *why)
 {
 	if (dispatch->state == DISPATCH_ACTIVE || dispatch->state == DISPATCH_JOINING) {
-		log_warn("worker_reset", "worker=%s hard=%d reason=%s", dispatch->worker, hard,
-			 log_text(why));
+		log_event(dispatch->stopping ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "worker_reset",
+			  "worker=%s hard=%d reason=%s", dispatch->worker, hard, log_text(why));
 		dispatch->state = DISPATCH_RESETTING;
 	}
 	if (dispatch->state != DISPATCH_RESETTING)
@@ -267,8 +266,7 @@ dispatch_session_lost(struct dispatch *dispatch)
 	reset(dispatch, true, "session_lost");
 }
 
-/* ---- the lease's end
- * ---------------------------------------------------------------------------------- */
+/* ---- the lease's end ------------------------------------------------------------------------- */
 
 static bool
 needs_key(const struct turn *turn)
@@ -344,8 +342,7 @@ rejoin(struct dispatch *dispatch, const char *why)
 	loop_timer_in(dispatch->reopen, REOPEN_MS);
 }
 
-/* ---- taking and handing in
- * ---------------------------------------------------------------------------------- */
+/* ---- taking and handing in ------------------------------------------------------------------- */
 
 static void
 on_turn_idle(void *arg, struct turn *turn)
@@ -532,8 +529,7 @@ on_wake(void *arg, enum sl_code code, int64_t value, const struct sl_error *erro
 	wait_for_work(dispatch);
 }
 
-/* ---- proof of life
- * ------------------------------------------------------------------------------------------ */
+/* ---- proof of life --------------------------------------------------------------------------- */
 
 struct renewal {
 	struct dispatch *dispatch;
@@ -584,8 +580,7 @@ on_renew(void *arg)
 	exchange(dispatch);
 }
 
-/* ---- the session's start
- * ------------------------------------------------------------------------------------- */
+/* ---- the session's start --------------------------------------------------------------------- */
 
 static void
 on_joined(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)

@@ -160,9 +160,7 @@ keep_text(struct host_call *call, struct json_value value)
 	return text;
 }
 
-/* ---- http
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- http ------------------------------------------------------------------------------------ */
 
 static void
 on_effect_answer(void *arg, bool allowed)
@@ -447,9 +445,7 @@ with_connection(struct host_call *call, void (*serve)(struct host_call *call))
 			     id != NULL ? id : own->connection_id, on_connection, call);
 }
 
-/* ---- reading
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void
 serve_connection(struct host_call *call)
@@ -509,9 +505,7 @@ on_variables(void *arg, enum sl_code code, const struct account_variable *rows, 
 	buf_fini(&out);
 }
 
-/* ---- metadata
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- metadata -------------------------------------------------------------------------------- */
 
 static void
 on_metadata(void *arg, enum sl_code code, const struct sl_error *error)
@@ -578,9 +572,7 @@ serve_paginate(struct host_call *call)
 		answer_error(call, "unsupported", "this provider has no defaults for pagination");
 }
 
-/* ---- log
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- log ------------------------------------------------------------------------------------- */
 
 static void
 serve_log(struct host_call *call)
@@ -602,9 +594,7 @@ serve_log(struct host_call *call)
 	answer(call, true, SLICE_LITERAL("null"), (struct slice){NULL, 0});
 }
 
-/* ---- the table
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static void
 serve_op(struct host_call *call, struct slice op)

@@ -102,8 +102,7 @@ turn_idle(struct turn *turn)
 	turn->on_idle(turn->arg, turn);
 }
 
-/* ---- outcomes
- * ------------------------------------------------------------------------------------------ */
+/* ---- outcomes -------------------------------------------------------------------------------- */
 
 static void
 on_outcome(void *arg, enum sl_code code, const struct sl_error *error)
@@ -169,8 +168,7 @@ record(struct turn *turn, const struct attempt_end *end)
 			      end->output, on_outcome, outcome);
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void
 on_attempt_end(void *arg, const struct attempt_end *end)
@@ -254,8 +252,7 @@ run_next(struct turn *turn)
 	turn_idle(turn);
 }
 
-/* ---- claiming
- * ------------------------------------------------------------------------------------------ */
+/* ---- claiming -------------------------------------------------------------------------------- */
 
 static void
 on_claimed(void *arg, enum sl_code code, int64_t tenure, const struct settle_judged *judged,

@@ -130,6 +130,16 @@ def an_unreachable_redis_is_69(rig):
 
 
 @test
+def a_redis_that_evicts_is_named_in_the_log_and_one_that_does_not_is_not(rig):
+    for policy, told in (("allkeys-lru", True), ("noeviction", False)):
+        rig.redis.command("CONFIG", "SET", "maxmemory-policy", policy)
+        before = len(rig.nodes[0].log())
+        rig.nodes[0].start()
+        assert rig.nodes[0].stop() == 0
+        assert ("redis_evicts" in rig.nodes[0].log()[before:]) == told, policy
+
+
+@test
 def a_busy_port_is_71(rig):
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
