@@ -23,6 +23,7 @@ struct queue;
 struct scheduler;
 struct settle;
 struct standalone;
+struct sync_store;
 
 enum daemon_role { ROLE_API = 1, ROLE_WORKER = 2, ROLE_SCHEDULER = 4 };
 
@@ -39,7 +40,8 @@ struct daemon {
 	struct catalog *catalog;
 	struct account *account;
 	struct directory *directory;
-	struct ledger *ledger; /* api, worker (large inputs) */
+	struct ledger *ledger;    /* api, worker (large inputs) */
+	struct sync_store *syncs; /* api, worker: syncs, records, checkpoints */
 	struct queue *queue;
 	struct settle *settle;     /* worker */
 	struct pool *pool;         /* worker */

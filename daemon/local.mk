@@ -9,6 +9,7 @@ sluiced_SOURCES = \
 	daemon/settings.c daemon/settings.h \
 	daemon/standalone.c daemon/standalone.h daemon/standalone_state.h \
 	daemon/standalone_dir.c \
+	daemon/submit.c daemon/submit.h \
 	daemon/user.c daemon/user.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/admin.c \

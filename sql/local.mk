@@ -8,7 +8,8 @@ sql_migrations = \
 	sql/migrations/0003_ledger.sql \
 	sql/migrations/0004_routines.sql \
 	sql/migrations/0005_idempotency.sql \
-	sql/migrations/0006_leader.sql
+	sql/migrations/0006_leader.sql \
+	sql/migrations/0007_sync.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
@@ -16,14 +17,20 @@ libsql_a_SOURCES = \
 	sql/account_environment.c \
 	sql/account_function.c \
 	sql/account_integration.c \
+	sql/checkpoint.c sql/checkpoint.h \
 	sql/ledger.c sql/ledger.h sql/ledger_state.h \
 	sql/ledger_once.c \
 	sql/migrate.c sql/migrate.h sql/migrations.h \
 	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
 	sql/reclaim.c sql/reclaim.h \
+	sql/record.c sql/record.h sql/record_store.h \
+	sql/record_list.c \
+	sql/record_track.c \
 	sql/resolve.c sql/resolve.h \
 	sql/settle.c sql/settle.h \
 	sql/settle_batch.c sql/settle_batch.h \
+	sql/sync.c sql/sync.h \
+	sql/sync_store.c sql/sync_store.h \
 	sql/unit.c sql/unit.h \
 	sql/value.c sql/value.h
 nodist_libsql_a_SOURCES = sql/migrations.c
@@ -43,7 +50,9 @@ sql/migrations.c: $(sql_migrations) sql/embed.awk
 sql_tests = test_sql_migrate \
 	test_sql_ledger \
 	test_sql_settle \
-	test_sql_account
+	test_sql_account \
+	test_sql_sync \
+	test_sql_record
 check_PROGRAMS += $(sql_tests)
 TESTS += $(sql_tests)
 sql_test_libs = libsql.a $(base_test_libs) $(LIBPQ_LIBS)
@@ -59,3 +68,9 @@ test_sql_settle_LDADD = $(sql_test_libs)
 test_sql_account_SOURCES = tests/integration/test_sql_account.c
 test_sql_account_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_account_LDADD = $(sql_test_libs)
+test_sql_sync_SOURCES = tests/integration/test_sql_sync.c tests/integration/sync_rig.h
+test_sql_sync_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_sync_LDADD = $(sql_test_libs)
+test_sql_record_SOURCES = tests/integration/test_sql_record.c tests/integration/sync_rig.h
+test_sql_record_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_record_LDADD = $(sql_test_libs)

@@ -72,6 +72,7 @@ static void
 settle_item_free(struct settle_item *item)
 {
 	free((char *)(uintptr_t)item->output.data);
+	free((char *)(uintptr_t)item->run.result);
 	free(item->judged);
 	free(item);
 }
@@ -215,6 +216,8 @@ settle_fill_flight(struct settle *settle)
 			continue;
 		}
 		bytes += item->output.len;
+		if (item->run.result != NULL)
+			bytes += strlen(item->run.result);
 		if (rows > 0 && bytes > SETTLE_BATCH_BYTES)
 			break;
 		TAILQ_REMOVE(&settle->queue, item, link);
@@ -378,11 +381,13 @@ settle_begin(struct settle *settle, const char *job_id, int number, settle_cb *c
 
 void
 settle_result(struct settle *settle, const char *job_id, int attempt, enum job_state state,
-	      struct slice output, settle_cb *cb, void *arg)
+	      struct slice output, const struct settle_run *run, settle_cb *cb, void *arg)
 {
 	struct settle_item *item = settle_item_new(SETTLE_RESULT, job_id, attempt, cb, arg);
 
 	item->state = state;
+	if (run != NULL)
+		settle_item_run(item, run);
 	item->output = (struct slice){NULL, output.len};
 	if (output.len > 0)
 		item->output.data = sl_memdup(output.data, output.len);

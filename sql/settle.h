@@ -64,10 +64,16 @@ void settle_claim(struct settle *settle, int64_t key_id, int64_t previous_sessio
  * (ended meanwhile, or begun by someone else, or session gone): stop that run. */
 void settle_begin(struct settle *settle, const char *job_id, int number, settle_cb *cb, void *arg);
 
-/* The terminal state.  output is copied.  SL_CONFLICT: ended by someone else; count as late, drop.
- */
+/* What a run of a sync leaves in the sync's row (sql/sync.h), in the transaction of its result. */
+struct settle_run {
+	int64_t sync_id;
+	int64_t began_ms;   /* wall time; becomes the last success if the run succeeded */
+	const char *result; /* JSON: {"Model":{"added":1,"updated":0,"deleted":0}}; copied */
+};
+/* The terminal state.  output is copied.  run: of JOB_SYNC, else NULL.  SL_CONFLICT: ended by someone
+ * else; count as late, drop. */
 void settle_result(struct settle *settle, const char *job_id, int attempt, enum job_state state,
-		   struct slice output, settle_cb *cb, void *arg);
+		   struct slice output, const struct settle_run *run, settle_cb *cb, void *arg);
 /* A failed try with tries left: attempt row (if none yet) and retry row, due delay_ms from now. */
 void settle_retry(struct settle *settle, const char *job_id, int attempt, int64_t delay_ms,
 		  settle_cb *cb, void *arg);

@@ -23,10 +23,11 @@ struct settle_item {
 	int64_t session;  /* the one it was asked under */
 	int64_t until_ms; /* monotonic: fails when still not answered by then */
 	char job_id[UUID_TEXT];
-	int number;                                        /* of the attempt */
-	enum job_state state;                              /* SETTLE_RESULT */
-	struct slice output;                               /* SETTLE_RESULT; owned */
-	int64_t delay_ms;                                  /* SETTLE_RETRY */
+	int number;            /* of the attempt */
+	enum job_state state;  /* SETTLE_RESULT */
+	struct slice output;   /* SETTLE_RESULT; owned */
+	struct settle_run run; /* SETTLE_RESULT; sync_id 0: not of a sync; result owned */
+	int64_t delay_ms;      /* SETTLE_RETRY */
 	int64_t key_id, previous_session, previous_tenure; /* SETTLE_CLAIM */
 	struct settle_judged
 	    *judged; /* SETTLE_CLAIM: the jobs, then what is known of them; owned */
@@ -49,6 +50,8 @@ struct settle_batch { /* index of each command in the unit; -1: not in it */
 	int holds, new_holds, judged;
 };
 
+/* Copies run into a result; its code becomes SL_INVALID if the row of the sync cannot take it. */
+void settle_item_run(struct settle_item *item, const struct settle_run *run);
 /* Fills unit for items.  repeat: an earlier try is in doubt, so what it may have written under this
  * session counts as ours. */
 void settle_batch_build(struct settle_batch *batch, struct unit *unit,

@@ -9,15 +9,13 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/envelope.h"
-#include "base/fault.h"
 #include "base/log.h"
+#include "daemon/submit.h"
 #include "daemon/worker/attempt.h"
 #include "daemon/worker/dispatch.h"
 #include "queue/ready.h"
 #include "sql/ledger.h"
 
-#define PENDING_MAX 20000 /* accepts in flight on this node; past it 503 */
 #define RETRIES_MAX 5
 #define WAIT_MAX_S 60
 #define WAIT_LOOK_MS 250 /* how often a long poll looks for results of other nodes */
@@ -83,47 +81,6 @@ trigger_release(struct trigger *trigger)
 /* ---- async: ledger, then queue --------------------------------------------------------------- */
 
 static void
-on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
-{
-	(void)arg;
-	(void)value;
-	/* Redis is away or was rebuilt: the job is in the ledger, the scheduler's sweep brings it.
-	 */
-	if (code != SL_OK)
-		log_debug("push_left_to_sweep", "code=%s error=%s", sl_code_name(code),
-			  log_text(error != NULL ? error->text : ""));
-}
-
-static void
-push(struct trigger *trigger, int64_t seq)
-{
-	struct api_call *call = trigger->call;
-	struct envelope envelope = {
-	    .seq = seq,
-	    .environment_id = call->environment->row.id,
-	    .key_id = call->environment->row.key_id,
-	    .function_version_id = trigger->function->row.version_id,
-	    .connection_id = trigger->connection->row.id,
-	    .attempt = 1,
-	    .max_retries = trigger->max_retries,
-	    .kind = JOB_ACTION,
-	    .webhook = false,
-	    .accepted_ms = clock_wall_ms(),
-	    .has_input = trigger->input.len <= ENVELOPE_INPUT_MAX,
-	    .input = trigger->input,
-	};
-	struct ready_entry entry = {.key_id = envelope.key_id};
-	struct buf bytes;
-
-	memcpy(envelope.job_id, trigger->id, sizeof(envelope.job_id));
-	buf_init(&bytes, ENVELOPE_INPUT_MAX + 1024);
-	envelope_encode(&envelope, call->daemon->envelope_key, &bytes);
-	entry.envelope = buf_slice(&bytes);
-	ready_push(call->daemon->queue, READY_NEW, &entry, 1, on_pushed, NULL);
-	buf_fini(&bytes);
-}
-
-static void
 reply_accepted(struct api_call *call, const char *id)
 {
 	char body[200], headers[100];
@@ -134,17 +91,12 @@ reply_accepted(struct api_call *call, const char *id)
 }
 
 static void
-accepted(struct trigger *trigger, enum sl_code code, int64_t seq, const char *existing_id,
+accepted(struct trigger *trigger, enum sl_code code, const char *existing_id,
 	 const struct sl_error *error)
 {
 	struct api_call *call = trigger->call;
 	char id[UUID_TEXT];
 
-	FAULT_POINT("accept_committed");
-	if (code == SL_OK && existing_id == NULL) {
-		push(trigger, seq);
-		FAULT_POINT("accept_pushed");
-	}
 	memcpy(id, existing_id != NULL ? existing_id : trigger->id, sizeof(id));
 	trigger_release(trigger);
 	if (code == SL_OK)
@@ -158,16 +110,17 @@ accepted(struct trigger *trigger, enum sl_code code, int64_t seq, const char *ex
 }
 
 static void
-on_accepted(void *arg, enum sl_code code, int64_t seq, const struct sl_error *error)
+on_accepted(void *arg, enum sl_code code, const struct sl_error *error)
 {
-	accepted(arg, code, seq, NULL, error);
+	accepted(arg, code, NULL, error);
 }
 
 static void
 on_accepted_once(void *arg, enum sl_code code, int64_t seq, const char *existing_id,
 		 const struct sl_error *error)
 {
-	accepted(arg, code, seq, existing_id, error);
+	(void)seq;
+	accepted(arg, code, existing_id, error);
 }
 
 /* What must be equal for a repeated Idempotency-Key to mean the same request. */
@@ -204,26 +157,16 @@ run_async(struct trigger *trigger)
 	    .input = trigger->input,
 	};
 
-	if (ledger_pending(call->daemon->ledger) >= PENDING_MAX) {
-		struct sl_error error;
-
-		trigger_release(trigger);
-		api_fail_sl(
-		    call,
-		    sl_fail(&error, SL_EXHAUSTED, "%d accepts wait for the ledger", PENDING_MAX),
-		    &error);
-		return;
-	}
 	uuid_v7(trigger->id);
 	memcpy(job.id, trigger->id, sizeof(job.id));
 	if (trigger->idempotency_key != NULL) {
 		char digest[SECRET_SHA256_HEX];
 
 		request_digest(trigger, digest);
-		ledger_accept_once(call->daemon->ledger, &job, trigger->idempotency_key, digest,
-				   on_accepted_once, trigger);
+		submit_job_once(call->daemon, &job, trigger->idempotency_key, digest,
+				on_accepted_once, trigger);
 	} else {
-		ledger_accept(call->daemon->ledger, &job, on_accepted, trigger);
+		submit_job(call->daemon, &job, on_accepted, trigger);
 	}
 }
 

@@ -22,13 +22,19 @@ struct attempt_ask {
 	int number;         /* from 1 */
 	int64_t environment_id, function_version_id, connection_id;
 	enum job_kind kind;
-	struct slice input; /* JSON text, copied; empty: none */
+	/* JSON text, copied; empty: none.  JOB_ACTION: the function's input.  JOB_SYNC:
+	 * {"sync":row id,"emptyCache":bool}.  JOB_WEBHOOK: {"sync":row id,"payload":any}.
+	 * JOB_EVENT: none. */
+	struct slice input;
 };
+
+struct settle_run;
 
 struct attempt_end {
 	enum job_state state; /* JOB_SUCCEEDED or JOB_FAILED */
 	bool aborted; /* killed by attempt_abort() or refused by the ledger: nothing to record */
-	struct slice output; /* output JSON, or the error object; borrowed */
+	struct slice output;          /* output JSON, or the error object; borrowed */
+	const struct settle_run *run; /* of JOB_SYNC, else NULL; borrowed */
 };
 
 typedef void attempt_cb(void *arg, const struct attempt_end *end);

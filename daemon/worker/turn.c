@@ -165,7 +165,7 @@ record(struct turn *turn, const struct attempt_end *end)
 			     backoff_ms(turn->daemon, number), on_outcome, outcome);
 	else
 		settle_result(turn->daemon->settle, outcome->job_id, number, end->state,
-			      end->output, on_outcome, outcome);
+			      end->output, end->run, on_outcome, outcome);
 }
 
 /* ---- running --------------------------------------------------------------------------------- */

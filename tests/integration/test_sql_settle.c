@@ -109,7 +109,7 @@ result(struct settle *settle, const char *id, int attempt, enum job_state state,
 {
 	struct answer answer = {0};
 
-	settle_result(settle, id, attempt, state, slice_text(output), on_done, &answer);
+	settle_result(settle, id, attempt, state, slice_text(output), NULL, on_done, &answer);
 	return wait_for(&answer);
 }
 
@@ -252,9 +252,10 @@ many_results_share_a_commit_and_each_gets_its_own_answer(void)
 		check_int(result(two, ids[i], 1, JOB_CANCELLED, ""), ==, SL_OK);
 	memset(answers, 0, sizeof(answers));
 	for (int i = 0; i < 300; i++)
-		settle_result(one, ids[i], 1, JOB_SUCCEEDED, slice_text("1"), on_done, &answers[i]);
+		settle_result(one, ids[i], 1, JOB_SUCCEEDED, slice_text("1"), NULL, on_done,
+			      &answers[i]);
 	for (int i = 0; i < 300; i++) /* and all a second time in the same batch */
-		settle_result(one, ids[i], 1, JOB_SUCCEEDED, slice_text("2"), on_done,
+		settle_result(one, ids[i], 1, JOB_SUCCEEDED, slice_text("2"), NULL, on_done,
 			      &answers[300 + i]);
 	check_int(settle_pending(one), ==, 600);
 	rig_until(settle_pending(one) == 0);
@@ -558,7 +559,7 @@ closing_ends_the_session_after_what_was_handed_in(void)
 	accept(open, 0, "{}");
 	check_int(claim(one, -1, -1, NULL, 0, &taken), ==, SL_OK);
 	check_int(begin(one, open, 1), ==, SL_OK);
-	settle_result(one, id, 1, JOB_SUCCEEDED, slice_text("1"), on_done, &settled);
+	settle_result(one, id, 1, JOB_SUCCEEDED, slice_text("1"), NULL, on_done, &settled);
 	settle_close(one, on_done, &closed);
 	check_int(wait_for(&closed), ==, SL_OK);
 	check_int(settled.code, ==, SL_OK);
@@ -772,7 +773,7 @@ cut_connections_settle_each_job_once(void)
 				settle_retry(one, ids[next_end], 1, 0, on_done, &ended[next_end]);
 			else
 				settle_result(one, ids[next_end], 1, JOB_SUCCEEDED, slice_text("1"),
-					      on_done, &ended[next_end]);
+					      NULL, on_done, &ended[next_end]);
 		}
 		if (i % 150 != 149)
 			continue;
@@ -782,7 +783,7 @@ cut_connections_settle_each_job_once(void)
 	}
 	rig_until(settle_pending(one) == 0);
 	for (; next_end < STORM; next_end++)
-		settle_result(one, ids[next_end], 1, JOB_SUCCEEDED, slice_text("1"), on_done,
+		settle_result(one, ids[next_end], 1, JOB_SUCCEEDED, slice_text("1"), NULL, on_done,
 			      &ended[next_end]);
 	rig_until(settle_pending(one) == 0);
 	check_int(cuts, >, 2);
@@ -831,7 +832,7 @@ a_repeated_begin_and_result_of_ours_count_as_done(void)
 	accept(id, 1, "{}");
 	accept(other, 1, "{}");
 	rig_sql("BEGIN; LOCK TABLE result IN EXCLUSIVE MODE");
-	settle_result(one, other, 1, JOB_SUCCEEDED, slice_text("1"), on_done, &settled);
+	settle_result(one, other, 1, JOB_SUCCEEDED, slice_text("1"), NULL, on_done, &settled);
 	settle_begin(one, id, 1, on_done, &begun);
 	settle_begin(one, other, 2, on_done, &foreign);
 	rig_turns(100);
@@ -860,7 +861,7 @@ a_result_in_doubt_is_refused_when_the_session_was_ended_meanwhile(void)
 	fresh();
 	accept(id, 0, "{}");
 	rig_sql("BEGIN; LOCK TABLE result IN EXCLUSIVE MODE");
-	settle_result(one, id, 1, JOB_SUCCEEDED, slice_text("1"), on_done, &answer);
+	settle_result(one, id, 1, JOB_SUCCEEDED, slice_text("1"), NULL, on_done, &answer);
 	rig_turns(100);
 	rig_cut("sluiced worker one");
 	snprintf(text, sizeof(text), "UPDATE session SET live = false WHERE id = %lld",

@@ -1,0 +1,235 @@
+#include "sql/record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "sql/record_store.h"
+
+#define RECORD_ID_MAX 255
+#define RECORD_BATCH_BYTES ((size_t)256 << 20)
+
+/* A key that is being deleted with its connection is waited for here, before any row is locked. */
+static const struct unit_statement record_lock = {
+    "record_lock",
+    "SELECT require((SELECT true FROM connection WHERE id = $1::bigint FOR KEY SHARE),"
+    " 'SL404', 'there is no such connection'), " RECORD_LOCK("$2::text")};
+
+/* $3 sync, $4 time after which a changed row is left alone, or null; arrays: $5 ids, $6 payloads,
+ * $7 digests, $8 of the caller.  Each statement says in `action` what becomes of each item:
+ * 1, 2, 4: enum record_action; 0: only seen; -1: refused; null: left as it is; is_new: no such row.
+ * Rows are looked up one by one, which the planner may not turn into a join. */
+#define RECORD_ITEMS(arrays, columns, deleted, action)                                             \
+	"WITH " RECORD_MOMENT ", item AS MATERIALIZED (SELECT u.id, u.payload, u.digest, " deleted \
+	" AS deleted, r.digest IS NULL AS is_new, CASE " action " END AS action"                   \
+	" FROM unnest($5::text[], $6::bytea[], $7::bytea[]" arrays                                 \
+	") u(id, payload, digest" columns                                                          \
+	") LEFT JOIN LATERAL (SELECT o.digest, o.deleted, o.last_modified FROM record o"           \
+	"  WHERE o.connection_id = $1::bigint AND o.model = $2::text AND o.id = u.id LIMIT 1) r"   \
+	"  ON true)"
+#define RECORD_SINCE SYNC_AT_US("$4")
+#define RECORD_LEFT "WHEN r.last_modified > " RECORD_SINCE " THEN 0"
+#define RECORD_DELETED_AT SYNC_AT_MS("nullif(u.deleted_ms, 0)")
+
+/* An action of 0 is never stored: items that were only seen have a row, and that keeps all but who
+ * saw it and when. */
+#define RECORD_WRITE                                                                              \
+	", written AS (INSERT INTO record AS r (connection_id, model, id, sync_id, seen,"         \
+	"   last_action, first_seen, last_modified, deleted, digest, payload)"                    \
+	"  SELECT $1::bigint, $2::text, id, $3::bigint, seen, action, at, at,"                    \
+	"   CASE action WHEN 4 THEN coalesce(deleted, at) END, digest, payload"                   \
+	"   FROM item, moment WHERE action >= 0"                                                  \
+	"  ON CONFLICT (connection_id, model, id) DO UPDATE SET"                                  \
+	"   sync_id = excluded.sync_id, seen = excluded.seen,"                                    \
+	"   first_seen = CASE excluded.last_action WHEN 1 THEN excluded.first_seen"               \
+	"    ELSE r.first_seen END,"                                                              \
+	"   last_action = CASE excluded.last_action WHEN 0 THEN r.last_action"                    \
+	"    ELSE excluded.last_action END,"                                                      \
+	"   last_modified = CASE excluded.last_action WHEN 0 THEN r.last_modified"                \
+	"    ELSE excluded.last_modified END,"                                                    \
+	"   deleted = CASE excluded.last_action WHEN 0 THEN r.deleted ELSE excluded.deleted END," \
+	"   pruned = CASE excluded.last_action WHEN 0 THEN r.pruned END,"                         \
+	"   digest = CASE excluded.last_action WHEN 0 THEN r.digest ELSE excluded.digest END,"    \
+	"   payload = CASE excluded.last_action WHEN 0 THEN r.payload ELSE excluded.payload END)" \
+	" SELECT count(*) FILTER (WHERE action = 1), count(*) FILTER (WHERE action = 2),"         \
+	" count(*) FILTER (WHERE action = 4 AND NOT is_new), count(*) FILTER (WHERE action = 0)," \
+	" count(*) FILTER (WHERE action = -1) FROM item"
+
+static const struct unit_statement record_save_items = {
+    "record_save_items",
+    RECORD_ITEMS("", "", "NULL::timestamptz",
+		 "WHEN r.digest IS NULL THEN 1 " RECORD_LEFT " WHEN r.deleted IS NOT NULL THEN 1"
+		 " WHEN r.digest = u.digest THEN 0 ELSE 2") RECORD_WRITE};
+
+static const struct unit_statement record_update_items = {
+    "record_update_items",
+    RECORD_ITEMS(", $8::bytea[]", ", expected", "NULL::timestamptz",
+		 "WHEN r.digest IS NULL OR r.deleted IS NOT NULL THEN -1 " RECORD_LEFT
+		 " WHEN r.digest = u.digest THEN 0 WHEN r.digest <> u.expected THEN -1"
+		 " ELSE 2") RECORD_WRITE};
+
+static const struct unit_statement record_delete_items = {
+    "record_delete_items",
+    RECORD_ITEMS(", $8::bigint[]", ", deleted_ms", RECORD_DELETED_AT,
+		 "WHEN r.digest IS NULL THEN 4 WHEN r.deleted IS NOT NULL THEN NULL " RECORD_LEFT
+		 " ELSE 4") RECORD_WRITE};
+
+enum record_extra { RECORD_NOTHING, RECORD_EXPECTED, RECORD_DELETED_MS };
+
+void
+record_add_lock(struct unit *unit, int64_t session, int64_t connection_id, const char *model)
+{
+	sync_add_fence(unit, session);
+	unit_add(unit, &record_lock);
+	unit_bind_int(unit, connection_id);
+	unit_bind_text(unit, model);
+}
+
+static void
+record_on_counts(void *arg, const struct unit_answer *answer)
+{
+	struct sync_call *call = arg;
+	struct record_counts counts = {0};
+	struct sl_error error;
+	int count;
+	enum sl_code code = sync_outcome(call, answer, &count, &error);
+
+	if (code == SL_OK) {
+		const PGresult *rows = sync_answer_rows(answer);
+
+		counts.added = value_int(rows, 0, 0);
+		counts.updated = value_int(rows, 0, 1);
+		counts.deleted = value_int(rows, 0, 2);
+		counts.unchanged = value_int(rows, 0, 3);
+		counts.refused = value_int(rows, 0, 4);
+	}
+	call->cb.counts(call->arg, code, &counts, code == SL_OK ? NULL : &error);
+	free(call);
+}
+
+static int
+record_by_id(const void *a, const void *b)
+{
+	const struct record_item *const *left = a, *const *right = b;
+
+	return strcmp((*left)->id, (*right)->id);
+}
+
+/* The items by id; the caller frees them.  NULL: error says why the batch cannot be written. */
+static const struct record_item **
+record_sort(const struct record_batch *batch, struct sl_error *error)
+{
+	const struct record_item **sorted;
+	size_t bytes = 0;
+
+	if (batch->count < 0 || batch->count > RECORD_BATCH_MAX) {
+		sl_fail(error, SL_INVALID, "a batch has at most %d records", RECORD_BATCH_MAX);
+		return NULL;
+	}
+	sorted = sl_calloc((size_t)batch->count + 1, sizeof(struct record_item *));
+	error->code = SL_OK;
+	for (int i = 0; i < batch->count; i++) {
+		size_t len = strlen(batch->items[i].id);
+
+		sorted[i] = &batch->items[i];
+		bytes += batch->items[i].payload.len;
+		if (len < 1 || len > RECORD_ID_MAX)
+			sl_fail(error, SL_INVALID, "a record id has 1 to %d bytes", RECORD_ID_MAX);
+	}
+	qsort(sorted, (size_t)batch->count, sizeof(*sorted), record_by_id);
+	for (int i = 1; i < batch->count; i++)
+		if (strcmp(sorted[i - 1]->id, sorted[i]->id) == 0)
+			sl_fail(error, SL_INVALID, "a record id is twice in a batch");
+	if (bytes > RECORD_BATCH_BYTES)
+		sl_fail(error, SL_EXHAUSTED, "the batch has more than %zu MiB",
+			RECORD_BATCH_BYTES >> 20);
+	if (error->code == SL_OK)
+		return sorted;
+	free(sorted);
+	return NULL;
+}
+
+static void
+record_bind_items(struct unit *unit, const struct record_item *const *items, int count,
+		  enum record_extra extra)
+{
+	struct value_array ids, payloads, digests, expected, deleted;
+
+	value_array_init(&ids, VALUE_TEXT);
+	value_array_init(&payloads, VALUE_BYTEA);
+	value_array_init(&digests, VALUE_BYTEA);
+	value_array_init(&expected, VALUE_BYTEA);
+	value_array_init(&deleted, VALUE_INT8);
+	for (int i = 0; i < count; i++) {
+		struct slice payload = items[i]->payload;
+
+		value_array_text(&ids, items[i]->id);
+		value_array_bytes(&payloads, payload.data == NULL ? slice_text("") : payload);
+		value_array_bytes(&digests,
+				  (struct slice){(const char *)items[i]->digest, RECORD_DIGEST});
+		value_array_bytes(&expected,
+				  (struct slice){(const char *)items[i]->expected, RECORD_DIGEST});
+		value_array_int(&deleted, items[i]->deleted_ms);
+	}
+	unit_bind_array(unit, &ids);
+	unit_bind_array(unit, &payloads);
+	unit_bind_array(unit, &digests);
+	if (extra == RECORD_EXPECTED)
+		unit_bind_array(unit, &expected);
+	if (extra == RECORD_DELETED_MS)
+		unit_bind_array(unit, &deleted);
+	value_array_fini(&expected);
+	value_array_fini(&deleted);
+}
+
+static void
+record_write(struct sync_store *store, const struct record_batch *batch,
+	     const struct unit_statement *statement, enum record_extra extra, record_counts_cb *cb,
+	     void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, NULL);
+	const struct record_item **sorted;
+	struct sl_error error;
+	struct unit *unit;
+
+	call->cb.counts = cb;
+	sorted = record_sort(batch, &error);
+	if (sorted == NULL) {
+		sync_refuse(store, record_on_counts, call, error.code, error.text);
+		return;
+	}
+	unit = unit_new();
+	record_add_lock(unit, batch->session, batch->connection_id, batch->model);
+	unit_add(unit, statement);
+	unit_bind_int(unit, batch->connection_id);
+	unit_bind_text(unit, batch->model);
+	unit_bind_int(unit, batch->sync_id);
+	if (batch->unless_changed_since_us != 0)
+		unit_bind_int(unit, batch->unless_changed_since_us);
+	else
+		unit_bind_text(unit, NULL);
+	record_bind_items(unit, sorted, batch->count, extra);
+	free(sorted);
+	sync_send(store, unit, record_on_counts, call);
+}
+
+void
+record_save(struct sync_store *store, const struct record_batch *batch, record_counts_cb *cb,
+	    void *arg)
+{
+	record_write(store, batch, &record_save_items, RECORD_NOTHING, cb, arg);
+}
+
+void
+record_update(struct sync_store *store, const struct record_batch *batch, record_counts_cb *cb,
+	      void *arg)
+{
+	record_write(store, batch, &record_update_items, RECORD_EXPECTED, cb, arg);
+}
+
+void
+record_delete(struct sync_store *store, const struct record_batch *batch, record_counts_cb *cb,
+	      void *arg)
+{
+	record_write(store, batch, &record_delete_items, RECORD_DELETED_MS, cb, arg);
+}

@@ -1,0 +1,27 @@
+/* sql/record_store.h - what the record*.c files share.  Private to them.
+ *
+ * Who writes records of a model holds the model's lock until the commit.  So what a statement reads
+ * before it writes stays true, two batches do not wait in a circle, and last_modified grows in the
+ * order of commits: a reader who has seen a place in the order has seen all before it. */
+#ifndef SLUICE_SQL_RECORD_STORE_H
+#define SLUICE_SQL_RECORD_STORE_H
+
+#include "sql/sync_store.h"
+
+#define RECORD_MODEL "connection_id = $1::bigint AND model = $2::text"
+/* Every row; said, so that the planner may use the index record_order. */
+#define RECORD_ORDERED "last_modified > '-infinity'"
+#define RECORD_LOCK(model) "pg_advisory_xact_lock(hashtextextended(" model ", $1::bigint))"
+/* The moment of a write: its place in the order of "seen", and a time later than any in the model,
+ * even if the clock was set back.  Not max(): planned while the table is empty it reads the whole
+ * model, which costs as little then. */
+#define RECORD_MOMENT                                                                        \
+	"moment AS MATERIALIZED (SELECT nextval('record_seen') AS seen,"                     \
+	" greatest(clock_timestamp(), (SELECT last_modified FROM record WHERE " RECORD_MODEL \
+	" AND " RECORD_ORDERED " ORDER BY last_modified DESC LIMIT 1)"                       \
+	" + interval '1 microsecond') AS at)"
+
+/* Adds the fence and the lock of a model; $1 and $2 of what follows are bound by the caller. */
+void record_add_lock(struct unit *unit, int64_t session, int64_t connection_id, const char *model);
+
+#endif

@@ -1,0 +1,153 @@
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "sql/record_store.h"
+
+static const struct unit_statement track_open = {
+    "track_open", "INSERT INTO track_window (sync_id, model, opened)"
+		  " SELECT $1::bigint, $2::text, nextval('record_seen') ON CONFLICT DO NOTHING"};
+
+static const struct unit_statement track_is_open = {
+    "track_is_open",
+    "SELECT require((SELECT true FROM track_window WHERE sync_id = $1::bigint AND model = $2::text"
+    " FOR UPDATE), 'SL404', 'no window of tracked deletes is open')"};
+
+/* Rows keep payload and digest: what was deleted can still be read. */
+#define TRACK_DELETE(from, opened)                                                      \
+	"gone AS (UPDATE record SET deleted = at, last_modified = at, last_action = 4," \
+	"  sync_id = $3::bigint FROM moment" from " WHERE " RECORD_MODEL                \
+	"  AND deleted IS NULL AND record.seen < " opened " RETURNING id) SELECT id FROM gone"
+
+static const struct unit_statement track_close = {
+    "track_close",
+    "WITH " RECORD_MOMENT ", closed AS (DELETE FROM track_window WHERE sync_id = $3::bigint"
+    "  AND track_window.model = $2::text RETURNING opened), " TRACK_DELETE(", closed", "opened")};
+
+static const struct unit_statement track_delete = {
+    "track_delete", "WITH " RECORD_MOMENT ", " TRACK_DELETE("", "$4::bigint")};
+
+static const struct unit_statement track_mark = {"track_mark", "SELECT nextval('record_seen')"};
+
+#define TRACK_LOCK RECORD_LOCK("m.model")
+static const struct unit_statement record_lock_models = {
+    "record_lock_models",
+    "SELECT " TRACK_LOCK " FROM (SELECT DISTINCT model FROM record"
+    " WHERE connection_id = $1::bigint AND sync_id = $2::bigint ORDER BY model) m"};
+
+static const struct unit_statement record_clear_rows = {
+    "record_clear_rows",
+    "DELETE FROM record WHERE connection_id = $1::bigint AND sync_id = $2::bigint"};
+
+void
+record_track_start(struct sync_store *store, int64_t sync_id, const char *model, int64_t session,
+		   sync_done_cb *cb, void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, NULL);
+	struct unit *unit = unit_new();
+
+	call->cb.done = cb;
+	sync_add_fence(unit, session);
+	unit_add(unit, &track_open);
+	unit_bind_int(unit, sync_id);
+	unit_bind_text(unit, model);
+	sync_send(store, unit, sync_on_done, call);
+}
+
+static void
+record_on_keys(void *arg, const struct unit_answer *answer)
+{
+	struct sync_call *call = arg;
+	const char **ids;
+	struct sl_error error;
+	int count;
+	enum sl_code code = sync_outcome(call, answer, &count, &error);
+
+	ids = sl_calloc((size_t)count + 1, sizeof(*ids));
+	for (int i = 0; i < count; i++)
+		ids[i] = value_text(sync_answer_rows(answer), i, 0);
+	call->cb.keys(call->arg, code, ids, count, code == SL_OK ? NULL : &error);
+	free(ids);
+	free(call);
+}
+
+void
+record_track_end(struct sync_store *store, int64_t connection_id, int64_t sync_id,
+		 const char *model, int64_t session, record_keys_cb *cb, void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, NULL);
+	struct unit *unit = unit_new();
+
+	call->cb.keys = cb;
+	record_add_lock(unit, session, connection_id, model);
+	unit_add(unit, &track_is_open);
+	unit_bind_int(unit, sync_id);
+	unit_bind_text(unit, model);
+	unit_add(unit, &track_close);
+	unit_bind_int(unit, connection_id);
+	unit_bind_text(unit, model);
+	unit_bind_int(unit, sync_id);
+	sync_send(store, unit, record_on_keys, call);
+}
+
+static void
+record_on_mark(void *arg, const struct unit_answer *answer)
+{
+	struct sync_call *call = arg;
+	struct sl_error error;
+	int64_t mark = 0;
+	int count;
+	enum sl_code code = sync_outcome(call, answer, &count, &error);
+
+	if (code == SL_OK)
+		mark = value_int(sync_answer_rows(answer), 0, 0);
+	call->cb.mark(call->arg, code, mark, code == SL_OK ? NULL : &error);
+	free(call);
+}
+
+void
+record_mark(struct sync_store *store, record_mark_cb *cb, void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, NULL);
+	struct unit *unit = unit_new();
+
+	call->cb.mark = cb;
+	unit_add(unit, &track_mark);
+	sync_send(store, unit, record_on_mark, call);
+}
+
+void
+record_delete_unseen(struct sync_store *store, int64_t connection_id, int64_t sync_id,
+		     const char *model, int64_t mark, int64_t session, record_keys_cb *cb,
+		     void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, NULL);
+	struct unit *unit = unit_new();
+
+	call->cb.keys = cb;
+	record_add_lock(unit, session, connection_id, model);
+	unit_add(unit, &track_delete);
+	unit_bind_int(unit, connection_id);
+	unit_bind_text(unit, model);
+	unit_bind_int(unit, sync_id);
+	unit_bind_int(unit, mark);
+	sync_send(store, unit, record_on_keys, call);
+}
+
+void
+record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id, int64_t session,
+	     sync_done_cb *cb, void *arg)
+{
+	static const struct unit_statement *const steps[] = {&record_lock_models,
+							     &record_clear_rows};
+	struct sync_call *call = sync_call_new(arg, NULL);
+	struct unit *unit = unit_new();
+
+	call->cb.done = cb;
+	sync_add_fence(unit, session);
+	for (int i = 0; i < 2; i++) {
+		unit_add(unit, steps[i]);
+		unit_bind_int(unit, connection_id);
+		unit_bind_int(unit, sync_id);
+	}
+	sync_send(store, unit, sync_on_done, call);
+}

@@ -1,0 +1,256 @@
+#include "sql/sync.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "sql/sync_store.h"
+
+/* The newest run is open: in the ledger without a result, or noted less than a minute ago and not
+ * there yet.  Rows of the ledger are looked up by subqueries that the planner may not turn into
+ * joins; see settle_batch.c. */
+#define SYNC_OPEN                                                            \
+	"(s.job_id IS NOT NULL"                                              \
+	" AND (SELECT true FROM result r WHERE r.job_id = s.job_id) IS NULL" \
+	" AND (s.claimed_at > now() - interval '1 minute'"                   \
+	"  OR (SELECT true FROM job j WHERE j.id = s.job_id) IS NOT NULL))"
+
+/* What the ledger says of the newest run goes before what the sync was told: a run whose worker was
+ * lost told nothing. */
+#define SYNC_SUCCESS_MS SYNC_MS("s.last_success")
+#define SYNC_ENDED_MS SYNC_MS("coalesce(e.ended_at, s.last_ended)")
+#define SYNC_SELECT                                                                                \
+	"SELECT s.id, s.uuid, s.environment_id, s.function_id, s.connection_id, s.key_id, f.name," \
+	" s.variant, v.id, v.definition, " SYNC_SUCCESS_MS ", s.job_id, " SYNC_OPEN                \
+	", coalesce(e.state, s.last_state), " SYNC_ENDED_MS ", s.last_result"                      \
+	" FROM sync s JOIN function f ON f.id = s.function_id"                                     \
+	" LEFT JOIN function_version v ON v.id = f.version_id AND f.enabled"                       \
+	"  AND f.deleted_at IS NULL"                                                               \
+	" LEFT JOIN LATERAL (SELECT r.state, r.ended_at FROM result r WHERE r.job_id = s.job_id"   \
+	"  LIMIT 1) e ON true "
+
+/* Two that make the same sync agree on the name of its key, and with it on the key. */
+static const struct unit_statement sync_make = {
+    "sync_make",
+    "WITH w AS (SELECT f.id AS function_id, $2::bigint AS connection_id, f.environment_id"
+    "  FROM function f WHERE f.id = $1::bigint AND f.type = 'sync' AND f.deleted_at IS NULL"
+    "  AND f.integration_id = (SELECT c.integration_id FROM connection c WHERE c.id = $2::bigint)"
+    "  AND (SELECT true FROM sync s WHERE s.function_id = $1::bigint"
+    "   AND s.connection_id = $2::bigint AND s.variant = $3::text) IS NULL),"
+    " k AS (INSERT INTO concurrency_key (environment_id, name) SELECT environment_id,"
+    "   'sync:' || connection_id || ':' || function_id || ':' || $3::text FROM w"
+    "  ON CONFLICT (environment_id, name) DO UPDATE SET name = excluded.name RETURNING id)"
+    " INSERT INTO sync (environment_id, function_id, connection_id, variant, key_id)"
+    " SELECT w.environment_id, w.function_id, w.connection_id, $3::text, k.id FROM w, k"
+    " ON CONFLICT DO NOTHING"};
+
+static const struct unit_statement sync_find = {
+    "sync_find", SYNC_SELECT "WHERE s.function_id = $1::bigint AND s.connection_id = $2::bigint"
+			     " AND s.variant = $3::text AND f.type = 'sync'"
+			     " AND f.deleted_at IS NULL"};
+
+static const struct unit_statement sync_by_id = {"sync_by_id",
+						 SYNC_SELECT "WHERE s.id = $1::bigint"};
+
+static const struct unit_statement sync_of_connection = {
+    "sync_of_connection", SYNC_SELECT "WHERE s.connection_id = $1::bigint AND f.deleted_at IS NULL"
+				      " ORDER BY f.name COLLATE \"C\", s.variant COLLATE \"C\""};
+
+/* A row without an id: there, but not ours to take. */
+static const struct unit_statement sync_claim = {
+    "sync_claim",
+    "WITH u AS (UPDATE sync s SET job_id = $2::uuid, claimed_at = now() WHERE s.id = $1::bigint"
+    "  AND (s.job_id = $2::uuid OR NOT " SYNC_OPEN ") RETURNING s.id)"
+    " SELECT (SELECT u.id FROM u) FROM sync WHERE sync.id = $1::bigint"};
+
+/* The checkpoint keeps counting: what a run that saw it before still writes is refused. */
+static const struct unit_statement sync_forget[] = {
+    {"sync_forget_success", "UPDATE sync SET last_success = NULL WHERE id = $1::bigint"},
+    {"sync_forget_checkpoint",
+     "UPDATE checkpoint SET value = NULL, version = version + 1"
+     " WHERE (connection_id, function_id, variant)"
+     "  = (SELECT connection_id, function_id, variant FROM sync WHERE id = $1::bigint)"},
+    {"sync_forget_windows", "DELETE FROM track_window WHERE sync_id = $1::bigint"},
+    {"sync_forgotten", "SELECT id FROM sync WHERE id = $1::bigint"},
+};
+
+static const struct unit_statement sync_key_make = {
+    "sync_key_make",
+    "INSERT INTO concurrency_key (environment_id, name) SELECT $1::int, $2::text WHERE NOT EXISTS"
+    " (SELECT FROM concurrency_key WHERE environment_id = $1::int AND name = $2::text)"
+    " ON CONFLICT DO NOTHING"};
+
+static const struct unit_statement sync_key_find = {
+    "sync_key_find",
+    "SELECT id FROM concurrency_key WHERE environment_id = $1::int AND name = $2::text"};
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static void
+sync_read_row(struct sync_row *row, const PGresult *result, int i)
+{
+	row->id = value_int(result, i, 0);
+	value_uuid(result, i, 1, row->uuid);
+	row->environment_id = value_int(result, i, 2);
+	row->function_id = value_int(result, i, 3);
+	row->connection_id = value_int(result, i, 4);
+	row->key_id = value_int(result, i, 5);
+	row->name = value_text(result, i, 6);
+	row->variant = value_text(result, i, 7);
+	row->version_id = value_int(result, i, 8);
+	row->definition = value_text(result, i, 9);
+	row->last_success_ms = value_int(result, i, 10);
+	if (!PQgetisnull(result, i, 11))
+		value_uuid(result, i, 11, row->job_id);
+	row->running = value_bool(result, i, 12);
+	row->last_state = (enum job_state)value_int(result, i, 13);
+	row->last_ended_ms = value_int(result, i, 14);
+	row->last_result = value_text(result, i, 15);
+}
+
+static void
+sync_on_rows(void *arg, const struct unit_answer *answer)
+{
+	struct sync_call *call = arg;
+	struct sync_row *rows;
+	struct sl_error error;
+	int count;
+	enum sl_code code = sync_outcome(call, answer, &count, &error);
+
+	rows = sl_calloc((size_t)count + 1, sizeof(*rows));
+	for (int i = 0; i < count; i++)
+		sync_read_row(&rows[i], sync_answer_rows(answer), i);
+	call->cb.rows(call->arg, code, rows, count, code == SL_OK ? NULL : &error);
+	free(rows);
+	free(call);
+}
+
+static void
+sync_bind_place(struct unit *unit, int64_t function_id, int64_t connection_id, const char *variant)
+{
+	unit_bind_int(unit, function_id);
+	unit_bind_int(unit, connection_id);
+	unit_bind_text(unit, variant);
+}
+
+void
+sync_ensure(struct sync_store *store, int64_t function_id, int64_t connection_id,
+	    const char *variant, sync_rows_cb *cb, void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, "sync function for that connection");
+	struct unit *unit = unit_new();
+
+	call->cb.rows = cb;
+	unit_add(unit, &sync_make);
+	sync_bind_place(unit, function_id, connection_id, variant);
+	unit_add(unit, &sync_find);
+	sync_bind_place(unit, function_id, connection_id, variant);
+	sync_send(store, unit, sync_on_rows, call);
+}
+
+void
+sync_read(struct sync_store *store, int64_t id, sync_rows_cb *cb, void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, "sync");
+	struct unit *unit = unit_new();
+
+	call->cb.rows = cb;
+	unit_add(unit, &sync_by_id);
+	unit_bind_int(unit, id);
+	sync_send(store, unit, sync_on_rows, call);
+}
+
+void
+sync_list(struct sync_store *store, int64_t connection_id, sync_rows_cb *cb, void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, NULL);
+	struct unit *unit = unit_new();
+
+	call->cb.rows = cb;
+	unit_add(unit, &sync_of_connection);
+	unit_bind_int(unit, connection_id);
+	sync_send(store, unit, sync_on_rows, call);
+}
+
+/* ---- runs ----------------------------------------------------------------------------------- */
+
+static void
+sync_on_claimed(void *arg, const struct unit_answer *answer)
+{
+	struct sync_call *call = arg;
+	struct sl_error error;
+	int count;
+	enum sl_code code = sync_outcome(call, answer, &count, &error);
+
+	if (code == SL_OK && PQgetisnull(sync_answer_rows(answer), 0, 0))
+		code = sl_fail(&error, SL_CONFLICT, "a run of the sync is open");
+	call->cb.done(call->arg, code, code == SL_OK ? NULL : &error);
+	free(call);
+}
+
+void
+sync_claim_run(struct sync_store *store, int64_t id, const char *job_id, sync_done_cb *cb,
+	       void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, "sync");
+	char job[UUID_TEXT];
+	struct unit *unit;
+
+	call->cb.done = cb;
+	if (!uuid_parse(slice_text(job_id), job)) {
+		sync_refuse(store, sync_on_claimed, call, SL_INVALID, "the job id is no uuid");
+		return;
+	}
+	unit = unit_new();
+	unit_add(unit, &sync_claim);
+	unit_bind_int(unit, id);
+	unit_bind_text(unit, job);
+	sync_send(store, unit, sync_on_claimed, call);
+}
+
+void
+sync_reset(struct sync_store *store, int64_t id, sync_done_cb *cb, void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, "sync");
+	struct unit *unit = unit_new();
+
+	call->cb.done = cb;
+	for (size_t i = 0; i < sizeof(sync_forget) / sizeof(*sync_forget); i++) {
+		unit_add(unit, &sync_forget[i]);
+		unit_bind_int(unit, id);
+	}
+	sync_send(store, unit, sync_on_done, call);
+}
+
+/* ---- concurrency keys ----------------------------------------------------------------------- */
+
+static void
+sync_on_key(void *arg, const struct unit_answer *answer)
+{
+	struct sync_call *call = arg;
+	struct sl_error error;
+	int64_t id = 0;
+	int count;
+	enum sl_code code = sync_outcome(call, answer, &count, &error);
+
+	if (code == SL_OK)
+		id = value_int(sync_answer_rows(answer), 0, 0);
+	call->cb.key(call->arg, code, id, code == SL_OK ? NULL : &error);
+	free(call);
+}
+
+void
+sync_key(struct sync_store *store, int64_t environment_id, const char *name, sync_key_cb *cb,
+	 void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, "concurrency key");
+	struct unit *unit = unit_new();
+
+	call->cb.key = cb;
+	unit_add(unit, &sync_key_make);
+	unit_bind_int(unit, environment_id);
+	unit_bind_text(unit, name);
+	unit_add(unit, &sync_key_find);
+	unit_bind_int(unit, environment_id);
+	unit_bind_text(unit, name);
+	sync_send(store, unit, sync_on_key, call);
+}

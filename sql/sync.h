@@ -1,0 +1,66 @@
+/* sql/sync.h - syncs: one function for one connection and variant, and how it last ran.
+ *
+ * A sync has a concurrency key of its own, so that two of its runs never overlap.  Its row is made
+ * the first time it is asked for.  One struct sync_store is one connection, shared by sync.h,
+ * record.h and checkpoint.h; every call answers once, from the loop; rows are borrowed for the
+ * call. */
+#ifndef SLUICE_SQL_SYNC_H
+#define SLUICE_SQL_SYNC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/job.h"
+#include "base/loop.h"
+#include "base/secret.h"
+#include "sql/pg.h"
+
+struct sync_store; /* opaque */
+
+/* The connection is a hot one (pg.h) whatever settings say. */
+struct sync_store *sync_store_new(struct loop *loop, const struct pg_settings *settings);
+void sync_store_free(struct sync_store *store); /* NULL is fine */
+bool sync_store_is_up(const struct sync_store *store);
+
+struct sync_row {
+	int64_t id;
+	char uuid[UUID_TEXT]; /* what users see */
+	int64_t environment_id, function_id, connection_id, key_id;
+	const char *name, *variant; /* of the function; "base" is the usual variant */
+	int64_t version_id;         /* the active version; 0: none, or the function is disabled */
+	const char *definition;     /* of that version, JSON; "" if none */
+	int64_t last_success_ms;    /* wall time at which the newest good run began; 0: none */
+	char job_id[UUID_TEXT];     /* the newest run; "": none was started yet */
+	bool running;               /* that run has no result yet */
+	enum job_state last_state;  /* of the newest run that ended, lost ones too; 0: none */
+	int64_t last_ended_ms;      /* 0: none */
+	const char *last_result;    /* JSON as in settle_run.result; "" if none */
+};
+typedef void sync_rows_cb(void *arg, enum sl_code code, const struct sync_row *rows, int count,
+			  const struct sl_error *error);
+/* Finds or makes it: 1 row.  SL_NOT_FOUND: no such function (of type sync) or connection, or they
+ * belong to different integrations. */
+void sync_ensure(struct sync_store *store, int64_t function_id, int64_t connection_id,
+		 const char *variant, sync_rows_cb *cb, void *arg);
+void sync_read(struct sync_store *store, int64_t id, sync_rows_cb *cb, void *arg); /* 1 row */
+/* All of a connection (row id), by name and variant. */
+void sync_list(struct sync_store *store, int64_t connection_id, sync_rows_cb *cb, void *arg);
+
+typedef void sync_done_cb(void *arg, enum sl_code code, const struct sl_error *error);
+/* Notes that job_id, which the caller is about to accept, is the newest run.  SL_CONFLICT: a run is
+ * open already.  A note whose job never came to the ledger stands for a minute.  The same job_id
+ * again: SL_OK. */
+void sync_claim_run(struct sync_store *store, int64_t id, const char *job_id, sync_done_cb *cb,
+		    void *arg);
+/* Forgets last success, checkpoint and windows of tracked deletes.  The checkpoint keeps counting
+ * versions: a run that saw the old one cannot write it any more. */
+void sync_reset(struct sync_store *store, int64_t id, sync_done_cb *cb, void *arg);
+
+/* The concurrency key of that name in an environment, made if missing. */
+typedef void sync_key_cb(void *arg, enum sl_code code, int64_t key_id,
+			 const struct sl_error *error);
+void sync_key(struct sync_store *store, int64_t environment_id, const char *name, sync_key_cb *cb,
+	      void *arg);
+
+#endif

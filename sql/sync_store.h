@@ -1,0 +1,53 @@
+/* sql/sync_store.h - what sync.c, record*.c and checkpoint.c share.  Private to them.
+ *
+ * Each call is one unit.  A unit that writes for a run starts with the fence: the session's row, if
+ * live, is locked against being ended until the commit; if not, the unit is refused as a whole
+ * (require() of the schema), so what follows need not ask again.  Locks are taken in one order
+ * everywhere: session, connection or sync, model, rows. */
+#ifndef SLUICE_SQL_SYNC_STORE_H
+#define SLUICE_SQL_SYNC_STORE_H
+
+#include "sql/checkpoint.h"
+#include "sql/record.h"
+#include "sql/sync.h"
+#include "sql/unit.h"
+
+/* Timestamps as numbers since 1970, and back; null stays null. */
+#define SYNC_MS(column) "(extract(epoch FROM " column ") * 1000)::bigint"
+#define SYNC_US(column) "(extract(epoch FROM " column ") * 1000000)::bigint"
+#define SYNC_AT_US(param) "(timestamptz 'epoch' + " param "::bigint * interval '1 microsecond')"
+#define SYNC_AT_MS(param) "(timestamptz 'epoch' + " param "::bigint * interval '1 millisecond')"
+
+struct sync_call {
+	union { /* the one that the reader of the answer knows */
+		sync_rows_cb *rows;
+		sync_done_cb *done;
+		sync_key_cb *key;
+		record_counts_cb *counts;
+		record_rows_cb *records;
+		record_keys_cb *keys;
+		record_mark_cb *mark;
+		checkpoint_cb *checkpoint;
+	} cb;
+	void *arg;
+	const char *one; /* what must be there: no row is SL_NOT_FOUND; NULL: may be none */
+	unit_cb *answered;
+	struct unit_answer refused; /* of a call that was not sent */
+};
+
+struct sync_call *sync_call_new(void *arg, const char *one); /* freed by the one that answers */
+void sync_send(struct sync_store *store, struct unit *unit, unit_cb *answered,
+	       struct sync_call *call);
+/* Answers a call without asking the database: its input is wrong.  From the loop, like others. */
+void sync_refuse(struct sync_store *store, unit_cb *answered, struct sync_call *call,
+		 enum sl_code code, const char *why);
+/* Adds the fence unless session is 0. */
+void sync_add_fence(struct unit *unit, int64_t session);
+/* How a call ended, and how many rows its last command gave (0 unless SL_OK). */
+enum sl_code sync_outcome(const struct sync_call *call, const struct unit_answer *answer,
+			  int *count, struct sl_error *error);
+const PGresult *sync_answer_rows(const struct unit_answer *answer); /* of the last command */
+/* Answers with sync_done_cb. */
+void sync_on_done(void *arg, const struct unit_answer *answer);
+
+#endif
