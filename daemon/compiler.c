@@ -25,6 +25,7 @@
 struct request {
 	struct request *next;
 	int64_t id;
+	bool again;      /* a worker that had served others died on it */
 	struct buf line; /* what is sent */
 	compiler_cb *cb;
 	void *arg;
@@ -190,25 +191,36 @@ on_line(struct compiler *compiler, struct slice text)
 {
 	struct json_value line;
 	int64_t id = 0;
+	bool grown;
 
 	if (json_check(text, &line, NULL) != SL_OK || line.type != JSON_OBJECT_)
 		return; /* a warning of Node's */
+	/* Its start is not the source's time. */
+	if (json_is_yes(json_get(line, "ready")) && compiler->sent > 0)
+		loop_timer_in(compiler->timer,
+			      config_int(compiler->daemon->config, "compile_timeout"));
 	if (!json_int(json_get(line, "id"), &id) || compiler->first == NULL ||
 	    id != compiler->first->id)
 		return; /* `ready`, or an answer that came after its timeout */
+	grown = json_is_yes(json_get(line, "retire"));
 	answer_first(compiler, line);
-	if (++compiler->uses >= USES_MAX)
+	if (grown)
+		log_info("compiler_retired", "uses=%d", compiler->uses + 1);
+	if (++compiler->uses >= USES_MAX || grown)
 		stop(compiler);
 }
 
 static void
 lost(struct compiler *compiler, const char *why)
 {
-	bool at_work = compiler->sent > 0;
+	bool at_work = compiler->sent > 0, used = compiler->uses > 0;
 
 	log_warn("compiler_lost", "reason=%s", why);
 	stop(compiler);
-	if (compiler->first != NULL && at_work)
+	/* Only a fresh worker proves that the source is at fault. */
+	if (compiler->first != NULL && at_work && used && !compiler->first->again)
+		compiler->first->again = true;
+	else if (compiler->first != NULL && at_work)
 		fail_first(
 		    compiler, SL_INVALID,
 		    "the compiler died on this source (too large or too deep for its limits)");

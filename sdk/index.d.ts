@@ -1,309 +1,404 @@
 // Types of the module `nango` that function projects import.  Reference it from the project's tsconfig.json:
 //   "include": ["index.ts", "**/*.ts", "path/to/sdk/index.d.ts"]
+// They take and refuse what those of the published package (0.71) do; tests/clients/sdk.test.mjs compares them.
 declare module 'nango' {
 	import type * as z from 'zod';
 
-	export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'get' | 'post' | 'put' | 'patch' | 'delete';
-	export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'off';
+	// Only what says so is exported.
+	export {};
 
-	export interface CursorPagination {
+	type MaybePromise<T> = T | Promise<T>;
+	type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE' | 'PROPFIND' | 'REPORT';
+
+	interface CommonPagination {
+		limit?: number | string;
+		limit_name_in_request: string;
+		/** Dot path of the list in the response; the default is the response itself. */
+		response_path?: string;
+		/** Parameters go into the body; the default for POST, PUT and PATCH. */
+		in_body?: boolean;
+		on_page?: (page: { nextPageParam?: string | number | undefined; response: Answer<any> }) => Promise<void>;
+	}
+
+	interface CursorPagination extends CommonPagination {
 		type: 'cursor';
 		cursor_path_in_response: string;
 		cursor_name_in_request: string;
 	}
 
-	export interface LinkPagination {
+	interface LinkPagination extends CommonPagination {
 		type: 'link';
 		link_rel_in_response_header?: string;
 		link_path_in_response_body?: string;
 	}
 
-	export interface OffsetPagination {
+	interface OffsetPagination extends CommonPagination {
 		type: 'offset';
 		offset_name_in_request: string;
 		offset_start_value?: number;
 		offset_calculation_method?: 'per-page' | 'by-response-size';
 	}
 
-	/** How a provider's list is read; what is left out comes from the provider's own description. */
-	export type Pagination = Partial<CursorPagination | LinkPagination | OffsetPagination> & {
-		limit?: number;
-		limit_name_in_request?: string;
-		/** Dot path of the list in the response; the default is the response itself. */
-		response_path?: string;
-		/** Parameters go into the body; the default for POST, PUT and PATCH. */
-		in_body?: boolean;
-		on_page?: (page: { nextPageParam?: string | number | undefined; response: Response }) => Promise<void> | void;
-	};
-
 	export interface ProxyConfiguration {
 		/** Path below the provider's base URL. */
 		endpoint: string;
-		method?: HttpMethod;
-		headers?: Record<string, string | number | boolean | null | undefined>;
-		params?: string | Record<string, unknown> | URLSearchParams;
+		method?: Method | Lowercase<Method>;
+		headers?: Record<string, string>;
+		params?: string | Record<string, string | number | string[] | number[]>;
 		data?: unknown;
 		/** Extra attempts after a network failure, 429 or 5xx; the default is 0. */
 		retries?: number;
 		/** Further statuses to try again on. */
 		retryOn?: number[] | null;
 		/** Response headers that say when to try again. */
-		retryHeader?: { at?: string; after?: string };
-		baseUrlOverride?: string;
-		decompress?: boolean;
-		responseType?: 'arraybuffer' | 'blob' | 'document' | 'json' | 'text';
+		retryHeader?: {
+			at?: string | string[];
+			after?: string | string[];
+			remaining?: string;
+			error_code?: string[];
+			in_body?: { path: string; value?: string; strategy: 'at' | 'after' };
+		};
+		baseUrlOverride?: string | undefined;
+		decompress?: boolean | string;
+		responseType?: 'arraybuffer' | 'blob' | 'document' | 'json' | 'text' | 'stream' | undefined;
 		forwardHeadersOnRedirect?: boolean;
-		paginate?: Pagination;
+		/** How the provider's list is read; what is left out comes from the provider's own description. */
+		paginate?: Partial<CursorPagination> | Partial<LinkPagination> | Partial<OffsetPagination>;
 		providerConfigKey?: string;
 		connectionId?: string;
 	}
 
-	export type RequestConfiguration = Omit<ProxyConfiguration, 'method'>;
+	type Request = Omit<ProxyConfiguration, 'method'>;
 
-	export interface Response<T = any> {
+	/** What a request answers: as axios does. */
+	interface Answer<T> {
 		data: T;
 		status: number;
 		statusText: string;
 		headers: Record<string, any>;
 		config: Record<string, any>;
+		request?: any;
 	}
 
-	/** Thrown for answers outside of 200 to 299 and, without `response`, when none came. */
-	export interface RequestError extends Error {
-		isAxiosError: true;
-		code?: string;
-		status?: number;
-		response?: Response;
-		config: Record<string, any>;
-		request: Record<string, any>;
-	}
-
-	/** Ends the function with a payload for its caller. */
-	export class ActionError<T = Record<string, unknown>> extends Error {
+	class ErrorOfAction<T = Record<string, unknown>> extends Error {
+		type: string;
+		payload?: Record<string, unknown>;
 		constructor(payload?: T);
-		type: 'action_script_runtime_error';
-		payload?: T;
 	}
+	/** Ends the function with a payload for its caller: throw new nango.ActionError(...). */
+	export type ActionError<T = Record<string, unknown>> = ErrorOfAction<T>;
 
-	export interface Connection<TMetadata = Record<string, any>> {
+	interface Raw {
+		raw: Record<string, any>;
+	}
+	interface Expiry {
+		expires_at?: string | undefined;
+	}
+	interface ClientOverride {
+		config_override?: { client_id?: string | undefined; client_secret?: string | undefined } | undefined;
+	}
+	interface AppCredentials extends Raw, Expiry {
+		type: 'APP';
+		access_token: string;
+		jwtToken?: string;
+	}
+	interface OAuth2Credentials extends Raw, Expiry, ClientOverride {
+		type: 'OAUTH2';
+		access_token: string;
+		refresh_token?: string | undefined;
+	}
+	interface JwtCredentials extends Expiry {
+		[key: string]: any;
+		type: 'JWT';
+		token?: string;
+	}
+	interface TwoStepCredentials extends Raw, Expiry {
+		[key: string]: any;
+		type: 'TWO_STEP';
+		token?: string;
+		refresh_token?: string;
+	}
+	interface PluginCredentials {
+		[key: string]: any;
+		type: 'BASIC';
+	}
+	type NoCredentials = Record<string, never>;
+	type Credentials =
+		| ({ type: 'OAUTH1'; oauth_token: string; oauth_token_secret: string } & Raw)
+		| OAuth2Credentials
+		| ({ type: 'OAUTH2_CC'; token: string; client_id: string; client_secret: string; client_certificate?: string | undefined; client_private_key?: string | undefined } & Raw & Expiry)
+		| { type: 'BASIC'; username: string; password: string }
+		| { type: 'API_KEY'; apiKey: string }
+		| AppCredentials
+		| NoCredentials
+		| ({ type: 'CUSTOM' } & Raw)
+		| ({ type: 'TBA'; token_id: string; token_secret: string } & ClientOverride)
+		| JwtCredentials
+		| ({ type: 'BILL'; username: string; password: string; organization_id: string; dev_key: string; session_id?: string; user_id?: string } & Raw & Expiry)
+		| TwoStepCredentials
+		| ({ type: 'CUSTOM'; app: AppCredentials; user: OAuth2Credentials | null } & Raw)
+		| ({ type: 'SIGNATURE'; username: string; password: string; token?: string } & Expiry)
+		| PluginCredentials
+		| ({
+				type: 'AWS_SIGV4';
+				role_arn: string;
+				region: string;
+				service: string;
+				access_key_id: string;
+				secret_access_key: string;
+				session_token: string;
+				external_id?: string | undefined;
+		  } & Raw &
+				Expiry);
+
+	interface Connection {
 		id: number;
 		connection_id: string;
 		provider_config_key: string;
 		provider: string;
 		connection_config: Record<string, any>;
-		metadata: TMetadata;
-		credentials: Record<string, any>;
+		metadata: Record<string, unknown> | null;
+		credentials: Credentials;
 		tags: Record<string, string>;
-		end_user: Record<string, any> | null;
+		end_user: { id: string; display_name: string | null; email: string | null; tags: Record<string, string> | null; organization: { id: string; display_name: string | null } | null } | null;
 		errors: { type: string; log_id: string }[];
+		webhook_url_override: string | null;
 		created_at: string;
 		updated_at: string;
-		last_fetched_at: string;
+		last_fetched_at: string | null;
 	}
 
-	export interface Integration {
+	interface Integration {
 		unique_key: string;
 		provider: string;
-		display_name: string;
-		logo?: string;
+		display_name: string | null;
+		logo: string;
+		forward_webhooks: boolean;
 		created_at: string;
 		updated_at: string;
 		webhook_url?: string | null;
-		credentials?: Record<string, any> | null;
+		credentials_label?: Record<string, string> | undefined;
+		preconfigured_credentials?: string[] | undefined;
+		preconfigured_connection_config?: string[] | undefined;
+		credentials?: ({ type: string } & Record<string, any>) | null;
 	}
 
-	export type CheckpointValue = string | number | boolean | Date;
-	export type Checkpoint = Record<string, CheckpointValue>;
-
-	export interface FetchResponse {
+	interface FetchAnswer {
 		readonly status: number;
 		readonly statusText: string;
 		readonly ok: boolean;
 		readonly url: string;
 		readonly redirected: boolean;
-		readonly headers: {
-			get(name: string): string | null;
-			has(name: string): boolean;
-			forEach(callback: (value: string, name: string) => void): void;
-		};
+		readonly headers: Headers;
 		text(): Promise<string>;
 		json(): Promise<any>;
 		arrayBuffer(): Promise<ArrayBuffer>;
 	}
 
-	type Infer<T> = T extends z.ZodType ? z.infer<T> : never;
+	type Metadata = z.ZodObject | z.ZodVoid | undefined;
+	type Checkpoint = z.ZodObject<Record<string, z.ZodString | z.ZodNumber | z.ZodBoolean>> | undefined;
+	type Model = z.ZodObject<{ id: z.ZodString }>;
+	type Models = Record<string, Model>;
+	type Infer<T> = z.infer<Exclude<T, undefined>>;
+	interface RawRecord {
+		[key: string]: unknown;
+		id: string;
+	}
+	type Identified<T extends RawRecord> = Pick<T, 'id'> & Partial<T>;
+	type Variant = string | { name: string; variant: string };
 
-	export interface NangoAction<TMetadata = any, TCheckpoint = Checkpoint> {
-		readonly connectionId: string;
-		readonly providerConfigKey: string;
-		readonly provider: string;
-		readonly environmentName: string;
-		readonly environmentId: number;
-		readonly activityLogId: string;
-		readonly scriptType: 'action' | 'sync' | 'webhook' | 'on-event';
-		readonly logger: { level: LogLevel };
-		readonly isCLI: boolean;
+	export interface NangoAction<
+		TMetadata extends Metadata = never,
+		TCheckpoint extends Checkpoint = never,
+		TMetadataInferred = Infer<TMetadata>,
+		TCheckpointInferred = Infer<TCheckpoint>,
+	> {
+		logger: { level: 'debug' | 'info' | 'warn' | 'error' | 'off' };
+		activityLogId: string;
+		syncId?: string;
+		syncJobId?: number;
+		nangoConnectionId?: number;
+		environmentId: number;
+		environmentName?: string;
+		accountId: number;
+		connectionId: string;
+		providerConfigKey: string;
+		provider?: string;
+		scriptType: 'function' | 'sync' | 'action' | 'webhook' | 'on-event';
+		isCLI: boolean | undefined;
 
-		readonly ActionError: typeof ActionError;
+		ActionError: typeof ErrorOfAction;
 
-		proxy<T = any>(config: ProxyConfiguration): Promise<Response<T>>;
-		get<T = any>(config: RequestConfiguration): Promise<Response<T>>;
-		post<T = any>(config: RequestConfiguration): Promise<Response<T>>;
-		put<T = any>(config: RequestConfiguration): Promise<Response<T>>;
-		patch<T = any>(config: RequestConfiguration): Promise<Response<T>>;
-		delete<T = any>(config: RequestConfiguration): Promise<Response<T>>;
+		proxy<T = any>(config: ProxyConfiguration): Promise<Answer<T>>;
+		get<T = any>(config: Request): Promise<Answer<T>>;
+		post<T = any>(config: Request): Promise<Answer<T>>;
+		put<T = any>(config: Request): Promise<Answer<T>>;
+		patch<T = any>(config: Request): Promise<Answer<T>>;
+		delete<T = any>(config: Request): Promise<Answer<T>>;
 		paginate<T = any>(config: ProxyConfiguration): AsyncGenerator<T[], undefined, void>;
 		/** A request without the connection's credentials and without retries. */
-		uncontrolledFetch(options: {
-			url: URL | string;
-			method?: HttpMethod;
-			headers?: Record<string, string>;
-			body?: string | null;
-		}): Promise<FetchResponse>;
+		uncontrolledFetch(options: { url: URL; method?: Method; headers?: Record<string, string> | undefined; body?: string | null }): Promise<FetchAnswer>;
 
-		log(message: string, ...rest: unknown[]): Promise<void>;
-		setLogger(options: { level: LogLevel }): void;
+		/** The last argument may be { level }. */
+		log(...args: any[]): MaybePromise<void>;
+		setLogger(logger: { level: 'debug' | 'info' | 'warn' | 'error' | 'off' }): void;
 
 		getConnection(
 			providerConfigKey?: string,
 			connectionId?: string,
-			options?: { forceRefresh?: boolean; refreshToken?: boolean; refreshGithubAppJwtToken?: boolean },
-		): Promise<Connection<TMetadata>>;
-		getToken(): Promise<any>;
-		getMetadata<T = TMetadata>(): Promise<T>;
+			options?: { refreshToken?: boolean; refreshGithubAppJwtToken?: boolean; forceRefresh?: boolean },
+		): Promise<Connection>;
+		getToken(): Promise<string | { oAuthToken: string; oAuthTokenSecret: string } | Credentials>;
+		getVariant(): string;
+		getMetadata<T = TMetadataInferred>(): Promise<T>;
 		/** Replaces the connection's metadata. */
-		setMetadata(metadata: TMetadata): Promise<Response>;
+		setMetadata(metadata: TMetadataInferred): Promise<Answer<any>>;
 		/** Merges into the connection's metadata, one level deep. */
-		updateMetadata(metadata: Partial<TMetadata>): Promise<Response>;
-		getIntegration(options?: { include?: ('webhook' | 'credentials')[] }): Promise<Integration>;
+		updateMetadata(metadata: Partial<TMetadataInferred>): Promise<Answer<any>>;
+		/** @deprecated use setMetadata */
+		setFieldMapping(mapping: Record<string, string>): Promise<Answer<object>>;
+		/** @deprecated use getMetadata */
+		getFieldMapping(): Promise<Record<string, string>>;
+		getIntegration(options?: { include?: ('webhook' | 'credentials')[] | undefined }): Promise<Integration>;
 		getWebhookURL(): Promise<string | null | undefined>;
-		getEnvironmentVariables(): Promise<{ name: string; value: string }[]>;
+		getEnvironmentVariables(): Promise<{ name: string; value: string }[] | null>;
+		getFlowAttributes<A = object>(): A | null;
 
-		triggerAction<T = any>(
+		triggerAction<In = unknown, Out = object>(providerConfigKey: string, connectionId: string, actionName: string, input?: In): Promise<Out>;
+		triggerSync(
 			providerConfigKey: string,
 			connectionId: string,
-			actionName: string,
-			input?: unknown,
-		): Promise<T>;
-		triggerSync(providerConfigKey: string, connectionId: string, sync: string, options?: unknown): Promise<void>;
-		startSync(providerConfigKey: string, syncs: unknown[], connectionId?: string): Promise<void>;
+			sync: Variant,
+			mode?: 'incremental' | 'full_refresh' | 'full_refresh_and_clear_cache' | boolean,
+		): Promise<void | string>;
+		startSync(providerConfigKey: string, syncs: Variant[], connectionId?: string): Promise<void>;
 
 		tryAcquireLock(options: { key: string; ttlMs: number }): Promise<boolean>;
 		releaseLock(options: { key: string }): Promise<boolean>;
 		releaseAllLocks(): Promise<void>;
 
-		getCheckpoint(): Promise<TCheckpoint | null>;
-		saveCheckpoint(checkpoint: TCheckpoint): Promise<void>;
+		getCheckpoint(): Promise<TCheckpointInferred | null>;
+		saveCheckpoint(checkpoint: TCheckpointInferred): Promise<void>;
 		clearCheckpoint(): Promise<void>;
 
-		zodValidateInput<T>(options: { zodSchema: z.ZodType<T>; input: unknown }): Promise<{ success: true; data: T }>;
+		zodValidateInput<T = any, Z = any>(options: { zodSchema: z.ZodType<Z>; input: T }): Promise<z.ZodSafeParseSuccess<Z>>;
 	}
 
-	export interface NangoSync<TModels = Record<string, any>, TMetadata = any, TCheckpoint = Checkpoint>
-		extends NangoAction<TMetadata, TCheckpoint> {
-		readonly variant: string;
-		readonly lastSyncDate?: Date;
+	export interface NangoSync<
+		TModels extends Models = never,
+		TMetadata extends Metadata = never,
+		TCheckpoint extends Checkpoint = never,
+		TName extends keyof TModels = keyof TModels,
+	> extends NangoAction<TMetadata, TCheckpoint> {
+		variant: string;
+		lastSyncDate?: Date;
+		track_deletes: boolean;
+		emptyCache: boolean;
 
-		batchSave<K extends keyof TModels & string>(records: TModels[K][], model: K): Promise<boolean>;
-		batchUpdate<K extends keyof TModels & string>(records: Partial<TModels[K]>[], model: K): Promise<boolean>;
-		batchDelete<K extends keyof TModels & string>(records: { id: string }[], model: K): Promise<boolean>;
-		getRecordsByIds<I extends string | number, K extends keyof TModels & string>(
-			ids: I[],
-			model: K,
-		): Promise<Map<I, TModels[K]>>;
-		listRecords<K extends keyof TModels & string>(
-			model: K,
-			options?: { cursor?: string },
-		): AsyncGenerator<TModels[K], undefined, void>;
-		trackDeletesStart(model: keyof TModels & string): Promise<void>;
-		trackDeletesEnd(model: keyof TModels & string): Promise<{ deletedKeys: string[] }>;
-		setMergingStrategy(
-			merging: { strategy: 'override' | 'ignore_if_modified_after' },
-			model: keyof TModels & string,
-		): Promise<void>;
+		batchSave<T extends RawRecord = z.infer<TModels[TName]>>(records: T[], model: TName): MaybePromise<boolean>;
+		/** @deprecated use batchSave */
+		batchSend<T extends RawRecord = z.infer<TModels[TName]>>(records: T[], model: TName): Promise<boolean | null>;
+		batchUpdate<T extends RawRecord = z.infer<TModels[TName]>>(records: Identified<T>[], model: TName): MaybePromise<boolean>;
+		batchDelete<T extends RawRecord = z.infer<TModels[TName]>>(records: Identified<T>[], model: TName): MaybePromise<boolean>;
+		getRecordsByIds<K = string | number, T extends RawRecord = z.infer<TModels[TName]>>(ids: K[], model: TName): MaybePromise<Map<K, T>>;
+		listRecords<T extends RawRecord = z.infer<TModels[TName]>>(model: TName, options?: { cursor?: string }): AsyncGenerator<T>;
+		trackDeletesStart(model: TName): MaybePromise<void>;
+		trackDeletesEnd(model: TName): MaybePromise<{ deletedKeys: string[] }>;
+		/** @deprecated use trackDeletesStart and trackDeletesEnd */
+		deleteRecordsFromPreviousExecutions(model: TName): MaybePromise<{ deletedKeys: string[] }>;
+		setMergingStrategy(merging: { strategy: 'ignore_if_modified_after' | 'override' }, model: TName): Promise<void>;
 	}
 
-	export interface Endpoint {
-		method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+	interface Endpoint {
+		method: Method;
 		path: string;
-		group?: string;
+		group?: string | null | undefined;
 	}
 
-	interface Definition<TMetadata extends z.ZodType | undefined, TCheckpoint extends z.ZodType | undefined> {
+	interface Definition<TMetadata extends Metadata, TCheckpoint extends Checkpoint> {
 		description: string;
 		/** Left out: the server counts. */
 		version?: string;
 		metadata?: TMetadata;
+		/** An object of strings, numbers and booleans. */
 		checkpoint?: TCheckpoint;
-		scopes?: string[];
 	}
 
-	export interface ActionDefinition<
-		TInput extends z.ZodType,
-		TOutput extends z.ZodType,
-		TMetadata extends z.ZodType | undefined = undefined,
-		TCheckpoint extends z.ZodType | undefined = undefined,
+	export interface CreateActionProps<
+		TInput extends z.ZodTypeAny,
+		TOutput extends z.ZodTypeAny,
+		TMetadata extends Metadata = undefined,
+		TCheckpoint extends Checkpoint = undefined,
 	> extends Definition<TMetadata, TCheckpoint> {
 		input: TInput;
 		output: TOutput;
+		scopes?: string[];
+		/** @deprecated functions are called by their name */
 		endpoint?: Endpoint;
-		exec: (
-			nango: NangoAction<Infer<TMetadata>, Infer<TCheckpoint>>,
-			input: z.infer<TInput>,
-		) => Promise<z.infer<TOutput>> | z.infer<TOutput>;
+		exec: (nango: NangoAction<TMetadata, TCheckpoint>, input: z.infer<TInput>) => MaybePromise<z.infer<TOutput>>;
 	}
 
-	export interface SyncDefinition<
-		TModels extends Record<string, z.ZodType>,
-		TMetadata extends z.ZodType | undefined = undefined,
-		TCheckpoint extends z.ZodType | undefined = undefined,
-	> extends Definition<TMetadata, TCheckpoint> {
+	export interface CreateSyncProps<TModels extends Models, TMetadata extends Metadata = never, TCheckpoint extends Checkpoint = never>
+		extends Definition<TMetadata, TCheckpoint> {
 		/** "every 5 minutes", "every day"; thirty seconds at least. */
 		frequency: string;
 		models: TModels;
+		/** Runs as soon as a connection is made; left out, somebody has to start it. */
 		autoStart?: boolean;
-		syncType?: 'full' | 'incremental';
-		trackDeletes?: boolean;
-		endpoints?: Endpoint[];
+		scopes?: string[];
 		webhookSubscriptions?: string[];
-		exec: (nango: NangoSync<ModelsOf<TModels>, Infer<TMetadata>, Infer<TCheckpoint>>) => Promise<void> | void;
-		onWebhook?: (
-			nango: NangoSync<ModelsOf<TModels>, Infer<TMetadata>, Infer<TCheckpoint>>,
-			payload: any,
-		) => Promise<void> | void;
+		/** @deprecated records are read by model */
+		endpoints?: Endpoint[];
+		/** @deprecated use checkpoints */
+		syncType?: 'full' | 'incremental';
+		/** @deprecated use trackDeletesStart and trackDeletesEnd */
+		trackDeletes?: boolean;
+		exec: (nango: NangoSync<TModels, TMetadata, TCheckpoint>) => MaybePromise<void>;
+		onWebhook?: (nango: NangoSync<TModels, TMetadata, TCheckpoint>, payload: any) => MaybePromise<void>;
 	}
 
-	type ModelsOf<T extends Record<string, z.ZodType>> = { [K in keyof T]: z.infer<T[K]> };
-
-	export interface OnEventDefinition<
-		TMetadata extends z.ZodType | undefined = undefined,
-		TCheckpoint extends z.ZodType | undefined = undefined,
-	> extends Definition<TMetadata, TCheckpoint> {
+	export interface CreateOnEventProps<TMetadata extends Metadata = undefined, TCheckpoint extends Checkpoint = undefined>
+		extends Definition<TMetadata, TCheckpoint> {
 		event: 'post-connection-creation' | 'pre-connection-deletion' | 'validate-connection';
-		exec: (nango: NangoAction<Infer<TMetadata>, Infer<TCheckpoint>>) => Promise<void> | void;
+		exec: (nango: NangoAction<TMetadata, TCheckpoint>) => MaybePromise<void>;
 	}
+
+	export interface CreateActionResponse<
+		TInput extends z.ZodTypeAny,
+		TOutput extends z.ZodTypeAny,
+		TMetadata extends Metadata = undefined,
+		TCheckpoint extends Checkpoint = undefined,
+	> extends CreateActionProps<TInput, TOutput, TMetadata, TCheckpoint> {
+		type: 'action';
+	}
+
+	export interface CreateSyncResponse<TModels extends Models, TMetadata extends Metadata = undefined, TCheckpoint extends Checkpoint = undefined>
+		extends CreateSyncProps<TModels, TMetadata, TCheckpoint> {
+		type: 'sync';
+	}
+
+	export interface CreateOnEventResponse<TMetadata extends Metadata = undefined, TCheckpoint extends Checkpoint = undefined>
+		extends CreateOnEventProps<TMetadata, TCheckpoint> {
+		type: 'onEvent';
+	}
+
+	export type CreateAnyResponse =
+		| CreateSyncResponse<any, Metadata, Checkpoint>
+		| CreateActionResponse<any, any, Metadata, Checkpoint>
+		| CreateOnEventResponse<Metadata, Checkpoint>;
 
 	export function createAction<
-		TInput extends z.ZodType,
-		TOutput extends z.ZodType,
-		TMetadata extends z.ZodType | undefined = undefined,
-		TCheckpoint extends z.ZodType | undefined = undefined,
-	>(
-		definition: ActionDefinition<TInput, TOutput, TMetadata, TCheckpoint>,
-	): { type: 'action' } & ActionDefinition<TInput, TOutput, TMetadata, TCheckpoint>;
+		TInput extends z.ZodTypeAny,
+		TOutput extends z.ZodTypeAny,
+		TMetadata extends Metadata = undefined,
+		TCheckpoint extends Checkpoint = undefined,
+	>(definition: CreateActionProps<TInput, TOutput, TMetadata, TCheckpoint>): CreateActionResponse<TInput, TOutput, TMetadata, TCheckpoint>;
 
-	export function createSync<
-		TModels extends Record<string, z.ZodType>,
-		TMetadata extends z.ZodType | undefined = undefined,
-		TCheckpoint extends z.ZodType | undefined = undefined,
-	>(
-		definition: SyncDefinition<TModels, TMetadata, TCheckpoint>,
-	): { type: 'sync' } & SyncDefinition<TModels, TMetadata, TCheckpoint>;
+	export function createSync<TModels extends Models, TMetadata extends Metadata = undefined, TCheckpoint extends Checkpoint = undefined>(
+		definition: CreateSyncProps<TModels, TMetadata, TCheckpoint>,
+	): CreateSyncResponse<TModels, TMetadata, TCheckpoint>;
 
-	export function createOnEvent<
-		TMetadata extends z.ZodType | undefined = undefined,
-		TCheckpoint extends z.ZodType | undefined = undefined,
-	>(
-		definition: OnEventDefinition<TMetadata, TCheckpoint>,
-	): { type: 'onEvent' } & OnEventDefinition<TMetadata, TCheckpoint>;
+	export function createOnEvent<TMetadata extends Metadata = undefined, TCheckpoint extends Checkpoint = undefined>(
+		definition: CreateOnEventProps<TMetadata, TCheckpoint>,
+	): CreateOnEventResponse<TMetadata, TCheckpoint>;
 }

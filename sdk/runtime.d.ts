@@ -181,20 +181,20 @@ declare module 'crypto' {
 }
 
 declare module 'url' {
-	const URLClass: typeof globalThis.URL;
-	type URLClass = globalThis.URL;
-	const ParamsClass: typeof globalThis.URLSearchParams;
-	type ParamsClass = globalThis.URLSearchParams;
-	const url: { URL: typeof globalThis.URL; URLSearchParams: typeof globalThis.URLSearchParams };
+	const URLClass: typeof URL;
+	type URLClass = URL;
+	const ParamsClass: typeof URLSearchParams;
+	type ParamsClass = URLSearchParams;
+	const url: { URL: typeof URL; URLSearchParams: typeof URLSearchParams };
 	export { URLClass as URL, ParamsClass as URLSearchParams, url as default };
 }
 
 declare module 'buffer' {
-	const BufferClass: typeof globalThis.Buffer;
-	type BufferClass = globalThis.Buffer;
+	const BufferClass: typeof Buffer;
+	type BufferClass = Buffer;
 	const decode: typeof globalThis.atob;
 	const encode: typeof globalThis.btoa;
-	const buffer: { Buffer: typeof globalThis.Buffer; atob: typeof globalThis.atob; btoa: typeof globalThis.btoa };
+	const buffer: { Buffer: typeof Buffer; atob: typeof globalThis.atob; btoa: typeof globalThis.btoa };
 	export { BufferClass as Buffer, decode as atob, encode as btoa, buffer as default };
 }
 

@@ -7,9 +7,11 @@
 //   {"id":2,"ok":true,"js":"...","code":"...","schemas":{...},"definition":{...},"map":{...},"ms":20,"cached":false}
 // What fails: {"id":1,"ok":false,"error":{"message","file"?,"line","column","construct","remedy"?,"errors"?}}; file is the
 // path of the TypeScript source, where it is known; errors lists all when there are several, the first included.
+// An answer with "retire":true is the last one that this process should be asked for: it has grown.
 // {"op":"ping"} is answered with ok.  The first line out is {"ready":true,"version":"..."}; end of input ends it.
 import { Buffer, isUtf8 } from "node:buffer";
 import { writeSync } from "node:fs";
+import { getHeapStatistics } from "node:v8";
 
 import { compile, lowerCached } from "../lib/compile.mjs";
 import { warm } from "../lib/evaluate.mjs";
@@ -20,6 +22,9 @@ import { version } from "../lib/version.mjs";
 // A source of 50 MB with escapes, and some room; a longer line is dropped as it arrives.
 const MAX_LINE = 128 * 1000 * 1000;
 const PAUSE_MS = 5;
+// Resident beyond this after an answer: what a request needed is not given back.  The heap's limit is the caller's
+// (--max-old-space-size); the reader of definitions, a thread, and the bundler's buffers are outside of it.
+const MAX_RESIDENT = getHeapStatistics().heap_size_limit / 2 + 300 * 1000 * 1000;
 
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
@@ -130,7 +135,7 @@ try {
 			say(tooLong(parts[0].toString("latin1", 0, 200)));
 		} else if (size > 0) {
 			const reply = await handle(Buffer.concat(parts));
-			say(reply);
+			say(process.memoryUsage.rss() > MAX_RESIDENT ? { ...reply, retire: true } : reply);
 			// Whatever broke may be broken for good: the next request finds a fresh worker.
 			if (reply.error?.construct === "internal") process.exit(1);
 		}

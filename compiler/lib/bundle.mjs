@@ -3,38 +3,34 @@ import { posix } from "node:path";
 
 import { build } from "esbuild";
 
-import { MODULES } from "./lower.mjs";
+import { ALIASES, MODULES, moduleRemedy } from "./modules.mjs";
 import { Refusal } from "./refusal.mjs";
 import { outsideMessage, resolveImport } from "./source.mjs";
 
 const WRAPPERS = { createAction: "action", createSync: "sync", createOnEvent: "onEvent" };
 const LOADERS = { ".json": "json", ".js": "js", ".mjs": "js", ".cjs": "js" };
-const MODULE_REMEDY = "only relative files, nango, zod, crypto, url and buffer can be imported";
 
-// The wrappers are compiled away: what is left of `nango` is this.
+// The wrappers are compiled away: what is left of `nango` is this.  ActionError is the run's own.
 const NANGO = `${Object.entries(WRAPPERS)
 	.map(([name, type]) => `export const ${name} = (definition) => ({ type: ${JSON.stringify(type)}, ...definition });`)
 	.join("\n")}
-export class ActionError extends Error {
-	constructor(payload) {
-		super();
-		this.type = "action_script_runtime_error";
-		this.payload = payload;
-	}
-}
+export { ActionError } from "nango";
 `;
 
 function plugin(files) {
 	return {
 		name: "function",
 		setup(bundler) {
-			bundler.onResolve({ filter: /^nango$/ }, () => ({ path: "nango", namespace: "nango" }));
+			bundler.onResolve({ filter: /^nango$/ }, ({ namespace }) =>
+				namespace === "nango" ? { path: "nango", external: true, sideEffects: false } : { path: "nango", namespace: "nango" },
+			);
 			bundler.onLoad({ filter: /.*/, namespace: "nango" }, () => ({ contents: NANGO, loader: "js" }));
 			bundler.onResolve({ filter: /.*/ }, ({ path, importer, kind }) => {
 				if (kind === "entry-point") return { path: `/${path}` };
 				if (/^[^./]/.test(path)) {
-					if (MODULES.has(path)) return { path, external: true };
-					return { errors: [{ text: `module "${path.slice(0, 200)}" cannot be used`, notes: [{ text: MODULE_REMEDY }] }] };
+					const name = ALIASES[path] ?? path;
+					if (MODULES.has(name)) return { path: name, external: true };
+					return { errors: [{ text: `module "${path.slice(0, 200)}" cannot be used`, notes: [{ text: moduleRemedy(path) }] }] };
 				}
 				const found = resolveImport(files, importer.slice(1), path);
 				if (found) return { path: `/${found}` };
@@ -53,10 +49,19 @@ function refusalOf({ text, location, notes }) {
 	// Its columns count bytes.
 	const before = location ? Buffer.from(location.lineText).subarray(0, location.column).toString("utf8") : "";
 	const module = text.startsWith('module "') ? text.replace(/ cannot be used$/, "") : undefined;
+	if (text.startsWith("Top-level await")) {
+		return new Refusal("top-level await cannot run here", {
+			file: location.file,
+			line: location.line,
+			column: before.length + 1,
+			construct: "top-level await",
+			remedy: "await inside of exec",
+		});
+	}
 	return new Refusal(text, {
 		...(location ? { file: location.file, line: location.line, column: before.length + 1 } : {}),
 		construct: module ?? (notes.length > 0 ? "import" : "syntax error"),
-		remedy: notes[0]?.text,
+		remedy: notes[0]?.text ?? "correct the syntax here or just before",
 	});
 }
 
@@ -74,6 +79,8 @@ export async function bundle(files, file) {
 			platform: "node",
 			target: "esnext",
 			charset: "ascii",
+			// Node, which reads the definition, does not know them.
+			supported: { decorators: false },
 			sourcemap: "inline",
 			sourcesContent: false,
 			treeShaking: true,

@@ -5,7 +5,7 @@ import { evaluate } from "./evaluate.mjs";
 import { lower } from "./lower.mjs";
 import { inlineMap, tableOf } from "./maps.mjs";
 import { Refusal } from "./refusal.mjs";
-import { checkFiles, definitionPlaces, scan } from "./source.mjs";
+import { checkFiles, definitionPlaces, scan, usesCheckpoints } from "./source.mjs";
 import { checkTypes } from "./types.mjs";
 import { version } from "./version.mjs";
 
@@ -41,13 +41,17 @@ function attempt(step) {
 	}
 }
 
-// files: Map; parsed: the entry's syntax tree.  No types are checked here.
-export async function translate(files, entry, parsed, { name, integration, type }) {
-	const js = await bundle(files, entry);
+// The end of the names of a function's schemas, as the published command line makes it.
+function schemaSuffix(integration, name) {
+	return `${integration.replace(/[^a-zA-Z0-9]/g, "_")}_${name.replace(/[^a-zA-Z0-9]/g, "")}`;
+}
+
+// js: the function's bundle; parsed: its entry's syntax tree.  No types are checked here.
+export async function translate(js, parsed, { name, integration, type }) {
 	const map = inlineMap(js);
 	const place = definitionPlaces(parsed);
 	const read = () =>
-		evaluate(js, { suffix: `${integration}_${name}`, place, trace: (line, column) => map?.trace(line, column) ?? null });
+		evaluate(js, { suffix: schemaSuffix(integration, name), place, trace: (line, column) => map?.trace(line, column) ?? null });
 	// A dynamic import would reach out of the context that the module is loaded in: where the word occurs at all, the
 	// module is loaded after the lowering has refused what it must, and at the same time elsewhere.
 	const early = /\bimport\b/.test(js) ? null : read();
@@ -65,7 +69,8 @@ export async function translate(files, entry, parsed, { name, integration, type 
 			remedy: `create it with the function for ${type}, or move it`,
 		});
 	}
-	return { js, code, schemas, definition, map: { typescript: tableOf(code, "typescript"), lines: tableOf(code, "lines") } };
+	const features = usesCheckpoints(parsed) ? ["checkpoints"] : [];
+	return { js, code, schemas, definition, features, map: { typescript: tableOf(code, "typescript"), lines: tableOf(code, "lines") } };
 }
 
 async function compileNow(request, known) {
@@ -73,7 +78,7 @@ async function compileNow(request, known) {
 	const { sources, parsed } = scan(files, [entry]);
 	const types = request.typeCheck === false ? null : checkTypes(sources, entry);
 	try {
-		const out = await translate(files, entry, parsed.get(entry), known);
+		const out = await translate(await bundle(files, entry), parsed.get(entry), known);
 		const errors = types === null ? [] : await types.result;
 		if (errors.length > 0) throw Refusal.of(errors);
 		return out;
@@ -83,7 +88,7 @@ async function compileNow(request, known) {
 }
 
 // request: { source } or { files: { path: text }, entry }, and name, integration, type?, typeCheck? (default true).
-// Answers { js, code, schemas, definition, map, cached }; equal requests have equal answers.  Throws a Refusal.
+// Answers { js, code, schemas, definition, features, map, cached }; equal requests have equal answers.  Throws a Refusal.
 export async function compile(request) {
 	const known = identity(request);
 	const { source, files, entry, typeCheck } = request;

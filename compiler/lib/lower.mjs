@@ -5,26 +5,19 @@
 // Helpers such as __awaiter are globals of the runner's prelude and are not emitted here.
 import ts from "typescript";
 
+import { argumentsOfGenerator, keepArguments } from "./arguments.mjs";
 import { inlineMap, tables } from "./maps.mjs";
+import { MODULES, moduleRemedy } from "./modules.mjs";
 import { lowerRegex, unsupportedRegex } from "./regex.mjs";
 import { Refusal, tooDeep, tooLarge } from "./refusal.mjs";
 
 // Part of the cache key of compiled code: raise it when the output changes for the same input.
-export const PIPELINE = 2;
+export const PIPELINE = 3;
 export const MAX_SOURCE = 50 * 1000 * 1000;
 // What remains once the inline source map is gone: a function, its libraries and no data files.
 export const MAX_CODE = 2 * 1000 * 1000;
-
-export const MODULES = new Set([
-	"nango",
-	"zod",
-	"crypto",
-	"node:crypto",
-	"url",
-	"node:url",
-	"buffer",
-	"node:buffer",
-]);
+// What it may become with the tables: a run has to hold it.
+const MAX_OUTPUT = 8 * 1000 * 1000;
 
 const K = ts.SyntaxKind;
 const SOURCE_MAP = /^\/\/[#@] sourceMappingURL=data:[^\n]*$/gm;
@@ -45,6 +38,9 @@ const OPTIONS = {
 	noResolve: true,
 	isolatedModules: true,
 };
+
+// Fields are defined, not assigned, as in Node: one without a value is there, and none runs a setter of its base.
+const EXACT = { useDefineForClassFields: true };
 
 // Removes what carries no code.  Lines keep their numbers.
 export function stripSource(text) {
@@ -73,7 +69,7 @@ function checkModule(file, node, argument) {
 			file,
 			argument.getStart(file),
 			`module "${name}"`,
-			"only nango, zod, crypto, url and buffer can be required; bundle anything else",
+			moduleRemedy(argument.text),
 		);
 	}
 }
@@ -124,6 +120,20 @@ function hasSeparator(text) {
 	return text.includes("\u2028") || text.includes("\u2029");
 }
 
+// Built-in classes that make an object of their own when they are called by a class below them.
+const FINAL = /^(ArrayBuffer|Buffer|DataView|Function|Object|RegExp|(Uint8|Int8|Uint16|Int16|Uint32|Int32|Float32|Float64|Uint8Clamped)Array)$/;
+
+function checkHeritage(file, node) {
+	const [base] = node.token === K.ExtendsKeyword ? node.types : [];
+	if (base === undefined || !ts.isIdentifier(base.expression) || !FINAL.test(base.expression.text)) return;
+	refuse(file, base.getStart(file), `class that extends ${base.expression.text}`, "keep the object in a field of the class");
+}
+
+function checkGenerator(file, node) {
+	const found = argumentsOfGenerator(node);
+	if (found !== undefined) refuse(file, found.getStart(file), "arguments in a generator", "take the parameters as ...args");
+}
+
 function checkNode(file, node) {
 	switch (node.kind) {
 		case K.CallExpression:
@@ -134,6 +144,14 @@ function checkNode(file, node) {
 			return node.moduleSpecifier && checkModule(file, node, node.moduleSpecifier);
 		case K.WithStatement:
 			return refuse(file, node.getStart(file), "with statement", "name the object instead");
+		case K.VariableDeclarationList:
+			return (node.flags & ts.NodeFlags.Using) === ts.NodeFlags.Using && refuse(file, node.getStart(file), "using declaration", "release it in a finally block");
+		case K.HeritageClause:
+			return checkHeritage(file, node);
+		case K.FunctionDeclaration:
+		case K.FunctionExpression:
+		case K.MethodDeclaration:
+			return checkGenerator(file, node);
 		case K.BigIntLiteral:
 			return refuse(file, node.getStart(file), "BigInt literal", "use a number or a string");
 		default:
@@ -175,13 +193,13 @@ function walker(check) {
 	};
 }
 
-function transpile(text, fileName, check) {
+function transpile(text, fileName, check, options) {
 	try {
 		return ts.transpileModule(text, {
 			fileName,
 			reportDiagnostics: false,
-			compilerOptions: OPTIONS,
-			transformers: { before: [walker(check)] },
+			compilerOptions: { ...OPTIONS, ...options },
+			transformers: { before: [walker(check), keepArguments] },
 		});
 	} catch (error) {
 		if (error instanceof RangeError) throw tooDeep(text);
@@ -213,8 +231,10 @@ export function lower(source, { name = "function", integration = "integration" }
 	const map = inlineMap(source);
 	const fileName = `${name}-${integration}.js`.replace(/[^A-Za-z0-9_.-]/g, "_");
 	try {
-		const out = transpile(text, fileName, checkNode);
-		return withoutMap(out) + tables(out.sourceMapText, map);
+		const out = transpile(text, fileName, checkNode, EXACT);
+		const code = withoutMap(out) + tables(out.sourceMapText, map);
+		if (code.length > MAX_OUTPUT) throw new Refusal(`the compiled code is larger than ${MAX_OUTPUT} bytes`, { construct: "size", remedy: "import less, and write regular expressions without the flags u and v" });
+		return code;
 	} catch (error) {
 		throw inSource(error, map);
 	}

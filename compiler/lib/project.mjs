@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import ts from "typescript";
 
+import { bundle } from "./bundle.mjs";
 import { translate } from "./compile.mjs";
 import { MAX_SOURCE } from "./lower.mjs";
 import { Refusal } from "./refusal.mjs";
@@ -13,6 +14,7 @@ import { checkTypes } from "./types.mjs";
 const FOLDERS = { actions: "action", syncs: "sync", "on-events": "onEvent" };
 const NAME = /^[A-Za-z0-9_-]{1,255}$/;
 const INDEX = "index.ts";
+const EVENTS = ["post-connection-creation", "pre-connection-deletion", "validate-connection"];
 export const SDK_VERSION = "0.71.10-zero";
 
 // What stops a deploy before anything is sent; refusals say where.
@@ -93,30 +95,48 @@ function findFunctions(files) {
 
 const pick = (definitions, names) => Object.fromEntries(names.filter((name) => name !== null).map((name) => [name, definitions[name]]));
 
-function flowConfig(each, { definition, schemas }, fileBody) {
-	const sync = each.type === "sync";
-	const input = sync ? schemas.metadata : schemas.input;
-	const models = sync ? schemas.models : [schemas.output];
+// The members and their order are those of the published command line; tests/clients/published.test.mjs holds them equal.
+function syncConfig(each, { definition, schemas, features }, fileBody) {
 	return {
 		syncName: each.name,
 		providerConfigKey: each.integration,
-		models,
-		...(definition.version === null ? {} : { version: definition.version }),
-		runs: sync ? definition.frequency : null,
-		track_deletes: sync ? definition.trackDeletes : false,
-		auto_start: sync ? definition.autoStart : true,
+		models: schemas.models,
+		version: definition.version ?? "",
+		runs: definition.frequency,
+		track_deletes: definition.trackDeletes,
+		auto_start: definition.autoStart,
 		attributes: {},
-		metadata: { description: definition.description, scopes: definition.scopes },
-		...(input === null ? {} : { input }),
-		...(sync ? { sync_type: definition.syncType } : {}),
-		type: each.type,
+		metadata: aboutOf(definition),
+		...(schemas.metadata === null ? {} : { input: schemas.metadata }),
+		sync_type: definition.syncType,
+		type: "sync",
 		fileBody,
 		endpoints: definition.endpoints,
-		...(sync && definition.webhookSubscriptions ? { webhookSubscriptions: definition.webhookSubscriptions } : {}),
-		models_json_schema: { definitions: pick(schemas.definitions, [input, ...models]) },
-		features: schemas.checkpoint === null ? [] : ["checkpoints"],
+		webhookSubscriptions: definition.webhookSubscriptions ?? [],
+		models_json_schema: { definitions: pick(schemas.definitions, [...schemas.models, schemas.metadata]) },
+		features,
 	};
 }
+
+function actionConfig(each, { definition, schemas, features }, fileBody) {
+	return {
+		syncName: each.name,
+		providerConfigKey: each.integration,
+		models: [schemas.output],
+		version: definition.version ?? "",
+		runs: null,
+		metadata: aboutOf(definition),
+		...(schemas.input === null ? {} : { input: schemas.input }),
+		type: "action",
+		fileBody,
+		endpoints: definition.endpoints,
+		track_deletes: false,
+		models_json_schema: { definitions: pick(schemas.definitions, [schemas.input, schemas.output]) },
+		features,
+	};
+}
+
+const aboutOf = ({ description, scopes }) => ({ ...(description === "" ? {} : { description }), scopes });
 
 // Refusals of one step, added to the list; what the step answers, or undefined.
 async function gather(refusals, step) {
@@ -131,35 +151,42 @@ async function gather(refusals, step) {
 
 async function translateAll(files, functions, scanned, refusals) {
 	const done = [];
-	for (const each of functions) {
+	// The bundler is a process of its own: it makes the next bundle while this one is lowered.
+	const begin = (each) => {
+		const js = each && bundle(files, each.file);
+		js?.catch(() => {});
+		return js;
+	};
+	let next = begin(functions[0]);
+	for (const [at, each] of functions.entries()) {
+		const js = next;
+		next = begin(functions[at + 1]);
 		const parsed = scanned.parsed.get(each.file);
-		const out = await gather(refusals, () => translate(files, each.file, parsed, each));
+		const out = await gather(refusals, async () => translate(await js, parsed, each));
 		if (out !== undefined) done.push([each, out]);
 	}
 	return done;
 }
 
+// By integration as index.ts names them first: its syncs, then its actions; and its on-event functions by event.
 function requestOf(files, done) {
 	const flowConfigs = [];
-	const scripts = new Map();
-	for (const [each, out] of done) {
-		const fileBody = { js: out.js, ts: files.get(each.file) };
-		if (each.type === "onEvent") {
-			const list = scripts.get(each.integration) ?? [];
-			list.push({ name: each.name, event: out.definition.event, fileBody });
-			scripts.set(each.integration, list);
-		} else {
-			flowConfigs.push(flowConfig(each, out, fileBody));
-		}
+	const onEventScriptsByProvider = [];
+	for (const integration of new Set(done.map(([{ integration }]) => integration))) {
+		const list = done
+			.filter(([each]) => each.integration === integration)
+			.map(([each, out]) => ({ each, out, fileBody: { js: out.js, ts: files.get(each.file) } }));
+		const of = (type) => list.filter(({ each }) => each.type === type);
+		flowConfigs.push(
+			...of("sync").map(({ each, out, fileBody }) => syncConfig(each, out, fileBody)),
+			...of("action").map(({ each, out, fileBody }) => actionConfig(each, out, fileBody)),
+		);
+		const scripts = of("onEvent")
+			.map(({ each, out, fileBody }) => ({ name: each.name, fileBody, event: out.definition.event }))
+			.sort((a, b) => EVENTS.indexOf(a.event) - EVENTS.indexOf(b.event));
+		if (scripts.length > 0) onEventScriptsByProvider.push({ providerConfigKey: integration, scripts });
 	}
-	return {
-		flowConfigs,
-		onEventScriptsByProvider: [...scripts].map(([providerConfigKey, list]) => ({ providerConfigKey, scripts: list })),
-		deployMode: "all",
-		reconcile: false,
-		debug: false,
-		sdkVersion: SDK_VERSION,
-	};
+	return { flowConfigs, onEventScriptsByProvider, deployMode: "all", reconcile: false, debug: false, sdkVersion: SDK_VERSION };
 }
 
 // The body of /sync/deploy/confirmation for the project in `directory`.  typeCheck: its types must be right as well.

@@ -48,33 +48,48 @@ function require(name) {
 	return absent;
 }
 
-// References that a schema makes to itself become references in the document that it is a part of.
-function rebase(json, name) {
-	if (json === null || typeof json !== "object") return json;
-	if (Array.isArray(json)) return json.map((each) => rebase(each, name));
-	const out = {};
-	for (const [key, value] of Object.entries(json)) {
-		const reference = key === "$ref" && typeof value === "string" && value.startsWith("#");
-		out[key] = reference ? `#/definitions/${name}${value.slice(1)}` : rebase(value, name);
-	}
-	return out;
+// Releases of zod differ in what they write; these make it what the published command line's writes.  Unions and
+// intersections go past zod under other names, so that it does not shorten them.
+const HIDDEN = { anyOf: "\0anyOf", allOf: "\0allOf" };
+const SHOWN = { "\0anyOf": "anyOf", "\0allOf": "allOf" };
+
+function rename(json, names) {
+	const entries = Object.entries(json);
+	for (const [key] of entries) delete json[key];
+	for (const [key, value] of entries) json[Object.hasOwn(names, key) ? names[key] : key] = value;
 }
 
-function schemaOf(schema, name, field) {
+const CHECKS = new Set(["starts_with", "ends_with", "includes"]);
+
+function asPublished({ type }, json) {
+	if (type === "date") Object.assign(json, { type: "string", format: "date-time" });
+	if (type === "tuple") {
+		if (json.additionalItems === false) delete json.additionalItems;
+		delete json.minItems;
+		delete json.maxItems;
+	}
+	if (CHECKS.has(json.format)) delete json.format;
+	if (json.anyOf !== undefined || json.allOf !== undefined) rename(json, HIDDEN);
+}
+
+function show(json) {
+	if (json === null || typeof json !== "object") return;
+	if (!Array.isArray(json)) rename(json, SHOWN);
+	for (const each of Object.values(json)) show(each);
+}
+
+function schemaOf(schema, field) {
 	if (schema === null || typeof schema !== "object" || schema._zod === undefined) {
 		throw new Fault(`${field} is not a zod schema`, { field, construct: "schema", remedy: "make it with zod, such as z.object({...})" });
 	}
+	// As the published command line makes them: void at the top only, and each a document of its own ("#" is itself).
+	if (schema._zod.def.type === "void") return { type: "null" };
 	let json;
 	try {
 		json = zod.toJSONSchema(schema, {
 			target: "draft-7",
 			unrepresentable: "any",
-			io: "input",
-			override: ({ zodSchema, jsonSchema }) => {
-				const { type } = zodSchema._zod.def;
-				if (type === "void" || type === "undefined") jsonSchema.type = "null";
-				if (type === "date") Object.assign(jsonSchema, { type: "string", format: "date-time" });
-			},
+			override: ({ zodSchema, jsonSchema }) => asPublished(zodSchema._zod.def, jsonSchema),
 		});
 	} catch (error) {
 		throw new Fault(`${field} has no JSON schema: ${error instanceof Error ? error.message : String(error)}`, {
@@ -84,15 +99,15 @@ function schemaOf(schema, name, field) {
 		});
 	}
 	delete json.$schema;
-	delete json["~standard"];
-	return rebase(json, name);
+	show(json);
+	return json;
 }
 
 function schemasOf(definition, kind, suffix) {
 	const definitions = {};
 	const add = (name, schema, field) => {
 		if (schema === undefined) return null;
-		definitions[name] = schemaOf(schema, name, field);
+		definitions[name] = schemaOf(schema, field);
 		return name;
 	};
 	const out = { definitions, input: null, output: null, models: [], metadata: null, checkpoint: null };
@@ -157,8 +172,8 @@ function describe(definition, suffix) {
 	if (type === "sync") {
 		described.frequency = textOf(definition, "frequency");
 		described.syncType = textOf(definition, "syncType") ?? "full";
-		described.autoStart = definition.autoStart !== false;
-		described.trackDeletes = Boolean(definition.trackDeletes ?? false);
+		described.autoStart = definition.autoStart === true;
+		described.trackDeletes = definition.trackDeletes === true;
 		described.webhookSubscriptions = definition.webhookSubscriptions ? listOf(definition, "webhookSubscriptions") : null;
 		described.onWebhook = typeof definition.onWebhook === "function";
 	}

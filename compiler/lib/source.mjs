@@ -98,7 +98,19 @@ export function placeIn(file, position) {
 	return { file: file.fileName, line: at.line + 1, column: at.character + 1 };
 }
 
+// The first JSX of a text that is right when JSX is allowed, or undefined.
+function jsxIn({ fileName, text }) {
+	const file = ts.createSourceFile(fileName, text, ts.ScriptTarget.ESNext, false, ts.ScriptKind.TSX);
+	const visit = (node) => (ts.isJsxElement(node) || ts.isJsxSelfClosingElement(node) || ts.isJsxFragment(node) ? node : ts.forEachChild(node, visit));
+	return file.parseDiagnostics.length > 0 ? undefined : ts.forEachChild(file, visit);
+}
+
 function syntaxErrors(file) {
+	const jsx = jsxIn(file);
+	if (jsx !== undefined) {
+		const remedy = "build the text or the object without JSX";
+		return [new Refusal("JSX cannot be used here", { ...placeIn(file, jsx.getStart(file)), construct: "JSX", remedy })];
+	}
 	return file.parseDiagnostics.map(
 		(each) =>
 			new Refusal(ts.flattenDiagnosticMessageText(each.messageText, " "), {
@@ -122,6 +134,12 @@ function checkReferences(file) {
 		construct: "reference directive",
 		remedy: "import what you need; the types of nango and zod are known",
 	});
+}
+
+function checkExport(file) {
+	const found = file.statements.find((each) => ts.isExportAssignment(each) && each.isExportEquals);
+	if (found === undefined) return;
+	throw new Refusal("export = cannot be used for a function", { ...placeIn(file, found.getStart(file)), construct: "export =", remedy: "write export default" });
 }
 
 function importsOf(file) {
@@ -167,13 +185,33 @@ export function scan(files, entries) {
 			for (const each of importsOf(file)) {
 				if (isRelative(each.text)) queue.push(follow(files, file, each));
 			}
-			if (entries.includes(name)) parsed.set(name, file);
+			if (entries.includes(name)) {
+				checkExport(file);
+				parsed.set(name, file);
+			}
 		} catch (error) {
 			if (error instanceof RangeError) throw tooDeep(text, name);
 			throw error;
 		}
 	}
 	return { sources, parsed };
+}
+
+const CHECKPOINT_CALLS = new Set(["getCheckpoint", "saveCheckpoint", "clearCheckpoint"]);
+
+// Does the function's own file call nango's checkpoints?  What the published command line tells of a function.
+export function usesCheckpoints(file) {
+	const visit = (node) => {
+		const callee = ts.isCallExpression(node) ? node.expression : undefined;
+		const found =
+			callee !== undefined &&
+			ts.isPropertyAccessExpression(callee) &&
+			ts.isIdentifier(callee.expression) &&
+			callee.expression.text === "nango" &&
+			CHECKPOINT_CALLS.has(callee.name.text);
+		return found || ts.forEachChild(node, visit) === true || undefined;
+	};
+	return ts.forEachChild(file, visit) === true;
 }
 
 // A function (field) -> place, for what is wrong with a definition.

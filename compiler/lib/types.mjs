@@ -23,6 +23,8 @@ function program() {
 	return join(dirname(inside.resolve(`@typescript/typescript-${process.platform}-${process.arch}/package.json`)), "lib/tsc");
 }
 
+const zod = join(dirname(load.resolve("zod/package.json")), "index.d.cts");
+
 // With globals of the runner instead of those of Node: what is not there is an error here already.
 function settings(names) {
 	return {
@@ -38,7 +40,7 @@ function settings(names) {
 			resolveJsonModule: true,
 			types: [],
 			typeRoots: [],
-			paths: { zod: [join(dirname(load.resolve("zod/package.json")), "index.d.cts")] },
+			paths: { zod: [zod], "zod/v4": [zod] },
 		},
 		files: [join(sdk, "index.d.ts"), join(sdk, "runtime.d.ts"), ...names.map((name) => `project/${name}`)],
 	};

@@ -43,10 +43,10 @@ export default createAction({
 	});
 	assert.deepEqual(out.schemas, {
 		definitions: {
-			ActionInput_crm_fn: { type: "object", properties: { id: { type: "string" } }, required: ["id"] },
+			ActionInput_crm_fn: { type: "object", properties: { id: { type: "string" } }, required: ["id"], additionalProperties: false },
 			ActionOutput_crm_fn: { type: "null" },
-			ActionMetadata_crm_fn: { type: "object", properties: { m: { type: "number" } }, required: ["m"] },
-			ActionCheckpoint_crm_fn: { type: "object", properties: { at: { type: "string" } }, required: ["at"] },
+			ActionMetadata_crm_fn: { type: "object", properties: { m: { type: "number" } }, required: ["m"], additionalProperties: false },
+			ActionCheckpoint_crm_fn: { type: "object", properties: { at: { type: "string" } }, required: ["at"], additionalProperties: false },
 		},
 		input: "ActionInput_crm_fn",
 		output: "ActionOutput_crm_fn",

@@ -36,12 +36,13 @@ test("the example becomes one flow config of the published shape", async () => {
 	const [flow] = body.flowConfigs;
 	assert.equal(flow.syncName, "contact-summary");
 	assert.equal(flow.providerConfigKey, "demo-crm");
-	assert.equal(flow.input, "ActionInput_demo-crm_contact-summary");
-	assert.deepEqual(flow.models, ["ActionOutput_demo-crm_contact-summary"]);
+	assert.equal(flow.input, "ActionInput_demo_crm_contactsummary");
+	assert.deepEqual(flow.models, ["ActionOutput_demo_crm_contactsummary"]);
 	assert.deepEqual(flow.models_json_schema.definitions[flow.input], {
 		type: "object",
 		properties: { contactId: { type: "string" } },
 		required: ["contactId"],
+		additionalProperties: false,
 	});
 	assert.deepEqual(flow.endpoints, [{ method: "GET", path: "/contact-summary", group: "Contacts" }]);
 	assert.match(flow.fileBody.js, /sourceMappingURL=data:/);
@@ -75,13 +76,13 @@ test("schemas: any, void, dates, unions and recursion", async () => {
 	assert.deepEqual(definitions.ActionInput_crm_one, {});
 	const { properties, required } = definitions.ActionOutput_crm_one;
 	assert.deepEqual(properties.at, { type: "string", format: "date-time" });
-	assert.deepEqual(properties.v, { type: "null" });
-	assert.deepEqual(properties.u, { type: ["string", "null"] });
-	// A reference to itself holds in the document that the schema is a part of.
+	assert.deepEqual(properties.v, {}, "void is null at the top only");
+	assert.deepEqual(properties.u, { anyOf: [{ type: "string" }, { type: "null" }] });
+	// Each definition is a document of its own: a reference in it starts at the definition.
 	const [reference] = /(?<="\$ref":")[^"]+/.exec(JSON.stringify(definitions));
-	const target = reference.slice(2).split("/").reduce((at, key) => at[key], { definitions });
+	const target = reference.slice(2).split("/").reduce((at, key) => at[key], definitions.ActionOutput_crm_one);
 	assert.deepEqual(Object.keys(target.properties), ["name", "kids"]);
-	assert.ok(!required.includes("d"));
+	assert.ok(required.includes("d"), "what zod answers has the default");
 	assert.deepEqual((await readProject(one(ACTION))).flowConfigs[0].models_json_schema.definitions.ActionOutput_crm_one, { type: "null" });
 });
 
@@ -91,7 +92,7 @@ test("syncs and on-event functions have their places", async () => {
 		"crm/shared.ts": "export const twice = (n: number) => n * 2;",
 		"crm/syncs/items.ts": `import { createSync } from "nango"; import * as z from "zod"; import { twice } from "../shared.js";
 			export default createSync({ description: "d", frequency: "every hour", version: "2.0.0", models: { Item: z.object({ id: z.string() }) }, metadata: z.object({ m: z.string() }),
-				autoStart: false, syncType: "incremental", checkpoint: z.object({ at: z.string() }), webhookSubscriptions: ["*"], exec: async () => { twice(2) } });`,
+				autoStart: false, syncType: "incremental", checkpoint: z.object({ at: z.string() }), webhookSubscriptions: ["*"], exec: async (nango) => { twice(2); await nango.clearCheckpoint(); } });`,
 		"crm/on-events/hello.ts": `import { createOnEvent } from "nango";
 			export default createOnEvent({ description: "d", event: "post-connection-creation", exec: async () => {} });`,
 	});

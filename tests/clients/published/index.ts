@@ -1,0 +1,10 @@
+import './crm-eu/actions/make-note.js';
+import './crm-eu/syncs/people.js';
+import './crm-eu/syncs/feed.js';
+import './crm-eu/actions/every-type.js';
+import './crm-eu/on-events/bye.js';
+import './crm-eu/on-events/hello.js';
+import './crm-eu/on-events/check.js';
+import './erp/actions/plain.js';
+import './erp/syncs/stock.js';
+import './crm-eu/actions/recursive_2.js';
