@@ -12,6 +12,7 @@ libbase_a_SOURCES = \
 	base/interval.c base/interval.h \
 	base/job.c base/job.h \
 	base/json.c base/json.h base/json_check.c base/json_key.c base/json_key.h base/json_write.c \
+	base/json_merge.c base/json_merge.h \
 	base/log.c base/log.h \
 	base/loop.c base/loop.h \
 	base/map.c base/map.h \
@@ -28,6 +29,7 @@ base_tests = test_buf \
 	test_frame \
 	test_interval \
 	test_json \
+	test_json_merge \
 	test_log \
 	test_loop \
 	test_map \
@@ -51,6 +53,8 @@ test_interval_SOURCES = tests/unit/test_interval.c
 test_interval_LDADD = $(base_test_libs)
 test_json_SOURCES = tests/unit/test_json.c
 test_json_LDADD = $(base_test_libs)
+test_json_merge_SOURCES = tests/unit/test_json_merge.c
+test_json_merge_LDADD = $(base_test_libs)
 test_log_SOURCES = tests/unit/test_log.c
 test_log_LDADD = $(base_test_libs)
 test_loop_SOURCES = tests/unit/test_loop.c

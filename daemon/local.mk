@@ -6,6 +6,7 @@ sluiced_SOURCES = \
 	daemon/keys.c daemon/keys.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/paths.c daemon/paths.h \
+	daemon/record_show.c daemon/record_show.h \
 	daemon/settings.c daemon/settings.h \
 	daemon/standalone.c daemon/standalone.h daemon/standalone_state.h \
 	daemon/standalone_dir.c \
@@ -28,10 +29,15 @@ sluiced_SOURCES = \
 	daemon/api/show.c daemon/api/show.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
-	daemon/worker/attempt.c daemon/worker/attempt.h \
+	daemon/worker/attempt.c daemon/worker/attempt.h daemon/worker/attempt_parts.h \
+	daemon/worker/attempt_effect.c daemon/worker/attempt_resolve.c \
 	daemon/worker/calls.c daemon/worker/calls.h \
 	daemon/worker/dispatch.c daemon/worker/dispatch.h \
-	daemon/worker/host.c daemon/worker/host.h \
+	daemon/worker/host.c daemon/worker/host.h daemon/worker/host_call.h \
+	daemon/worker/host_account.c daemon/worker/host_fetch.c daemon/worker/host_http.c \
+	daemon/worker/host_model.c daemon/worker/host_records.c \
+	daemon/worker/host_state.c daemon/worker/host_trigger.c \
+	daemon/worker/sync_run.c daemon/worker/sync_run.h \
 	daemon/worker/turn.c daemon/worker/turn.h
 sluiced_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(LIBEVENT_CFLAGS) \
 	-DSLUICE_LIBEXECDIR='"$(libexecdir)"' -DSLUICE_DATADIR='"$(pkgdatadir)"' \

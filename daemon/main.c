@@ -37,6 +37,7 @@
 #include "sql/ledger.h"
 #include "sql/migrate.h"
 #include "sql/settle.h"
+#include "sql/sync.h"
 
 #define QUEUE_START_MS 5000
 #define DATABASE_START_MS 30000
@@ -279,7 +280,7 @@ start_worker(struct daemon *daemon)
 	    .conninfo = database_url(daemon), .name = "sluiced worker", .hot = true};
 	struct pool_settings settings = {
 	    .runner_path = runner,
-	    .processes_max = (int)config_int(daemon->config, "runners"),
+	    .processes_max = dispatch_processes(daemon->config),
 	    .heap_bytes = config_int(daemon->config, "runner_heap"),
 	    .idle_ms = config_int(daemon->config, "runner_idle"),
 	    .cpu_ms = config_int(daemon->config, "runner_cpu"),
@@ -354,6 +355,7 @@ static int
 start_parts(struct daemon *daemon)
 {
 	struct pg_settings account = {.conninfo = database_url(daemon), .name = "sluiced account"};
+	struct pg_settings syncs = {.conninfo = database_url(daemon), .name = "sluiced syncs"};
 	struct pg_settings accept = {
 	    .conninfo = database_url(daemon), .name = "sluiced ledger", .hot = true};
 	struct sl_error error;
@@ -366,6 +368,8 @@ start_parts(struct daemon *daemon)
 	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
 	daemon->directory = directory_new(daemon);
 	daemon->ledger = ledger_new(daemon->loop, &accept);
+	if ((daemon->roles & (ROLE_API | ROLE_WORKER)) != 0)
+		daemon->syncs = sync_store_new(daemon->loop, &syncs);
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
 		daemon->scheduler = scheduler_new(daemon, database_url(daemon));
 	if (daemon->standalone != NULL && scheduler_clear(daemon->scheduler, &error) != SL_OK)
@@ -432,6 +436,7 @@ free_parts(struct daemon *daemon)
 	pool_free(daemon->pool);
 	settle_free(daemon->settle);
 	ledger_free(daemon->ledger);
+	sync_store_free(daemon->syncs);
 	http_client_free(daemon->client);
 	queue_free(daemon->queue);
 	account_free(daemon->account);

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/secret.h"
+
 static const char *const nouns[KEY_NOUNS] = {
     [KEY_EPOCH] = "epoch",     [KEY_BUILD] = "build",   [KEY_READY] = "ready",
     [KEY_TURN] = "turn",       [KEY_HELD] = "held",     [KEY_WAKE] = "wake",
@@ -27,6 +29,19 @@ keys_list(const struct keys *keys, bool front, int64_t key_id, char out[KEYS_LIS
 	    snprintf(out, KEYS_LIST_SIZE, "%s%c:%" PRId64, keys->prefix, front ? 'f' : 'q', key_id);
 
 	assert(len > 0 && len < KEYS_LIST_SIZE);
+}
+
+void
+keys_lock(const struct keys *keys, int64_t environment_id, struct slice text,
+	  char out[KEYS_LOCK_SIZE])
+{
+	char digest[SECRET_SHA256_HEX];
+	int len;
+
+	secret_sha256_hex(text, digest);
+	len = snprintf(out, KEYS_LOCK_SIZE, "%slock:%" PRId64 ":%s", keys->prefix, environment_id,
+		       digest);
+	assert(len > 0 && len < KEYS_LOCK_SIZE);
 }
 
 void

@@ -4,6 +4,7 @@ noinst_LIBRARIES += libqueue.a
 libqueue_a_SOURCES = \
 	queue/keys.c queue/keys.h \
 	queue/lease.c queue/lease.h \
+	queue/lock.c queue/lock.h \
 	queue/queue.c queue/queue.h queue/core.h \
 	queue/ready.c queue/ready.h \
 	queue/rebuild.c \
@@ -27,7 +28,9 @@ queue_lua = \
 	queue/lua/position.lua \
 	queue/lua/build.lua \
 	queue/lua/clear.lua \
-	queue/lua/publish.lua
+	queue/lua/publish.lua \
+	queue/lua/lock_acquire.lua \
+	queue/lua/lock_release.lua
 
 EXTRA_DIST += $(queue_lua) queue/lua/embed.awk
 BUILT_SOURCES += queue/scripts.c
@@ -43,6 +46,7 @@ queue_tests = test_queue_keys \
 	test_queue \
 	test_queue_epoch \
 	test_queue_faults \
+	test_queue_lock \
 	test_queue_model \
 	test_queue_ready
 check_PROGRAMS += $(queue_tests)
@@ -56,6 +60,9 @@ test_queue_LDADD = $(queue_test_libs)
 test_queue_faults_SOURCES = tests/integration/test_queue_faults.c
 test_queue_faults_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_faults_LDADD = $(queue_test_libs)
+test_queue_lock_SOURCES = tests/integration/test_queue_lock.c
+test_queue_lock_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_lock_LDADD = $(queue_test_libs)
 test_queue_model_SOURCES = tests/integration/test_queue_model.c
 test_queue_model_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_model_LDADD = $(queue_test_libs)

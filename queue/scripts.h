@@ -16,6 +16,8 @@ enum script_id { /* in the order in which local.mk names the files */
 		 SCRIPT_BUILD,
 		 SCRIPT_CLEAR,
 		 SCRIPT_PUBLISH,
+		 SCRIPT_LOCK_ACQUIRE,
+		 SCRIPT_LOCK_RELEASE,
 		 SCRIPT_COUNT,
 };
 

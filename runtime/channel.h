@@ -32,7 +32,8 @@
  *
  * kind: "action", "sync", "webhook", "event".
  * context json: {"environmentName","environmentId","connectionId","providerConfigKey","provider",
- *   "functionName","jobId","attempt","syncId","lastSyncDate","variant","loggerLevel","environmentVariables":null}
+ *   "functionName","jobId","attempt","nangoConnectionId","loggerLevel","variant"}; of syncs and
+ *   webhooks also "syncId","lastSyncDate","trackDeletes","emptyCache".
  *
  * Ops of CALL (meta -> reply meta; body -> reply body):
  *   http                   {method,endpoint,headers,params,retries,retryOn,baseUrlOverride,decompress,
@@ -47,7 +48,32 @@
  *   metadata_set           {providerConfigKey,connectionId,metadata} -> {status,data}
  *   metadata_update        likewise
  *   environment_variables  {} -> [{name,value}]
+ *   get_flow_attributes    {} -> the attributes of the function's definition
  *   log                    {level,message,meta?}; call id 0
+ *   fetch                  {url,method,headers}; body: request bytes
+ *                          -> {status,statusText,headers,url,redirected}; body: response bytes.
+ *                          ok=false: "url_not_allowed", or a transport failure as of http
+ *   trigger_action         {providerConfigKey,connectionId,actionName,input?} -> its output.
+ *                          ok=false {code,message,status,body}: what the API would have answered
+ *   trigger_sync           {providerConfigKey,connectionId,sync,options?} -> started: true|false;
+ *                          sync: name, "name::variant" or {name,variant}; options: {reset,emptyCache},
+ *                          a sync_mode or true; failures as trigger_action
+ *   start_sync             always ok=false "unsupported"
+ *   try_acquire_lock       {key,ttlMs} -> true|false
+ *   release_lock           {key} -> true|false
+ *   release_all_locks      {} -> null
+ *   get_checkpoint         {} -> object|null
+ *   save_checkpoint        {checkpoint} -> checkpoint; ok=false "checkpoint_conflict"
+ *   clear_checkpoint       {} -> null; likewise
+ * Of syncs and webhooks only; model is a name of the sync's definition where it is written:
+ *   batch_save             {model}; body: [record] -> true
+ *   batch_update, batch_delete  likewise
+ *   get_records_by_ids     {model,ids} -> body: [record with metadata]
+ *   list_records           {model,cursor?} -> body: {records,next_cursor}
+ *   track_deletes_start    {model} -> null
+ *   track_deletes_end      {model} -> {deletedKeys}
+ *   delete_records_from_previous_executions  {model} -> {deletedKeys}
+ *   set_merging_strategy   {model,strategy} -> null
  * Unknown op: ok=false {code:"unsupported",message}.
  *
  * Error object of DONE: the `error` member of the HTTP answer, wire.md 2.1, e.g.

@@ -418,3 +418,70 @@ directory_version(struct directory *directory, int64_t version_id, directory_cb 
 	if (load != NULL)
 		account_version_find(directory->daemon->account, version_id, on_function_row, load);
 }
+
+/* ---- logger levels --------------------------------------------------------------------------- */
+
+#define LEVEL_VARIABLE "NANGO_LOGGER_LEVEL"
+#define LEVEL_DEFAULT "warn"
+#define LEVEL_MAX 4096
+
+struct logger_load {
+	struct load *load;
+	int64_t environment_id;
+};
+
+static const char *
+level_of(const struct logger_load *logger, const char *sealed)
+{
+	static const char *const levels[] = {"debug", "info", "warn", "error", "off"};
+	char row[80];
+	struct buf plain;
+	const char *level = LEVEL_DEFAULT;
+
+	snprintf(row, sizeof(row), "variable:%lld:" LEVEL_VARIABLE,
+		 (long long)logger->environment_id);
+	buf_init(&plain, LEVEL_MAX);
+	if (secret_open(logger->load->directory->daemon->ring, slice_text(sealed), row, &plain,
+			NULL) == SL_OK)
+		for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+			if (slice_is(buf_slice(&plain), levels[i]))
+				level = levels[i];
+	secret_wipe(plain.data, plain.len);
+	buf_fini(&plain);
+	return level;
+}
+
+static void
+on_logger_rows(void *arg, enum sl_code code, const struct account_variable *rows, int count,
+	       const struct sl_error *error)
+{
+	struct logger_load *logger = arg;
+	struct directory_logger *found = NULL;
+
+	if (code == SL_OK) {
+		found = object_new(sizeof(*found));
+		found->level = LEVEL_DEFAULT;
+		for (int i = 0; i < count; i++)
+			if (strcmp(rows[i].name, LEVEL_VARIABLE) == 0)
+				found->level = level_of(logger, rows[i].value);
+	}
+	loaded(logger->load, code, found, error);
+	free(logger);
+}
+
+void
+directory_logger(struct directory *directory, int64_t environment_id, directory_cb *cb, void *arg)
+{
+	struct logger_load *logger;
+	char name[40];
+	struct load *load;
+
+	snprintf(name, sizeof(name), "l:%lld", (long long)environment_id);
+	load = lookup(directory, name, cb, arg);
+	if (load == NULL)
+		return;
+	logger = sl_alloc(sizeof(*logger));
+	logger->load = load;
+	logger->environment_id = environment_id;
+	account_variable_list(directory->daemon->account, environment_id, on_logger_rows, logger);
+}

@@ -41,6 +41,10 @@ struct directory_connection {
 	struct directory_object object;
 	struct account_connection row;
 };
+struct directory_logger { /* what NANGO_LOGGER_LEVEL of an environment says */
+	struct directory_object object;
+	const char *level; /* debug, info, warn, error or off */
+};
 struct directory_function {
 	struct directory_object object;
 	struct account_function row; /* code and ts only from directory_version() */
@@ -66,6 +70,8 @@ void directory_connection_by_id(struct directory *directory, int64_t id, directo
 				void *arg);
 void directory_function(struct directory *directory, int64_t environment_id, const char *unique_key,
 			const char *type, const char *name, directory_cb *cb, void *arg);
+void directory_logger(struct directory *directory, int64_t environment_id, directory_cb *cb,
+		      void *arg);
 void directory_version(struct directory *directory, int64_t version_id, directory_cb *cb,
 		       void *arg);
 

@@ -8,41 +8,25 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/worker/attempt_parts.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/host.h"
+#include "daemon/worker/sync_run.h"
+#include "sql/record.h"
 #include "sql/settle.h"
 
 #define START_RETRY_MS 100
-#define EFFECT_LOOK_MS 50
-#define STARTS_MAX 100 /* 10 s for a zygote that comes back */
+#define RESULT_MAX (1 << 20)
 
-static const bool attempt_allows[4][4] = {
-    [ATTEMPT_RESOLVING] = {[ATTEMPT_STARTING] = true, [ATTEMPT_ENDED] = true},
+static const bool attempt_allows[6][6] = {
+    [ATTEMPT_RESOLVING] =
+	{[ATTEMPT_PREPARING] = true, [ATTEMPT_STARTING] = true, [ATTEMPT_ENDED] = true},
+    [ATTEMPT_PREPARING] = {[ATTEMPT_STARTING] = true, [ATTEMPT_ENDED] = true},
     [ATTEMPT_STARTING] = {[ATTEMPT_RUNNING] = true, [ATTEMPT_ENDED] = true},
-    [ATTEMPT_RUNNING] = {[ATTEMPT_ENDED] = true},
-};
-
-struct effect { /* a host call that waits for "begun", or for a beat of the session */
-	struct effect *next;
-	attempt_effect_cb *cb;
-	void *arg;
-};
-
-struct begin { /* one settle_begin in flight; outlives the attempt when that ends first */
-	struct attempt *attempt; /* NULL: it ended */
-	struct daemon *daemon;
-};
-
-/* What an attempt needs for its effects is found through this wrapper, which is what is allocated.
- */
-struct attempt_box {
-	struct attempt attempt;
-	struct begin *begin;
-	struct effect *first, **last; /* in the order asked */
-	struct loop_timer *look;      /* armed while they wait for a beat */
+    [ATTEMPT_RUNNING] = {[ATTEMPT_CLOSING] = true, [ATTEMPT_ENDED] = true},
+    [ATTEMPT_CLOSING] = {[ATTEMPT_ENDED] = true},
 };
 
 static void
@@ -50,16 +34,20 @@ attempt_free(void *arg)
 {
 	struct attempt *attempt = arg;
 
-	loop_timer_free(((struct attempt_box *)attempt)->look);
+	attempt_gate_free(attempt->gate);
 	loop_timer_free(attempt->timer);
+	sync_run_free(attempt->sync);
 	directory_release(attempt->environment);
 	directory_release(attempt->function);
 	directory_release(attempt->connection);
+	directory_release(attempt->logger);
+	free(attempt->checkpoint.before);
+	free(attempt->checkpoint.after);
 	free(attempt->input);
 	free(attempt);
 }
 
-static void
+void
 attempt_enter(struct attempt *attempt, enum attempt_state to)
 {
 	assert(attempt_allows[attempt->state][to]);
@@ -68,40 +56,37 @@ attempt_enter(struct attempt *attempt, enum attempt_state to)
 		loop_free_later(attempt->daemon->loop, attempt_free, attempt);
 }
 
-/* Their host calls are gone. */
-static void
-drop_effects(struct attempt_box *box)
-{
-	struct effect *effect;
+/* ---- the end --------------------------------------------------------------------------------- */
 
-	while ((effect = box->first) != NULL) {
-		box->first = effect->next;
-		free(effect);
-	}
-	box->last = &box->first;
-	loop_timer_stop(box->look);
-}
-
-static void
-finish(struct attempt *attempt, enum job_state state, bool aborted, struct slice output)
+void
+attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, struct slice output)
 {
 	struct attempt_end end = {.state = state, .aborted = aborted, .output = output};
-	struct attempt_box *box = (struct attempt_box *)attempt;
+	struct settle_run run;
+	struct buf result;
 
 	attempt->run = NULL;
 	host_cancel_all(attempt);
-	drop_effects(box);
-	if (box->begin != NULL)
-		box->begin->attempt = NULL;
+	attempt_gate_close(attempt);
+	host_release_locks(attempt);
+	if (attempt->placed)
+		dispatch_unnest(attempt->daemon->dispatch);
 	attempt_enter(attempt, ATTEMPT_ENDED);
+	buf_init(&result, RESULT_MAX);
+	if (attempt->kind == JOB_SYNC && attempt->sync != NULL) {
+		sync_run_result(attempt->sync, &result);
+		run = (struct settle_run){.sync_id = attempt->sync->id,
+					  .began_ms = attempt->began_ms,
+					  .result = result.data};
+		end.run = &run;
+	}
 	attempt->cb(attempt->arg, &end);
+	buf_fini(&result);
 }
 
-static void try_effects(void *arg);
-
-static void
-finish_error(struct attempt *attempt, const char *code, const char *message,
-	     const char *payload_error)
+void
+attempt_finish_error(struct attempt *attempt, const char *code, const char *message,
+		     const char *error)
 {
 	struct json_writer w;
 	struct buf out;
@@ -113,117 +98,69 @@ finish_error(struct attempt *attempt, const char *code, const char *message,
 	jw_member_text(&w, "message", message);
 	jw_key(&w, "payload");
 	jw_object(&w);
-	if (payload_error != NULL)
-		jw_member_text(&w, "error", payload_error);
+	if (error != NULL)
+		jw_member_text(&w, "error", error);
 	jw_object_end(&w);
 	jw_object_end(&w);
-	finish(attempt, JOB_FAILED, false, buf_slice(&out));
+	attempt_finish(attempt, JOB_FAILED, false, buf_slice(&out));
 	buf_fini(&out);
 }
 
-/* ---- effects --------------------------------------------------------------------------------- */
-
-static void
-release_effects(struct attempt_box *box, bool allowed)
-{
-	struct effect *effect;
-
-	while ((effect = box->first) != NULL && !box->attempt.aborting) {
-		box->first = effect->next;
-		if (box->first == NULL)
-			box->last = &box->first;
-		effect->cb(effect->arg, allowed);
-		free(effect);
-	}
-}
-
-static void
-on_begun(void *arg, enum sl_code code, const struct sl_error *error)
-{
-	struct begin *begin = arg;
-	struct attempt *attempt = begin->attempt;
-
-	FAULT_POINT("attempt_begun");
-	if (attempt != NULL) {
-		struct attempt_box *box = (struct attempt_box *)attempt;
-
-		box->begin = NULL;
-		attempt->begin = code == SL_OK ? BEGIN_DURABLE : BEGIN_REFUSED;
-		if (code != SL_OK)
-			log_warn("begin_refused", "job=%s attempt=%d code=%s error=%s",
-				 attempt->job_id, attempt->number, sl_code_name(code),
-				 log_text(error != NULL ? error->text : ""));
-		try_effects(box);
-		if (attempt->begin == BEGIN_REFUSED)
-			attempt_abort(attempt);
-	}
-	/* Refused is the ledger's word; anything else leaves in doubt whether the attempt is begun,
-	 * which only the end of the session resolves. */
-	if (code != SL_OK && (code != SL_CONFLICT || settle_session(begin->daemon->settle) == 0))
-		dispatch_session_lost(begin->daemon->dispatch);
-	free(begin);
-}
-
-static void
-ask_begin(struct attempt_box *box)
-{
-	struct attempt *attempt = &box->attempt;
-
-	attempt->begin = BEGIN_ASKED;
-	box->begin = sl_alloc(sizeof(*box->begin));
-	box->begin->attempt = attempt;
-	box->begin->daemon = attempt->daemon;
-	settle_begin(attempt->daemon->settle, attempt->job_id, attempt->number, on_begun,
-		     box->begin);
-}
-
-/* Without a good beat an effect waits: the next one allows it, or the session is lost and the
- * attempt is killed.  The function never sees that Postgres was away. */
-static void
-try_effects(void *arg)
-{
-	struct attempt_box *box = arg;
-	bool good = dispatch_may_effect(box->attempt.daemon->dispatch);
-
-	if (box->first == NULL || box->attempt.aborting)
-		return;
-	switch (box->attempt.begin) {
-	case BEGIN_NOT_YET:
-		if (good)
-			ask_begin(box);
-		else
-			loop_timer_in(box->look, EFFECT_LOOK_MS);
-		return;
-	case BEGIN_ASKED:
-		return;
-	case BEGIN_DURABLE:
-		if (good)
-			release_effects(box, true);
-		else
-			loop_timer_in(box->look, EFFECT_LOOK_MS);
-		return;
-	case BEGIN_REFUSED:
-		release_effects(box, false);
-		return;
-	}
-}
-
 void
-attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg)
+attempt_finish_aborted(struct attempt *attempt)
 {
-	struct attempt_box *box = (struct attempt_box *)attempt;
-	struct effect *effect;
+	attempt_finish(attempt, JOB_FAILED, true, (struct slice){NULL, 0});
+}
 
-	if (attempt->job_id[0] == '\0') {
-		cb(arg, true);
+/* ---- closing: a definition with track_deletes ------------------------------------------------- */
+
+static void close_next(struct attempt *attempt);
+
+static void
+on_unseen(void *arg, enum sl_code code, const char *const *ids, int count,
+	  const struct sl_error *error)
+{
+	struct attempt *attempt = arg;
+	struct record_counts counts = {.deleted = count};
+
+	(void)ids;
+	attempt->pending = false;
+	if (attempt->aborting || code == SL_CONFLICT) {
+		attempt_finish_aborted(attempt);
 		return;
 	}
-	effect = sl_alloc(sizeof(*effect));
-	effect->cb = cb;
-	effect->arg = arg;
-	*box->last = effect;
-	box->last = &effect->next;
-	try_effects(box);
+	if (code != SL_OK) {
+		attempt_finish_error(attempt, "action_script_failure",
+				     "The records that the run did not see could not be deleted",
+				     error != NULL ? error->text : sl_code_name(code));
+		return;
+	}
+	sync_model_count(&attempt->sync->models[attempt->sync->model_count - 1 - attempt->closing],
+			 &counts);
+	close_next(attempt);
+}
+
+static void
+delete_unseen(void *arg, bool allowed)
+{
+	struct attempt *attempt = arg;
+	const struct sync_run *sync = attempt->sync;
+
+	if (!allowed)
+		return; /* refused: the gate aborts the attempt */
+	attempt->pending = true;
+	record_delete_unseen(attempt->daemon->syncs, sync->connection_id, sync->id,
+			     sync->models[sync->model_count - 1 - attempt->closing].full,
+			     sync->mark, attempt_session(attempt), on_unseen, attempt);
+}
+
+static void
+close_next(struct attempt *attempt)
+{
+	if (attempt->closing-- > 0)
+		attempt_effect(attempt, delete_unseen, attempt);
+	else
+		attempt_finish(attempt, JOB_SUCCEEDED, false, SLICE_LITERAL("true"));
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -239,6 +176,30 @@ on_call(void *arg, struct run *run, int64_t call_id, struct slice op, struct sli
 }
 
 static void
+succeed(struct attempt *attempt, struct slice output)
+{
+	switch (attempt->kind) {
+	case JOB_ACTION:
+		attempt_finish(attempt, JOB_SUCCEEDED, attempt->aborting, output);
+		return;
+	case JOB_SYNC:
+		if (attempt->sync->track_deletes && !attempt->aborting) {
+			attempt->run = NULL;
+			host_cancel_all(attempt);
+			attempt->closing = attempt->sync->model_count;
+			attempt_enter(attempt, ATTEMPT_CLOSING);
+			close_next(attempt);
+			return;
+		}
+		break;
+	case JOB_WEBHOOK:
+	case JOB_EVENT:
+		break;
+	}
+	attempt_finish(attempt, JOB_SUCCEEDED, attempt->aborting, SLICE_LITERAL("true"));
+}
+
+static void
 on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const char *text)
 {
 	struct attempt *attempt = arg;
@@ -246,36 +207,50 @@ on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const
 	(void)run;
 	switch (end) {
 	case RUN_OK:
-		finish(attempt, JOB_SUCCEEDED, attempt->aborting, payload);
+		succeed(attempt, payload);
 		return;
 	case RUN_ERROR:
-		finish(attempt, JOB_FAILED, attempt->aborting, payload);
+		attempt_finish(attempt, JOB_FAILED, attempt->aborting, payload);
 		return;
 	case RUN_TIMEOUT:
-		finish_error(attempt, "execution_timeout",
-			     "The function ran longer than its limit and was stopped", text);
+		attempt_finish_error(attempt, "execution_timeout",
+				     "The function ran longer than its limit and was stopped",
+				     text);
 		return;
 	case RUN_MEMORY:
-		finish_error(attempt, "function_runtime_out_of_memory",
-			     "The function used more memory than its limit and was stopped", text);
+		attempt_finish_error(attempt, "function_runtime_out_of_memory",
+				     "The function used more memory than its limit and was stopped",
+				     text);
 		return;
 	case RUN_CRASHED:
-		finish_error(attempt, "action_script_failure",
-			     "The process that ran the function died", text);
+		attempt_finish_error(attempt, "action_script_failure",
+				     "The process that ran the function died", text);
 		return;
 	case RUN_ABORTED:
-		finish(attempt, JOB_FAILED, true, (struct slice){NULL, 0});
+		attempt_finish_aborted(attempt);
 		return;
 	}
 }
 
 static void
-write_context(struct attempt *attempt, struct buf *out)
+write_sync_context(const struct sync_run *sync, struct json_writer *w)
+{
+	char at[CLOCK_ISO_SIZE];
+
+	jw_member_text(w, "syncId", sync->uuid);
+	jw_member_text(w, "variant", sync->variant);
+	clock_iso(sync->last_success_ms, at);
+	jw_member_text(w, "lastSyncDate", sync->last_success_ms > 0 ? at : NULL);
+	jw_member_bool(w, "trackDeletes", sync->track_deletes);
+	jw_member_bool(w, "emptyCache", sync->empty_cache);
+}
+
+static void
+write_context(const struct attempt *attempt, struct buf *out)
 {
 	const struct account_connection *connection = &attempt->connection->row;
 	struct json_writer w;
 
-	buf_init(out, 1 << 20);
 	jw_init(&w, out);
 	jw_object(&w);
 	jw_member_text(&w, "environmentName", attempt->environment->row.name);
@@ -287,37 +262,76 @@ write_context(struct attempt *attempt, struct buf *out)
 	jw_member_text(&w, "functionName", attempt->function->row.name);
 	jw_member_text(&w, "jobId", attempt->job_id[0] != '\0' ? attempt->job_id : NULL);
 	jw_member_int(&w, "attempt", attempt->number);
-	jw_member_text(&w, "variant", "base");
-	jw_member_text(&w, "loggerLevel", "warn");
+	jw_member_text(&w, "loggerLevel", attempt->logger->level);
+	if (attempt->sync != NULL)
+		write_sync_context(attempt->sync, &w);
+	else
+		jw_member_text(&w, "variant", "base");
 	jw_object_end(&w);
 }
 
-static void
-try_start(void *arg)
+/* What exec, or onWebhook, is given; attempt.h says what the job's input is. */
+static struct slice
+run_input(const struct attempt *attempt)
+{
+	struct slice input = {attempt->input, attempt->input_len};
+	struct json_value value;
+
+	switch (attempt->kind) {
+	case JOB_ACTION:
+		return input;
+	case JOB_WEBHOOK:
+		if (json_check(input, &value, NULL) == SL_OK)
+			return json_get(value, "payload").raw;
+		break;
+	case JOB_SYNC:
+	case JOB_EVENT:
+		break;
+	}
+	return (struct slice){NULL, 0};
+}
+
+static enum sl_code
+start_run(struct attempt *attempt, struct run **run, struct sl_error *error)
 {
 	static const struct run_events events = {.on_call = on_call, .on_end = on_end};
-	struct attempt *attempt = arg;
 	const struct account_function *row = &attempt->function->row;
 	struct pool_function function = {.version_id = row->version_id,
 					 .environment_id = attempt->environment_id};
 	int64_t left = attempt->deadline_mono_ms - clock_mono_ms();
-	struct sl_error error;
-	struct run *run = NULL;
 	struct buf context;
 	char *file;
 	enum sl_code code;
 
+	if (attempt->parent != NULL && !attempt->placed)
+		attempt->placed = dispatch_nest(attempt->daemon->dispatch);
+	if (attempt->parent != NULL && !attempt->placed)
+		return sl_fail(
+		    error, SL_EXHAUSTED,
+		    "too many functions of this node have triggered an action and wait for it");
 	file = sl_asprintf("%s-%s.cjs", row->name, row->unique_key);
 	function.name = row->name;
 	function.file = file;
 	function.code = row->code;
 	function.code_len = strlen(row->code);
+	buf_init(&context, 1 << 20);
 	write_context(attempt, &context);
 	code = pool_run(attempt->daemon->pool, &function, job_kind_name(attempt->kind),
-			(struct slice){attempt->input, attempt->input_len}, buf_slice(&context),
-			left > 1 ? left : 1, &events, attempt, &run, &error);
+			run_input(attempt), buf_slice(&context), left > 1 ? left : 1, &events,
+			attempt, run, error);
 	buf_fini(&context);
 	free(file);
+	return code;
+}
+
+void
+attempt_try_start(void *arg)
+{
+	struct attempt *attempt = arg;
+	struct sl_error error;
+	struct run *run = NULL;
+	enum sl_code code = start_run(attempt, &run, &error);
+
 	if (code == SL_OK) {
 		attempt_enter(attempt, ATTEMPT_RUNNING);
 		attempt->run = run;
@@ -327,92 +341,23 @@ try_start(void *arg)
 		loop_timer_in(attempt->timer, START_RETRY_MS);
 		return;
 	}
-	log_error("run_not_started", "function=%s error=%s", row->name, log_text(error.text));
+	log_error("run_not_started", "function=%s error=%s", attempt->function->row.name,
+		  log_text(error.text));
 	if ((code == SL_UNAVAILABLE || code == SL_EXHAUSTED) && attempt->job_id[0] != '\0') {
 		/* This node cannot run anything now: nothing ran, another one may have the job. */
-		finish(attempt, JOB_FAILED, true, (struct slice){NULL, 0});
+		attempt_finish_aborted(attempt);
 		return;
 	}
-	finish_error(attempt, "action_script_failure", "The function could not be started",
-		     error.text);
+	attempt_finish_error(attempt, "action_script_failure", "The function could not be started",
+			     error.text);
 }
 
-/* ---- resolving ------------------------------------------------------------------------------- */
-
-static bool
-resolved(struct attempt *attempt, const char *what, enum sl_code code, const struct sl_error *error)
-{
-	char text[300];
-
-	if (attempt->aborting) {
-		finish(attempt, JOB_FAILED, true, (struct slice){NULL, 0});
-		return false;
-	}
-	if (code == SL_OK)
-		return true;
-	if (code == SL_UNAVAILABLE && attempt->job_id[0] != '\0') {
-		/* Postgres is away: nothing ran; the job stays open and comes back. */
-		finish(attempt, JOB_FAILED, true, (struct slice){NULL, 0});
-		return false;
-	}
-	snprintf(text, sizeof(text), "the %s of this job %s: %s", what,
-		 code == SL_NOT_FOUND ? "does not exist any more" : "could not be read",
-		 error != NULL ? error->text : sl_code_name(code));
-	finish_error(attempt, "action_script_failure", "The function could not be started", text);
-	return false;
-}
-
-static void
-on_connection(void *arg, enum sl_code code, const void *object, const struct sl_error *error)
-{
-	struct attempt *attempt = arg;
-
-	if (!resolved(attempt, "connection", code, error))
-		return;
-	attempt->connection = directory_hold(object);
-	attempt->deadline_mono_ms = clock_mono_ms() + attempt->environment->action_timeout_ms;
-	attempt->starts_left = STARTS_MAX;
-	attempt_enter(attempt, ATTEMPT_STARTING);
-	try_start(attempt);
-}
-
-static void
-on_version(void *arg, enum sl_code code, const void *object, const struct sl_error *error)
-{
-	struct attempt *attempt = arg;
-
-	if (!resolved(attempt, "function version", code, error))
-		return;
-	attempt->function = directory_hold(object);
-	directory_connection_by_id(attempt->daemon->directory, attempt->connection_id,
-				   on_connection, attempt);
-}
-
-static void
-on_environment(void *arg, enum sl_code code, const void *object, const struct sl_error *error)
-{
-	struct attempt *attempt = arg;
-
-	if (!resolved(attempt, "environment", code, error))
-		return;
-	attempt->environment = directory_hold(object);
-	directory_version(attempt->daemon->directory, attempt->version_id, on_version, attempt);
-}
-
-static void
-resolve(void *arg)
-{
-	struct attempt *attempt = arg;
-
-	directory_environment(attempt->daemon->directory, attempt->environment_id, on_environment,
-			      attempt);
-}
+/* ---- start and abort ------------------------------------------------------------------------- */
 
 struct attempt *
 attempt_start(struct daemon *daemon, const struct attempt_ask *ask, attempt_cb *cb, void *arg)
 {
-	struct attempt_box *box = sl_alloc(sizeof(*box));
-	struct attempt *attempt = &box->attempt;
+	struct attempt *attempt = sl_alloc(sizeof(*attempt));
 
 	attempt->daemon = daemon;
 	attempt->state = ATTEMPT_RESOLVING;
@@ -423,35 +368,55 @@ attempt_start(struct daemon *daemon, const struct attempt_ask *ask, attempt_cb *
 	attempt->version_id = ask->function_version_id;
 	attempt->connection_id = ask->connection_id;
 	attempt->kind = ask->kind;
+	attempt->began_ms = clock_wall_ms();
 	attempt->input = sl_memdup(ask->input.data, ask->input.len);
 	attempt->input_len = ask->input.len;
-	attempt->timer = loop_timer_new(daemon->loop, try_start, attempt);
-	box->last = &box->first;
-	box->look = loop_timer_new(daemon->loop, try_effects, box);
+	attempt->timer = loop_timer_new(daemon->loop, attempt_try_start, attempt);
+	attempt->gate = attempt_gate_new(attempt);
+	attempt->checkpoint.last = &attempt->checkpoint.first;
 	attempt->cb = cb;
 	attempt->arg = arg;
 	/* From the loop, so that cb never comes before the caller has the pointer. */
-	loop_soon(daemon->loop, resolve, attempt);
+	loop_soon(daemon->loop, attempt_resolve, attempt);
+	return attempt;
+}
+
+struct attempt *
+attempt_start_nested(struct attempt *parent, const struct attempt_ask *ask, attempt_cb *cb,
+		     void *arg)
+{
+	struct attempt *attempt = attempt_start(parent->daemon, ask, cb, arg);
+
+	assert(parent->depth < ATTEMPT_DEPTH_MAX && ask->job_id == NULL);
+	attempt->parent = parent;
+	attempt->depth = parent->depth + 1;
 	return attempt;
 }
 
 void
 attempt_abort(struct attempt *attempt)
 {
-	if (attempt->aborting)
+	if (attempt->aborting || attempt->state == ATTEMPT_ENDED)
 		return;
 	attempt->aborting = true;
+	host_cancel_all(attempt);
+	attempt_gate_close(attempt);
 	switch (attempt->state) {
 	case ATTEMPT_RUNNING:
-		host_cancel_all(attempt);
-		drop_effects((struct attempt_box *)attempt);
 		run_abort(attempt->run);
-		return;
+		break;
 	case ATTEMPT_STARTING:
-		finish(attempt, JOB_FAILED, true, (struct slice){NULL, 0});
-		return;
+		attempt_finish_aborted(attempt);
+		break;
+	case ATTEMPT_PREPARING:
+	case ATTEMPT_CLOSING:
+		if (!attempt->pending) /* else the answer ends it */
+			attempt_finish_aborted(attempt);
+		break;
 	case ATTEMPT_RESOLVING: /* the lookup's answer ends it */
 	case ATTEMPT_ENDED:
-		return;
+		break;
 	}
+	/* It may outlive the one it ran inside of by a moment. */
+	attempt->parent = NULL;
 }

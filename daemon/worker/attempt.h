@@ -39,12 +39,39 @@ struct attempt_end {
 
 typedef void attempt_cb(void *arg, const struct attempt_end *end);
 
-/* RESOLVING -> STARTING -> RUNNING -> ENDED; any state may go to ENDED.
+/* RESOLVING -> PREPARING -> STARTING -> RUNNING -> CLOSING -> ENDED; an action skips PREPARING, only
+ * a sync that tracks deletes goes through CLOSING; any state may go to ENDED.
  * Invariant: run is set if and only if the state is RUNNING. */
-enum attempt_state { ATTEMPT_RESOLVING, ATTEMPT_STARTING, ATTEMPT_RUNNING, ATTEMPT_ENDED };
+enum attempt_state {
+	ATTEMPT_RESOLVING, /* looks up what it needs */
+	ATTEMPT_PREPARING, /* a sync marks its start and empties its cache */
+	ATTEMPT_STARTING,  /* waits for a runner */
+	ATTEMPT_RUNNING,
+	ATTEMPT_CLOSING, /* the function has returned: what it did not see is deleted */
+	ATTEMPT_ENDED,
+};
 enum attempt_begin { BEGIN_NOT_YET, BEGIN_ASKED, BEGIN_DURABLE, BEGIN_REFUSED };
 
+#define ATTEMPT_DEPTH_MAX 8 /* actions that run inside an action */
+
+struct attempt_gate;
 struct host_call;
+struct sync_run;
+
+/* What is known of the function's checkpoint; see host_state.c. */
+struct attempt_checkpoint {
+	bool known;      /* version and after are what the ledger had */
+	int64_t version; /* as last read or written */
+	char *before,
+	    *after; /* before: as first read; after: as last read or written; NULL: none */
+	struct host_call *first, **last; /* calls in the order asked; the first is under way */
+};
+
+struct attempt_lock { /* one that the function took and did not give back */
+	struct attempt_lock *next;
+	char *name;
+	size_t name_len;
+};
 
 struct attempt {
 	struct daemon *daemon;
@@ -56,15 +83,28 @@ struct attempt {
 	enum job_kind kind;
 	char *input;
 	size_t input_len;
+	/* Runs inside this one, whose job, session and effects are its own; NULL: stands alone. */
+	struct attempt *parent;
+	int depth;
+	bool placed; /* holds one of dispatch's places for nested runs */
 	const struct directory_environment *environment; /* held */
 	const struct directory_function *function;       /* held */
 	const struct directory_connection *connection;   /* held */
+	const struct directory_logger *logger;           /* held */
+	struct sync_run *sync; /* of JOB_SYNC and JOB_WEBHOOK, once it is known */
 	struct run *run;
+	struct attempt_gate *gate;
 	struct loop_timer *timer; /* waits for a runner */
 	int64_t deadline_mono_ms;
+	int64_t began_ms; /* wall time of the start */
 	int starts_left;
 	bool aborting;
+	int closing;             /* models whose unseen records are still to be deleted */
+	bool pending;            /* the ledger will answer in PREPARING or CLOSING */
 	struct host_call *calls; /* in flight; unlinked by host.c */
+	struct attempt_checkpoint checkpoint;
+	struct attempt_lock *locks;
+	char owner[100]; /* of its locks */
 	attempt_cb *cb;
 	void *arg;
 };
@@ -76,10 +116,20 @@ struct attempt *attempt_start(struct daemon *daemon, const struct attempt_ask *a
 /* Kills the run, stops its requests; cb follows with aborted set. */
 void attempt_abort(struct attempt *attempt);
 
-/* ---- for host.c ------------------------------------------------------------------------------ */
+/* Runs an action inside parent, at most ATTEMPT_DEPTH_MAX deep (asserted).  It ends with parent at
+ * the latest, and waits for nothing that parent's peers hold (dispatch_nest()). */
+struct attempt *attempt_start_nested(struct attempt *parent, const struct attempt_ask *ask,
+				     attempt_cb *cb, void *arg);
+
+/* ---- for the other files of this folder ------------------------------------------------------ */
 /* Asks whether an effect may happen now: cb(arg, true) when the attempt is durable and the
- * session's last beat is good.  May be called from inside. */
+ * session's last beat is good.  May be called from inside; never once the attempt has ended. */
 typedef void attempt_effect_cb(void *arg, bool allowed);
 void attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg);
+
+/* The job's id, of the outermost attempt; "" for a sync call. */
+const char *attempt_job(const struct attempt *attempt);
+/* The session that its writes to the ledger must name; 0: none is asked of a sync call. */
+int64_t attempt_session(const struct attempt *attempt);
 
 #endif

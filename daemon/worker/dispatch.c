@@ -50,6 +50,7 @@ struct dispatch {
 	int turn_count;
 	struct map *tenures; /* key -> tenure + 1, for keys we may be handed again as "kept" */
 	struct calls *calls;
+	int nested; /* places for runs inside runs that are taken */
 	bool exchanging, waiting_wake, want_exchange, renewing, beating;
 	bool release_due; /* keys are held that nothing here needs: tell the ledger */
 	int reserved;     /* turns asked for in the exchange in flight */
@@ -77,6 +78,37 @@ room(const struct dispatch *dispatch)
 {
 	return runners(dispatch) - dispatch->turn_count - dispatch->reserved -
 	       calls_running(dispatch->calls) - calls_waiting(dispatch->calls);
+}
+
+/* As many as there are runners, and never fewer than one chain of calls needs. */
+static int
+nested_max(const struct config *config)
+{
+	int64_t runners = config_int(config, "runners");
+
+	return runners > ATTEMPT_DEPTH_MAX ? (int)runners : ATTEMPT_DEPTH_MAX;
+}
+
+int
+dispatch_processes(const struct config *config)
+{
+	return (int)config_int(config, "runners") + nested_max(config);
+}
+
+bool
+dispatch_nest(struct dispatch *dispatch)
+{
+	if (dispatch->nested >= nested_max(dispatch->daemon->config))
+		return false;
+	dispatch->nested++;
+	return true;
+}
+
+void
+dispatch_unnest(struct dispatch *dispatch)
+{
+	assert(dispatch->nested > 0);
+	dispatch->nested--;
 }
 
 bool

@@ -26,6 +26,14 @@ void dispatch_stop(struct dispatch *dispatch, int64_t timeout_ms, void (*done)(v
 SL_MUST_USE enum sl_code dispatch_call(struct dispatch *dispatch, const struct attempt_ask *ask,
 				       attempt_cb *cb, void *arg, struct sl_error *error);
 
+/* A place for a run inside a run (trigger_action); false: all are taken.  These places are beyond
+ * `runners` and no job or call can have them, so callers that fill every runner never wait for each
+ * other: a chain of calls is as deep as there are places, and what finds none gives up in time. */
+bool dispatch_nest(struct dispatch *dispatch);
+void dispatch_unnest(struct dispatch *dispatch); /* the place is free again */
+/* Function processes that a worker with these settings needs. */
+int dispatch_processes(const struct config *config);
+
 /* May a job of this worker have an effect now?  By the monotonic clock and the last good beat of
  * its session, without which nobody else can claim its key (I6). */
 bool dispatch_may_effect(const struct dispatch *dispatch);

@@ -9,5 +9,7 @@ void host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struc
 		struct slice body);
 /* The attempt is over: requests are cancelled, no reply will be sent. */
 void host_cancel_all(struct attempt *attempt);
+/* Gives back the locks that the function still has; nobody waits for the answer. */
+void host_release_locks(struct attempt *attempt);
 
 #endif

@@ -42,6 +42,21 @@ lists_are_named_by_lane_and_key(void)
 }
 
 static void
+locks_are_named_by_environment_and_digest(void)
+{
+	struct keys keys;
+	char name[KEYS_LOCK_SIZE];
+
+	keys_init(&keys, 3);
+	keys_lock(&keys, 42, SLICE_LITERAL("abc"), name);
+	check_text(name, "sluice:{s03}:lock:42:"
+			 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	keys_init(&keys, KEYS_SHARD_MAX);
+	keys_lock(&keys, INT64_MIN, SLICE_LITERAL(""), name);
+	check_int(strlen(name), <, KEYS_LOCK_SIZE);
+}
+
+static void
 pattern_is_of_one_shard(void)
 {
 	struct keys keys;
@@ -205,6 +220,7 @@ main(void)
 {
 	CHECK_RUN(every_noun_carries_the_shard);
 	CHECK_RUN(lists_are_named_by_lane_and_key);
+	CHECK_RUN(locks_are_named_by_environment_and_digest);
 	CHECK_RUN(pattern_is_of_one_shard);
 	CHECK_RUN(url_of_a_host);
 	CHECK_RUN(url_with_a_login);

@@ -6,7 +6,7 @@ import { iterate, iteratorKind, makeIterator } from "./symbols.js";
 const LIST = hiddenKey("headers");
 const BODY = hiddenKey("body");
 
-function Headers(init) {
+export function Headers(init) {
 	this[LIST] = [];
 	if (init instanceof Headers) init.forEach((value, name) => this.append(name, value));
 	else if (isObject(init) && typeof init[Symbol.iterator] === "function") {

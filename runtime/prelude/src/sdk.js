@@ -2,8 +2,8 @@
 import { define, isObject } from "./core.js";
 import { HostError, ask, call, tell } from "./calls.js";
 import { ActionError } from "./failure.js";
-import { Response } from "./fetch.js";
-import { request } from "./http.js";
+import { Headers, Response } from "./fetch.js";
+import { AxiosError, request, responseHeaders } from "./http.js";
 import { paginate } from "./paginate.js";
 
 const LEVELS = ["debug", "info", "warn", "error", "off"];
@@ -13,6 +13,7 @@ const CONNECTION_MS = 60 * 1000;
 const INTEGRATION_MS = 10 * 60 * 1000;
 const CHUNK = 1000;
 const IDS_CHUNK = 100;
+const TRANSPORT = /^[A-Z][A-Z0-9_]+$/;
 
 // Members of the original's object that functions must not touch.
 const INTERNAL = [
@@ -106,19 +107,40 @@ function http() {
 	};
 }
 
+// As fetch() fails: a TypeError whose cause has the code of the transport.
+function fetchError(error) {
+	if (!(error instanceof HostError)) return error;
+	if (error.code === "url_not_allowed") {
+		return new ActionError({ code: "url_not_allowed", message: error.message });
+	}
+	if (!TRANSPORT.test(error.code)) return error;
+	const failed = new TypeError("fetch failed");
+	const cause = new Error(error.message);
+	cause.code = error.code;
+	define(failed, "cause", cause);
+	return failed;
+}
+
 async function fetchDirectly(options) {
 	const url = String(options.url);
-	const meta = { url, method: options.method || "GET", headers: Object.assign({}, options.headers) };
-	let answer;
-	try {
-		answer = await call("fetch", meta, options.body === null ? undefined : options.body);
-	} catch (error) {
-		if (error instanceof HostError && error.code === "url_not_allowed") {
-			throw new ActionError({ code: "url_not_allowed", message: error.message });
-		}
-		throw error;
+	const method = String(options.method || "GET").toUpperCase();
+	const headers = {};
+	new Headers(options.headers).forEach((value, name) => {
+		headers[name] = value;
+	});
+	const body = options.body === null ? undefined : options.body;
+	if (body !== undefined && (method === "GET" || method === "HEAD")) {
+		throw new TypeError("Request with GET/HEAD method cannot have body.");
 	}
-	return new Response(answer.body, Object.assign({ url }, answer.meta));
+	if (typeof body === "string" && headers["content-type"] === undefined) {
+		headers["content-type"] = "text/plain;charset=UTF-8";
+	}
+	try {
+		const answer = await call("fetch", { url, method, headers }, body);
+		return new Response(answer.body, answer.meta);
+	} catch (error) {
+		throw fetchError(error);
+	}
 }
 
 function metadataResponse(answer) {
@@ -187,19 +209,46 @@ function account() {
 	};
 }
 
+// A refusal of the host that describes an answer of the API becomes what a client of the API throws.
+async function asClient(method, url, asked) {
+	try {
+		return await asked;
+	} catch (error) {
+		const answer = error instanceof HostError ? error.answer : {};
+		if (typeof answer.status !== "number") throw error;
+		const config = { method, url };
+		const code = answer.status < 500 ? "ERR_BAD_REQUEST" : "ERR_BAD_RESPONSE";
+		const message = `Request failed with status code ${answer.status}`;
+		throw new AxiosError(message, code, config, { method: method.toUpperCase(), path: url }, {
+			data: answer.body,
+			status: answer.status,
+			statusText: "",
+			headers: responseHeaders({ "content-type": "application/json; charset=utf-8" }),
+			config,
+		});
+	}
+}
+
 function orchestration() {
 	return {
 		triggerAction: (providerConfigKey, connectionId, actionName, input) =>
-			ask("trigger_action", { providerConfigKey, connectionId, actionName, input }),
+			asClient(
+				"post",
+				"/action/trigger",
+				ask("trigger_action", { providerConfigKey, connectionId, actionName, input }),
+			),
 		triggerSync: async (providerConfigKey, connectionId, sync, options) => {
-			await ask("trigger_sync", { providerConfigKey, connectionId, sync, options });
+			const asked = ask("trigger_sync", { providerConfigKey, connectionId, sync, options });
+			await asClient("post", "/sync/trigger", asked);
 		},
 		startSync: async (providerConfigKey, syncs, connectionId) => {
 			await ask("start_sync", { providerConfigKey, syncs, connectionId });
 		},
-		tryAcquireLock: (options) => ask("try_acquire_lock", options),
-		releaseLock: (options) => ask("release_lock", options),
-		releaseAllLocks: () => ask("release_all_locks", {}),
+		tryAcquireLock: (options) => ask("try_acquire_lock", Object.assign({}, options)),
+		releaseLock: (options) => ask("release_lock", Object.assign({}, options)),
+		releaseAllLocks: async () => {
+			await ask("release_all_locks", {});
+		},
 		getCheckpoint: () => ask("get_checkpoint", {}),
 		saveCheckpoint: async (checkpoint) => {
 			await ask("save_checkpoint", { checkpoint });
@@ -293,7 +342,7 @@ function addMembers(out, kind) {
 	out.logger = run.logger;
 	out.activityLogId = context.jobId;
 	out.syncId = context.syncId;
-	out.nangoConnectionId = undefined;
+	out.nangoConnectionId = context.nangoConnectionId;
 	out.environmentId = context.environmentId;
 	out.environmentName = context.environmentName;
 	out.syncJobId = undefined;
@@ -309,7 +358,8 @@ function addMembers(out, kind) {
 	if (kind === "sync" || kind === "webhook") {
 		out.variant = context.variant || "base";
 		out.lastSyncDate = context.lastSyncDate ? new Date(context.lastSyncDate) : undefined;
-		out.track_deletes = false;
+		out.track_deletes = Boolean(context.trackDeletes);
+		out.emptyCache = Boolean(context.emptyCache);
 	}
 }
 

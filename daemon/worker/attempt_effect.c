@@ -1,0 +1,199 @@
+/* daemon/worker/attempt_effect.c - the gate in front of effects: begun, and under a live session.
+ *
+ * A nested attempt has no gate of its own to pass: its effects are those of the outermost one. */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "daemon/worker/attempt_parts.h"
+#include "daemon/worker/dispatch.h"
+#include "sql/settle.h"
+
+#define EFFECT_LOOK_MS 50
+
+struct effect { /* waits for "begun", or for a beat of the session */
+	struct effect *next;
+	struct attempt *owner; /* the attempt that asked: the outermost, or one inside of it */
+	attempt_effect_cb *cb;
+	void *arg;
+};
+
+struct begin { /* one settle_begin in flight; outlives the attempt when that ends first */
+	struct attempt *attempt; /* NULL: it ended */
+	struct daemon *daemon;
+};
+
+struct attempt_gate {
+	struct attempt *attempt;
+	struct begin *begin;
+	struct effect *first, **last; /* in the order asked */
+	struct loop_timer *look;      /* armed while they wait for a beat */
+};
+
+static void try_effects(void *arg);
+
+static struct attempt *
+outermost(struct attempt *attempt)
+{
+	while (attempt->parent != NULL)
+		attempt = attempt->parent;
+	return attempt;
+}
+
+const char *
+attempt_job(const struct attempt *attempt)
+{
+	while (attempt->parent != NULL)
+		attempt = attempt->parent;
+	return attempt->job_id;
+}
+
+int64_t
+attempt_session(const struct attempt *attempt)
+{
+	return attempt_job(attempt)[0] != '\0' ? settle_session(attempt->daemon->settle) : 0;
+}
+
+struct attempt_gate *
+attempt_gate_new(struct attempt *attempt)
+{
+	struct attempt_gate *gate = sl_alloc(sizeof(*gate));
+
+	gate->attempt = attempt;
+	gate->last = &gate->first;
+	gate->look = loop_timer_new(attempt->daemon->loop, try_effects, gate);
+	return gate;
+}
+
+void
+attempt_gate_free(struct attempt_gate *gate)
+{
+	loop_timer_free(gate->look);
+	free(gate);
+}
+
+void
+attempt_gate_close(struct attempt *attempt)
+{
+	struct attempt_gate *gate = outermost(attempt)->gate;
+	struct effect **link = &gate->first, *effect;
+
+	while ((effect = *link) != NULL) {
+		if (attempt->parent != NULL && effect->owner != attempt) {
+			link = &effect->next;
+			continue;
+		}
+		*link = effect->next;
+		free(effect);
+	}
+	gate->last = link;
+	if (attempt->parent != NULL)
+		return;
+	loop_timer_stop(gate->look);
+	if (gate->begin != NULL)
+		gate->begin->attempt = NULL;
+	gate->begin = NULL;
+}
+
+static void
+release_effects(struct attempt_gate *gate, bool allowed)
+{
+	struct effect *effect;
+
+	while ((effect = gate->first) != NULL && !gate->attempt->aborting) {
+		gate->first = effect->next;
+		if (gate->first == NULL)
+			gate->last = &gate->first;
+		effect->cb(effect->arg, allowed);
+		free(effect);
+	}
+}
+
+static void
+on_begun(void *arg, enum sl_code code, const struct sl_error *error)
+{
+	struct begin *begin = arg;
+	struct attempt *attempt = begin->attempt;
+
+	FAULT_POINT("attempt_begun");
+	if (attempt != NULL) {
+		attempt->gate->begin = NULL;
+		attempt->begin = code == SL_OK ? BEGIN_DURABLE : BEGIN_REFUSED;
+		if (code != SL_OK)
+			log_warn("begin_refused", "job=%s attempt=%d code=%s error=%s",
+				 attempt->job_id, attempt->number, sl_code_name(code),
+				 log_text(error != NULL ? error->text : ""));
+		try_effects(attempt->gate);
+		if (attempt->begin == BEGIN_REFUSED)
+			attempt_abort(attempt);
+	}
+	/* Refused is the ledger's word; anything else leaves in doubt whether the attempt is begun,
+	 * which only the end of the session resolves. */
+	if (code != SL_OK && (code != SL_CONFLICT || settle_session(begin->daemon->settle) == 0))
+		dispatch_session_lost(begin->daemon->dispatch);
+	free(begin);
+}
+
+static void
+ask_begin(struct attempt_gate *gate)
+{
+	struct attempt *attempt = gate->attempt;
+
+	attempt->begin = BEGIN_ASKED;
+	gate->begin = sl_alloc(sizeof(*gate->begin));
+	gate->begin->attempt = attempt;
+	gate->begin->daemon = attempt->daemon;
+	settle_begin(attempt->daemon->settle, attempt->job_id, attempt->number, on_begun,
+		     gate->begin);
+}
+
+/* Without a good beat an effect waits: the next one allows it, or the session is lost and the
+ * attempt is killed.  The function never sees that Postgres was away. */
+static void
+try_effects(void *arg)
+{
+	struct attempt_gate *gate = arg;
+	bool good = dispatch_may_effect(gate->attempt->daemon->dispatch);
+
+	if (gate->first == NULL || gate->attempt->aborting)
+		return;
+	switch (gate->attempt->begin) {
+	case BEGIN_NOT_YET:
+		if (good)
+			ask_begin(gate);
+		else
+			loop_timer_in(gate->look, EFFECT_LOOK_MS);
+		return;
+	case BEGIN_ASKED:
+		return;
+	case BEGIN_DURABLE:
+		if (good)
+			release_effects(gate, true);
+		else
+			loop_timer_in(gate->look, EFFECT_LOOK_MS);
+		return;
+	case BEGIN_REFUSED:
+		release_effects(gate, false);
+		return;
+	}
+}
+
+void
+attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg)
+{
+	struct attempt_gate *gate = outermost(attempt)->gate;
+	struct effect *effect;
+
+	if (gate->attempt->job_id[0] == '\0') {
+		cb(arg, true);
+		return;
+	}
+	effect = sl_alloc(sizeof(*effect));
+	effect->owner = attempt;
+	effect->cb = cb;
+	effect->arg = arg;
+	*gate->last = effect;
+	gate->last = &effect->next;
+	try_effects(gate);
+}

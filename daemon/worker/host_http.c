@@ -1,0 +1,255 @@
+/* daemon/worker/host_http.c - requests to the provider, with the connection's credentials. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "config.h"
+#include "daemon/api/show.h"
+#include "daemon/worker/host_call.h"
+#include "provider/catalog.h"
+#include "provider/request.h"
+
+#define CODES_MAX 32
+
+static void
+on_effect_answer(void *arg, bool allowed)
+{
+	struct host_call *call = arg;
+
+	if (call->attempt != NULL && call->request != NULL)
+		provider_request_go(call->request, allowed);
+}
+
+static void
+on_before_send(void *arg, struct provider_request *request)
+{
+	struct host_call *call = arg;
+
+	call->request = request;
+	attempt_effect(call->attempt, on_effect_answer, call);
+}
+
+/* A header that stands several times is one member: a list for set-cookie, else one text (RFC 9110
+ * section 5.3).  Written where it stands first. */
+static void
+write_header(struct json_writer *w, const struct http_answer *got, int index)
+{
+	const char *name = got->headers[index].name;
+	bool is_list = strcmp(name, "set-cookie") == 0;
+	struct buf joined;
+
+	for (int i = 0; i < index; i++)
+		if (strcmp(got->headers[i].name, name) == 0)
+			return;
+	jw_key(w, name);
+	buf_init(&joined, 1 << 20);
+	if (is_list)
+		jw_array(w);
+	for (int i = index; i < got->header_count; i++) {
+		if (strcmp(got->headers[i].name, name) != 0)
+			continue;
+		if (is_list) {
+			jw_text(w, got->headers[i].value);
+			continue;
+		}
+		if (joined.len > 0)
+			buf_add_text(&joined, ", ");
+		buf_add_text(&joined, got->headers[i].value);
+	}
+	if (is_list)
+		jw_array_end(w);
+	else
+		jw_text_n(w, buf_slice(&joined).data, joined.len);
+	buf_fini(&joined);
+}
+
+void
+host_write_answer(struct json_writer *w, const struct http_answer *got)
+{
+	jw_member_int(w, "status", got->status);
+	jw_member_text(w, "statusText", got->status_text);
+	jw_key(w, "headers");
+	jw_object(w);
+	for (int i = 0; i < got->header_count; i++)
+		write_header(w, got, i);
+	jw_object_end(w);
+}
+
+static void
+on_http_answer(void *arg, const struct http_answer *got)
+{
+	struct host_call *call = arg;
+	struct json_writer w;
+	struct buf out;
+
+	call->request = NULL;
+	if (got->failure != HTTP_ANSWERED) {
+		host_fail(call, got->code != NULL ? got->code : "ERR_NETWORK", got->text);
+		return;
+	}
+	buf_init(&out, 1 << 20);
+	jw_init(&w, &out);
+	jw_object(&w);
+	host_write_answer(&w, got);
+	jw_object_end(&w);
+	host_answer(call, true, buf_slice(&out), got->body);
+	buf_fini(&out);
+}
+
+static void
+on_retry(void *arg, int attempt, int status, const char *code, int64_t wait_ms)
+{
+	struct host_call *call = arg;
+
+	log_info("provider_retry", "job=%s try=%d status=%d code=%s wait_ms=%lld",
+		 call->attempt != NULL ? attempt_job(call->attempt) : "", attempt, status,
+		 code != NULL ? code : "none", (long long)wait_ms);
+}
+
+bool
+host_is_token(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (!isalnum((unsigned char)*text) && strchr("!#$%&'*+-.^_`|~", *text) == NULL)
+			return false;
+	return true;
+}
+
+bool
+host_read_headers(struct host_call *call, struct json_value headers)
+{
+	struct json_iter it;
+	bool ok = true;
+
+	if (headers.type != JSON_OBJECT_)
+		return true;
+	json_iter_init(&it, headers);
+	while (ok && json_iter_next(&it)) {
+		char *name, *value;
+
+		if (it.value.type == JSON_NULL_)
+			continue;
+		value = it.value.type == JSON_TEXT
+			    ? json_text(it.value, NULL)
+			    : sl_strndup(it.value.raw.data, it.value.raw.len);
+		name = sl_strdup(it.key);
+		ok = value != NULL && value[strcspn(value, "\r\n")] == '\0' && name[0] != '\0' &&
+		     host_is_token(name) && call->header_count < HOST_HEADERS_MAX;
+		if (!ok) {
+			free(name);
+			free(value);
+			break;
+		}
+		call->kept[call->kept_count++] = name;
+		call->kept[call->kept_count++] = value;
+		call->header[call->header_count++] = (struct http_header){name, value};
+	}
+	json_iter_fini(&it);
+	return ok;
+}
+
+static int
+read_codes(struct json_value list, int *out)
+{
+	struct json_iter it;
+	int count = 0;
+
+	if (list.type != JSON_ARRAY_)
+		return 0;
+	json_iter_init(&it, list);
+	while (json_iter_next(&it) && count < CODES_MAX) {
+		int64_t code;
+
+		if (json_int(it.value, &code) && code >= 100 && code <= 599)
+			out[count++] = (int)code;
+	}
+	json_iter_fini(&it);
+	return count;
+}
+
+/* The function's own query: a text, or an object that the SDK serialised already. */
+static const char *
+read_query(struct host_call *call)
+{
+	struct json_value params = json_get(call->meta, "params");
+
+	return params.type == JSON_TEXT ? host_keep_text(call, params) : NULL;
+}
+
+static void
+send_request(struct host_call *call, struct slice credentials)
+{
+	static const struct provider_events events = {
+	    .on_before_send = on_before_send, .on_answer = on_http_answer, .on_retry = on_retry};
+	struct daemon *daemon = call->attempt->daemon;
+	const struct account_connection *row = &call->connection->row;
+	struct provider_connection connection = {
+	    .provider = catalog_find(daemon->catalog, row->provider),
+	    .credentials = credentials,
+	    .connection_config = slice_text(row->connection_config),
+	    .metadata = slice_text(row->metadata),
+	    .integration_config = slice_text(call->integration->row.config),
+	};
+	struct json_value retry_header = json_get(call->meta, "retryHeader");
+	int codes[CODES_MAX];
+	int64_t retries = 0;
+	struct provider_ask ask = {
+	    .method = host_keep_text(call, json_get(call->meta, "method")),
+	    .endpoint = host_keep_text(call, json_get(call->meta, "endpoint")),
+	    .base_url_override = host_keep_text(call, json_get(call->meta, "baseUrlOverride")),
+	    .headers = call->header,
+	    .query = read_query(call),
+	    .body = {call->body, call->body_len},
+	    .has_body = call->body_len > 0,
+	    .retry_on = codes,
+	    .retry_on_count = read_codes(json_get(call->meta, "retryOn"), codes),
+	    .retry_header_at = host_keep_text(call, json_get(retry_header, "at")),
+	    .retry_header_after = host_keep_text(call, json_get(retry_header, "after")),
+	    .decompress = true,
+	    .forward_headers_on_redirect =
+		json_is_yes(json_get(call->meta, "forwardHeadersOnRedirect")),
+	    .timeout_ms = config_int(daemon->config, "provider_timeout"),
+	    .deadline_mono_ms = call->attempt->deadline_mono_ms,
+	    .user_agent = "sluice/" PACKAGE_VERSION,
+	};
+	struct sl_error error;
+
+	if (ask.method == NULL || !host_is_token(ask.method) || ask.endpoint == NULL) {
+		host_fail(call, "invalid_request", "a request needs a method and an endpoint");
+		return;
+	}
+	if (!host_read_headers(call, json_get(call->meta, "headers"))) {
+		host_fail(call, "invalid_request",
+			  "a request header has a bad name or value, or there are more than 64");
+		return;
+	}
+	ask.header_count = call->header_count;
+	if (json_int(json_get(call->meta, "retries"), &retries) && retries > 0)
+		ask.retries = retries > 10 ? 10 : (int)retries;
+	if (connection.provider == NULL) {
+		host_fail(call, "unknown_provider",
+			  "this node does not know the connection's provider");
+		return;
+	}
+	if (provider_request_start(daemon->loop, daemon->client, &connection, &ask, &events, call,
+				   &call->request, &error) != SL_OK)
+		host_fail(call, "invalid_request", error.text);
+}
+
+void
+host_http(struct host_call *call)
+{
+	struct buf plain;
+	struct sl_error error;
+
+	buf_init(&plain, 1 << 20);
+	if (show_open_credentials(call->attempt->daemon->ring, &call->connection->row, &plain,
+				  &error) != SL_OK)
+		host_fail(call, "invalid_credentials", error.text);
+	else
+		send_request(call, buf_slice(&plain));
+	secret_wipe(plain.data, plain.len);
+	buf_fini(&plain);
+}
