@@ -3,6 +3,7 @@ bin_PROGRAMS += sluiced
 sluiced_SOURCES = \
 	daemon/main.c daemon/daemon.h \
 	daemon/compiler.c daemon/compiler.h \
+	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/paths.c daemon/paths.h \
@@ -19,14 +20,19 @@ sluiced_SOURCES = \
 	daemon/api/connection.c daemon/api/connection_create.c \
 	daemon/api/deploy.c daemon/api/deploy.h daemon/api/deploy_read.c \
 	daemon/api/directory.c daemon/api/directory.h \
+	daemon/api/endpoint.c \
 	daemon/api/identity.c daemon/api/identity.h \
 	daemon/api/environment.c \
 	daemon/api/health.c \
 	daemon/api/integration.c \
 	daemon/api/metadata.c daemon/api/metadata.h \
 	daemon/api/provider.c \
+	daemon/api/record.c daemon/api/record.h \
 	daemon/api/resources.h daemon/api/routes.c \
 	daemon/api/show.c daemon/api/show.h \
+	daemon/api/sync.c \
+	daemon/api/sync_scope.c daemon/api/sync_scope.h \
+	daemon/api/webhook_in.c \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
 	daemon/worker/attempt.c daemon/worker/attempt.h daemon/worker/attempt_parts.h \

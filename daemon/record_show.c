@@ -163,8 +163,11 @@ write_members(struct json_writer *w, struct json_value payload, const char *id)
 			has_id = true;
 			continue;
 		}
-		jw_key_n(w, it.key, it.key_len);
-		jw_raw(w, it.value.raw);
+		if (strcmp(it.key, "_nango_metadata") == 0) /* ours follows */
+			continue;
+		jw_raw(w, it.raw_key); /* as it was escaped */
+		buf_add_char(w->out, ':');
+		buf_add_slice(w->out, it.value.raw);
 	}
 	json_iter_fini(&it);
 	if (!has_id)

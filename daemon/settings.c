@@ -69,11 +69,29 @@ check_level(const char *text, struct sl_error *error)
 	return SL_OK;
 }
 
+static enum sl_code
+check_public_url(const char *text, struct sl_error *error)
+{
+	size_t len = strlen(text);
+
+	if ((strncmp(text, "https://", 8) != 0 && strncmp(text, "http://", 7) != 0) ||
+	    text[len - 1] == '/' || text[strcspn(text, " \"?#")] != '\0')
+		return sl_fail(
+		    error, SL_INVALID,
+		    "public_url is \"%s\"; it is http:// or https://, a host and maybe a "
+		    "path, without a slash at the end",
+		    text);
+	return SL_OK;
+}
+
 #define DAY_MS (24 * 3600 * INT64_C(1000))
 
 const struct config_row settings_rows[] = {
     {"listen", CONFIG_TEXT, "127.0.0.1:3003", 0, 0,
      "Where the API listens: ADDRESS:PORT, [ADDRESS]:PORT or unix:PATH; several by commas.", NULL},
+    {"public_url", CONFIG_TEXT, NULL, 0, 0,
+     "Where others reach this API, as http(s)://HOST[/PATH]: for URLs that are shown to users.",
+     check_public_url},
     {"role", CONFIG_TEXT, "api,worker,scheduler", 0, 0,
      "What this node does: a list of api, worker, scheduler.", check_roles},
     {"standalone", CONFIG_TEXT, NULL, 0, 0,

@@ -91,6 +91,21 @@ exchange_hand_over(struct http_conn *conn)
 	server->handler.on_request(server->arg, request); /* may reply at once, may close us */
 }
 
+/* Under /proxy/ a path is passed on, under /v1/ it is compared with what customers declared. */
+static bool
+is_opaque(struct slice path)
+{
+	static const char *const prefixes[] = {"/proxy/", "/v1/"};
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		size_t len = strlen(prefixes[i]);
+
+		if (path.len >= len && memcmp(path.data, prefixes[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* What the transport itself says about a well-framed request, then the layer above. */
 static void
 ask_verdict(struct http_conn *conn, struct http_verdict *verdict, struct http_refusal *own)
@@ -103,7 +118,7 @@ ask_verdict(struct http_conn *conn, struct http_verdict *verdict, struct http_re
 		http_refusal_set(own, 415, "unsupported_media_type",
 				 "compressed bodies are not taken; send it without "
 				 "Content-Encoding");
-	else if (head->path.len < 7 || memcmp(head->path.data, "/proxy/", 7) != 0)
+	else if (!is_opaque(head->path))
 		target_check_path(head->path, own);
 	if (own->status != 0) {
 		verdict->status = own->status;

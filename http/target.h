@@ -20,7 +20,7 @@ bool target_split(struct slice target, const char *host, struct slice *path, str
 		  struct http_refusal *refusal);
 
 /* Paths that routes are looked up by: no empty segment but the last, no "." or "..", decoded text
- * in UTF-8.  Paths under /proxy/ are passed on as they are and are not asked this. */
+ * in UTF-8.  Paths under /proxy/ and /v1/ are taken as they are and are not asked this. */
 bool target_check_path(struct slice path, struct http_refusal *refusal);
 
 /* Decodes escapes (and '+' to a space when plus is set); out has room for len + 1 bytes and gets a

@@ -397,13 +397,27 @@ read_auth_mode(const struct reading *r)
 }
 
 static enum sl_code
+read_webhook(const struct reading *r)
+{
+	const char *webhook = text_of(r->entry->root, "webhook");
+
+	if (webhook == NULL)
+		return SL_OK;
+	if (strcmp(webhook, "generic") != 0)
+		return wrong(r, "webhook", "must be generic");
+	r->entry->provider.webhook = WEBHOOK_GENERIC;
+	return SL_OK;
+}
+
+static enum sl_code
 read_root(const struct reading *r)
 {
 	static const struct member table[] = {
 	    {"display_name", MEMBER_TEXT, true}, {"auth_mode", MEMBER_TEXT, true},
 	    {"proxy", MEMBER_OBJECT, true},      {"categories", MEMBER_ARRAY, true},
 	    {"docs", MEMBER_TEXT, true},         {"authorization_url", MEMBER_TEXT, false},
-	    {"token_url", MEMBER_TEXT, false},   {NULL, MEMBER_TEXT, false}};
+	    {"token_url", MEMBER_TEXT, false},   {"webhook", MEMBER_TEXT, false},
+	    {NULL, MEMBER_TEXT, false}};
 	json_t *root = r->entry->root, *category;
 	size_t index;
 
@@ -418,7 +432,7 @@ read_root(const struct reading *r)
 			return wrong(r, "categories", "must hold texts");
 	}
 	if (check_url(r, "docs", text_of(root, "docs")) != SL_OK || read_auth_mode(r) != SL_OK ||
-	    read_proxy(r, json_object_get(root, "proxy")) != SL_OK)
+	    read_webhook(r) != SL_OK || read_proxy(r, json_object_get(root, "proxy")) != SL_OK)
 		return SL_INVALID;
 	return settle_auth(r);
 }

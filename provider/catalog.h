@@ -10,6 +10,12 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+/* How its incoming webhooks say whom they are for (wire.md 10). */
+enum provider_webhook {
+	WEBHOOK_NONE,    /* not routed */
+	WEBHOOK_GENERIC, /* the body is {"type","connectionId",...}, unsigned */
+};
+
 enum auth_mode { AUTH_NONE, AUTH_API_KEY, AUTH_BASIC, AUTH_OAUTH2 };
 
 struct provider_pair {
@@ -37,6 +43,7 @@ struct provider {
 	int retry_code_count;
 	/* integration_config says where the key goes: keyPlacement, keyName, valueTemplate. */
 	bool key_from_integration;
+	enum provider_webhook webhook;
 	struct slice paginate; /* defaults for nango.paginate() as a JSON object; empty: none */
 	struct slice json; /* the whole definition, for GET /providers; with name and logo_url */
 };

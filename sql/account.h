@@ -49,6 +49,8 @@ typedef void account_environments_cb(void *arg, enum sl_code code,
 void account_environment_list(struct account *account, account_environments_cb *cb, void *arg);
 void account_environment_by_id(struct account *account, int64_t id, account_environments_cb *cb,
 			       void *arg);
+void account_environment_by_uuid(struct account *account, const char *uuid,
+				 account_environments_cb *cb, void *arg);
 void account_environment_by_name(struct account *account, const char *name,
 				 account_environments_cb *cb, void *arg);
 /* Creates the environment, its concurrency key and its first full-access key (digest, scopes

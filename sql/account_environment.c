@@ -16,6 +16,9 @@ static const struct unit_statement environment_by_id = {"environment_by_id", ENV
 static const struct unit_statement environment_by_name = {"environment_by_name", ENVIRONMENT_SELECT
 							  "WHERE e.name = $1::text"};
 
+static const struct unit_statement environment_by_uuid = {"environment_by_uuid", ENVIRONMENT_SELECT
+							  "WHERE e.uuid = $1::text"};
+
 static const struct unit_statement environment_create = {
     "environment_create",
     "WITH e AS (INSERT INTO environment (name, uuid, is_production, signing_key, callback_url)"
@@ -131,6 +134,17 @@ account_environment_by_id(struct account *account, int64_t id, account_environme
 
 	unit_add(unit, &environment_by_id);
 	unit_bind_int(unit, id);
+	account_send_environments(account, unit, "environment", cb, arg);
+}
+
+void
+account_environment_by_uuid(struct account *account, const char *uuid, account_environments_cb *cb,
+			    void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &environment_by_uuid);
+	unit_bind_text(unit, uuid);
 	account_send_environments(account, unit, "environment", cb, arg);
 }
 

@@ -24,6 +24,7 @@ libsql_a_SOURCES = \
 	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
 	sql/reclaim.c sql/reclaim.h \
 	sql/record.c sql/record.h sql/record_store.h \
+	sql/record_count.c sql/record_count.h \
 	sql/record_list.c \
 	sql/record_track.c \
 	sql/resolve.c sql/resolve.h \

@@ -351,12 +351,13 @@ bad:
 }
 
 void
-action_trigger(struct api_call *call)
+action_run(struct api_call *call, const char *action, struct slice input)
 {
 	struct trigger *trigger = api_state(call, sizeof(*trigger));
-	struct json_value input = json_get(call->body, "input");
 
 	trigger->call = call;
+	trigger->action = action;
+	trigger->input = input;
 	if (!api_header(call, "provider-config-key", &trigger->integration) ||
 	    !api_header(call, "connection-id", &trigger->connection_id) ||
 	    !api_check_name(call, API_NAME_INTEGRATION, trigger->integration, "invalid_headers",
@@ -364,13 +365,19 @@ action_trigger(struct api_call *call)
 	    !api_check_name(call, API_NAME_CONNECTION, trigger->connection_id, "invalid_headers",
 			    "connection-id") ||
 	    !read_async(trigger) || !read_retries(trigger) || !read_idempotency(trigger) ||
-	    !api_text(call, call->body, "action_name", true, 4096, &trigger->action) ||
+	    (action == NULL &&
+	     !api_text(call, call->body, "action_name", true, 4096, &trigger->action)) ||
 	    !api_check_name(call, API_NAME_FUNCTION, trigger->action, "invalid_body",
 			    "action_name"))
 		return;
-	trigger->input = input.raw;
 	directory_connection(call->daemon->directory, call->environment->row.id,
 			     trigger->integration, trigger->connection_id, on_connection, trigger);
+}
+
+void
+action_trigger(struct api_call *call)
+{
+	action_run(call, NULL, json_get(call->body, "input").raw);
 }
 
 /* ---- reading back ---------------------------------------------------------------------------- */

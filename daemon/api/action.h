@@ -5,6 +5,9 @@
 #include "daemon/api/api.h"
 
 void action_trigger(struct api_call *call);
+/* Triggers as the headers say.  action (kept by the call; NULL: action_name of the body) gets input,
+ * which stays until the answer. */
+void action_run(struct api_call *call, const char *action, struct slice input);
 void action_read(struct api_call *call);
 /* A job of this node has its terminal state (or a retry was planned): long polls look again. */
 void action_job_ended(struct daemon *daemon, const char *job_id);

@@ -25,6 +25,8 @@ enum {
 	API_NO_QUERY = 16,     /* a query string is 400 invalid_query_params */
 	API_ACCOUNT = 32,      /* an account-level key; environment keys get 403 */
 	API_OPERATOR = 64,     /* a key of scope operator */
+	API_RAW = 128,         /* any content type; the handler reads the body */
+	API_WEBHOOK = 256,     /* counted apart from the account's requests */
 };
 
 struct api_call {
@@ -45,9 +47,10 @@ struct api_call {
 typedef void api_handler(struct api_call *call);
 
 struct api_route {
-	const char *method;
-	const char *
-	    path; /* "/connections/:id": a segment that starts with ':' matches any non-empty one */
+	const char *method; /* "*": any */
+	/* "/connections/:id": a segment that starts with ':' matches any non-empty one; a last one
+	 * "*" matches all that follows, at least one. */
+	const char *path;
 	const char *scope; /* "environment:connections:read", NULL: any valid key */
 	unsigned flags;
 	int64_t body_max; /* 0: no body allowed beyond empty */

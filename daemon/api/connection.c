@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "daemon/api/identity.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/show.h"
+#include "daemon/event.h"
 
 #define LIST_LIMIT_MAX 2000
 #define LIST_LIMIT_DEFAULT 10000
@@ -397,6 +399,45 @@ on_deleted(void *arg, enum sl_code code, int64_t id, const struct sl_error *erro
 	}
 }
 
+static void
+delete_now(struct one *one)
+{
+	struct api_call *call = one->call;
+
+	account_connection_delete(call->daemon->account, call->environment->row.id,
+				  one->integration, call->segment[1], on_deleted, one);
+}
+
+/* The deletion goes on whatever the function said: its last chance is over. */
+static void
+on_farewell(void *arg, enum sl_code code, struct slice output, const struct sl_error *error)
+{
+	struct one *one = arg;
+
+	(void)output;
+	if (code != SL_OK)
+		log_warn("event_failed", "event=%s integration=%s code=%s error=%s", EVENT_DELETING,
+			 log_text(one->integration), sl_code_name(code),
+			 log_text(error != NULL ? error->text : ""));
+	delete_now(one);
+}
+
+static void
+on_delete_found(void *arg, enum sl_code code, const struct account_connection *row, int count,
+		const struct sl_error *error)
+{
+	struct one *one = arg;
+	struct event_place place;
+
+	(void)count;
+	if (code != SL_OK) {
+		on_deleted(one, code, 0, error);
+		return;
+	}
+	place = (struct event_place){row->environment_id, row->id, one->integration};
+	event_run(one->call->daemon, &place, EVENT_DELETING, on_farewell, one);
+}
+
 void
 connection_delete(struct api_call *call)
 {
@@ -404,6 +445,6 @@ connection_delete(struct api_call *call)
 	struct one *one = read_name(call, names);
 
 	if (one != NULL)
-		account_connection_delete(call->daemon->account, call->environment->row.id,
-					  one->integration, call->segment[1], on_deleted, one);
+		account_connection_find(call->daemon->account, call->environment->row.id,
+					one->integration, call->segment[1], on_delete_found, one);
 }

@@ -9,6 +9,7 @@
 #include "daemon/api/identity.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/show.h"
+#include "daemon/event.h"
 #include "provider/catalog.h"
 #include "provider/credential.h"
 
@@ -22,11 +23,17 @@ struct create {
 	struct account_connection row;
 	char id[UUID_TEXT], seal_row[UUID_TEXT + 16];
 	struct identity identity;
+	struct event_place place; /* of the row that was written */
+	bool overridden;
+	enum sl_code refused; /* why it was not validated */
+	char *objection;      /* kept by the call; NULL: none */
 };
 
+/* ---- after the row is written ----------------------------------------------------------------- */
+
 static void
-on_upserted(void *arg, enum sl_code code, const struct account_connection *row, bool overridden,
-	    const struct sl_error *error)
+on_shown(void *arg, enum sl_code code, const struct account_connection *row, int count,
+	 const struct sl_error *error)
 {
 	struct create *create = arg;
 	struct api_call *call = create->call;
@@ -34,16 +41,9 @@ on_upserted(void *arg, enum sl_code code, const struct account_connection *row, 
 	struct sl_error failed;
 	struct buf out;
 
+	(void)count;
 	if (code != SL_OK) {
 		api_fail_sl(call, code, error);
-		return;
-	}
-	directory_forget(call->daemon->directory);
-	log_info("connection_imported", "environment=%s integration=%s operation=%s",
-		 log_text(call->environment->row.name), log_text(row->unique_key),
-		 overridden ? "override" : "creation");
-	if (create->legacy) {
-		api_reply(call, 201, call->body.raw);
 		return;
 	}
 	if (api_has_scope(call->key, "environment:connections:read_credentials"))
@@ -56,6 +56,131 @@ on_upserted(void *arg, enum sl_code code, const struct account_connection *row, 
 	show_buf_wipe(&out);
 	api_fail_sl(call, SL_INTERNAL, &failed);
 }
+
+static void
+reply_created(struct create *create)
+{
+	if (create->legacy)
+		api_reply(create->call, 201, create->call->body.raw);
+	else
+		account_connection_by_id(create->call->daemon->account, create->place.connection_id,
+					 on_shown, create);
+}
+
+static void
+on_announced(void *arg, enum sl_code code, const struct sl_error *error)
+{
+	struct create *create = arg;
+
+	if (code != SL_OK) /* the connection is there all the same */
+		log_warn("event_not_queued", "event=%s connection=%lld error=%s", EVENT_CREATED,
+			 (long long)create->place.connection_id,
+			 log_text(error != NULL ? error->text : ""));
+	reply_created(create);
+}
+
+/* What the function says against the connection: message or error of its ActionError. */
+static char *
+objection(struct slice output)
+{
+	struct json_value error, payload;
+	char *code, *text = NULL;
+
+	if (json_check(output, &error, NULL) != SL_OK)
+		return NULL;
+	code = json_text(json_get(error, "code"), NULL);
+	payload = json_get(error, "payload");
+	if (code != NULL && strcmp(code, "action_script_runtime_error") == 0) {
+		text = json_text(json_get(payload, "message"), NULL);
+		if (text == NULL)
+			text = json_text(json_get(payload, "error"), NULL);
+	}
+	free(code);
+	return text;
+}
+
+static void
+reply_refused(struct create *create)
+{
+	struct api_call *call = create->call;
+	struct sl_error error;
+
+	if (create->refused == SL_INVALID) {
+		api_fail(call, 400, "connection_validation_failed",
+			 create->objection != NULL ? create->objection
+						   : "the validate-connection function of this "
+						     "integration refused the connection");
+		return;
+	}
+	(void)sl_fail(&error, SL_UNAVAILABLE, "the validate-connection function could not run");
+	api_fail_sl(call, SL_UNAVAILABLE, &error);
+}
+
+static void
+on_refused_deleted(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
+{
+	struct create *create = arg;
+
+	(void)id;
+	if (code != SL_OK && code != SL_NOT_FOUND)
+		log_error("refused_connection_stays", "connection=%lld code=%s error=%s",
+			  (long long)create->place.connection_id, sl_code_name(code),
+			  log_text(error != NULL ? error->text : ""));
+	directory_forget(create->call->daemon->directory);
+	reply_refused(create);
+}
+
+/* A connection that was refused goes; one that was there before stays, with its new credentials. */
+static void
+on_validated(void *arg, enum sl_code code, struct slice output, const struct sl_error *error)
+{
+	struct create *create = arg;
+	struct api_call *call = create->call;
+
+	if (code == SL_OK) {
+		if (create->overridden)
+			reply_created(create);
+		else
+			event_submit(call->daemon, &create->place, EVENT_CREATED, on_announced,
+				     create);
+		return;
+	}
+	log_warn("connection_not_validated", "connection=%lld code=%s error=%s",
+		 (long long)create->place.connection_id, sl_code_name(code),
+		 log_text(error != NULL ? error->text : ""));
+	create->refused = code;
+	create->objection = objection(output);
+	if (create->objection != NULL)
+		api_keep(call, create->objection);
+	if (create->overridden)
+		reply_refused(create);
+	else
+		account_connection_delete(call->daemon->account, create->place.environment_id,
+					  create->integration, create->row.connection_id,
+					  on_refused_deleted, create);
+}
+
+static void
+on_upserted(void *arg, enum sl_code code, const struct account_connection *row, bool overridden,
+	    const struct sl_error *error)
+{
+	struct create *create = arg;
+	struct api_call *call = create->call;
+
+	if (code != SL_OK) {
+		api_fail_sl(call, code, error);
+		return;
+	}
+	directory_forget(call->daemon->directory);
+	log_info("connection_imported", "environment=%s integration=%s operation=%s",
+		 log_text(call->environment->row.name), log_text(row->unique_key),
+		 overridden ? "override" : "creation");
+	create->overridden = overridden;
+	create->place = (struct event_place){row->environment_id, row->id, create->integration};
+	event_run(call->daemon, &create->place, EVENT_VALIDATE, on_validated, create);
+}
+
+/* ---- before ----------------------------------------------------------------------------------- */
 
 /* Seals what was checked and writes the row. */
 static void
@@ -206,12 +331,41 @@ read_documents(struct create *create)
 }
 
 static void
-look_up(struct create *create)
+find_integration(struct create *create)
 {
 	struct api_call *call = create->call;
 
 	account_integration_find(call->daemon->account, call->environment->row.id,
 				 create->integration, on_integration, create);
+}
+
+static void
+on_functions(void *arg, enum sl_code code, const void *object, const struct sl_error *error)
+{
+	struct create *create = arg;
+
+	if (code != SL_OK)
+		api_fail_sl(create->call, code, error);
+	else if (event_is_wanted(object, EVENT_VALIDATE))
+		api_fail(
+		    create->call, 503, "service_unavailable",
+		    "this node runs no functions (role worker), and the integration validates its connections; "
+		    "ask one that does");
+	else
+		find_integration(create);
+}
+
+/* Where nothing can run, a connection that has to be validated is not even written. */
+static void
+look_up(struct create *create)
+{
+	struct api_call *call = create->call;
+
+	if (call->daemon->dispatch != NULL)
+		find_integration(create);
+	else
+		directory_functions(call->daemon->directory, call->environment->row.id,
+				    create->integration, on_functions, create);
 }
 
 void

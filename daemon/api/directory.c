@@ -270,6 +270,19 @@ directory_environment(struct directory *directory, int64_t id, directory_cb *cb,
 		account_environment_by_id(directory->daemon->account, id, on_environment_row, load);
 }
 
+void
+directory_environment_by_uuid(struct directory *directory, const char *uuid, directory_cb *cb,
+			      void *arg)
+{
+	char *name = sl_asprintf("u:%s", uuid);
+	struct load *load = lookup(directory, name, cb, arg);
+
+	free(name);
+	if (load != NULL)
+		account_environment_by_uuid(directory->daemon->account, uuid, on_environment_row,
+					    load);
+}
+
 /* ---- integrations ---------------------------------------------------------------------------- */
 
 static void
@@ -405,6 +418,70 @@ directory_function(struct directory *directory, int64_t environment_id, const ch
 	if (load != NULL)
 		account_function_find(directory->daemon->account, environment_id, unique_key, type,
 				      function_name, on_function_row, load);
+}
+
+/* Copies text to *at, which moves on. */
+static const char *
+pack(char **at, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *copy = memcpy(*at, text, size);
+
+	*at += size;
+	return copy;
+}
+
+static void
+on_functions_rows(void *arg, enum sl_code code, const struct account_function *rows, int count,
+		  const struct sl_error *error)
+{
+	struct directory_functions *functions = NULL;
+	struct directory_object *object;
+	size_t size = 1;
+	char *at;
+
+	if (code != SL_OK) {
+		loaded(arg, code, NULL, error);
+		return;
+	}
+	functions = object_new(sizeof(*functions));
+	object = &functions->object;
+	functions->rows = sl_calloc((size_t)count + 1, sizeof(*rows));
+	functions->count = count;
+	for (int i = 0; i < count; i++)
+		size += strlen(rows[i].unique_key) + strlen(rows[i].type) + strlen(rows[i].name) +
+			strlen(rows[i].version) + strlen(rows[i].event) + strlen(rows[i].source) +
+			strlen(rows[i].definition) + 7;
+	at = sl_alloc(size);
+	object->owned[object->owned_count++] = functions->rows;
+	object->owned[object->owned_count++] = at;
+	for (int i = 0; i < count; i++) {
+		struct account_function *row = &functions->rows[i];
+
+		*row = rows[i];
+		row->unique_key = pack(&at, rows[i].unique_key);
+		row->type = pack(&at, rows[i].type);
+		row->name = pack(&at, rows[i].name);
+		row->version = pack(&at, rows[i].version);
+		row->event = pack(&at, rows[i].event);
+		row->source = pack(&at, rows[i].source);
+		row->definition = pack(&at, rows[i].definition);
+		row->code = row->ts = "";
+	}
+	loaded(arg, code, functions, error);
+}
+
+void
+directory_functions(struct directory *directory, int64_t environment_id, const char *unique_key,
+		    directory_cb *cb, void *arg)
+{
+	char *name = sl_asprintf("F:%lld:%s", (long long)environment_id, unique_key);
+	struct load *load = lookup(directory, name, cb, arg);
+
+	free(name);
+	if (load != NULL)
+		account_function_list(directory->daemon->account, environment_id, unique_key,
+				      on_functions_rows, load);
 }
 
 void

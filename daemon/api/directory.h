@@ -49,6 +49,12 @@ struct directory_function {
 	struct directory_object object;
 	struct account_function row; /* code and ts only from directory_version() */
 };
+/* All active functions of an integration, as account_function_list() gives them. */
+struct directory_functions {
+	struct directory_object object;
+	struct account_function *rows; /* owned by the object, as are their texts */
+	int count;
+};
 
 struct directory *directory_new(struct daemon *daemon);
 void directory_free(struct directory *directory);
@@ -61,6 +67,9 @@ typedef void directory_cb(void *arg, enum sl_code code, const void *object,
 
 void directory_key(struct directory *directory, const char *key_text, directory_cb *cb, void *arg);
 void directory_environment(struct directory *directory, int64_t id, directory_cb *cb, void *arg);
+/* uuid: as it stands in the URL of incoming webhooks, in lower case. */
+void directory_environment_by_uuid(struct directory *directory, const char *uuid, directory_cb *cb,
+				   void *arg);
 void directory_integration(struct directory *directory, int64_t environment_id,
 			   const char *unique_key, directory_cb *cb, void *arg);
 void directory_connection(struct directory *directory, int64_t environment_id,
@@ -72,6 +81,9 @@ void directory_function(struct directory *directory, int64_t environment_id, con
 			const char *type, const char *name, directory_cb *cb, void *arg);
 void directory_logger(struct directory *directory, int64_t environment_id, directory_cb *cb,
 		      void *arg);
+/* An integration that does not exist has none: count 0. */
+void directory_functions(struct directory *directory, int64_t environment_id,
+			 const char *unique_key, directory_cb *cb, void *arg);
 void directory_version(struct directory *directory, int64_t version_id, directory_cb *cb,
 		       void *arg);
 

@@ -175,15 +175,33 @@ read_common(struct change *change, bool key_required)
 /* ---- answers ------------------------------------------------------------------------------------
  */
 
+/* public_url, or else where this request was sent to. */
+static char *
+webhook_base(const struct api_call *call)
+{
+	const char *url = config_text(call->daemon->config, "public_url");
+	const char *host = http_request_header(call->request, "host");
+
+	return sl_asprintf("%s%s/webhook/%s", url != NULL ? "" : "http://",
+			   url != NULL    ? url
+			   : host != NULL ? host
+					  : "localhost",
+			   call->environment->row.uuid);
+}
+
 static void
 reply_one(struct api_call *call, const struct account_integration *row, unsigned flags)
 {
+	char *base = webhook_base(call);
 	struct sl_error error;
 	struct buf out;
+	enum sl_code code;
 
 	buf_init(&out, API_BODY_MAX);
 	buf_add_text(&out, "{\"data\":");
-	if (show_integration(call->daemon, row, flags, &out, &error) != SL_OK) {
+	code = show_integration_at(call->daemon, row, flags, base, &out, &error);
+	free(base);
+	if (code != SL_OK) {
 		show_buf_wipe(&out);
 		api_fail_sl(call, SL_INTERNAL, &error);
 		return;

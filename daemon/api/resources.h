@@ -23,6 +23,14 @@ api_handler admin_environment_read, admin_environment_patch, admin_variable_put,
     admin_variable_delete;
 /* deploy.c */
 api_handler deploy_confirm, deploy_run, cli_telemetry;
+/* sync.c */
+api_handler sync_trigger, sync_status;
+/* record.c */
+api_handler record_read;
+/* webhook_in.c */
+api_handler webhook_in;
+/* endpoint.c */
+api_handler endpoint_call;
 /* health.c */
 api_handler health_read, ready_read;
 

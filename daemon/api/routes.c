@@ -19,6 +19,15 @@ const struct api_route api_routes[] = {
      API_BODY_MAX, action_trigger},
     {"GET", "/action/:id", "environment:actions:execute", 0, 0, action_read},
 
+    {"*", "/v1/*", NULL, API_JSON_ANY, API_BODY_MAX, endpoint_call},
+
+    {"POST", "/sync/trigger", "environment:syncs:execute", API_JSON | API_NO_QUERY, MIB,
+     sync_trigger},
+    {"GET", "/sync/status", "environment:syncs:read", 0, 0, sync_status},
+    {"GET", "/records", "environment:records:read", 0, 0, record_read},
+    {"POST", "/webhook/:environment/:key", NULL, API_OPEN | API_RAW | API_WEBHOOK, 8 * MIB,
+     webhook_in},
+
     {"GET", "/integrations", INTEGRATION "list", API_NO_QUERY, 0, integration_list},
     {"POST", "/integrations", INTEGRATION "create", API_JSON | API_NO_QUERY, MIB,
      integration_create},

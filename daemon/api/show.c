@@ -143,9 +143,40 @@ show_client(const struct secret_ring *ring, const struct account_integration *ro
 	return code;
 }
 
+/* null for a provider whose webhooks are not routed, and where the base is not known. */
+static void
+show_webhook(const struct provider *provider, const struct account_integration *row,
+	     const char *webhook_base, struct json_writer *w)
+{
+	char *url = NULL;
+
+	if (provider != NULL && provider->webhook != WEBHOOK_NONE && webhook_base != NULL) {
+		struct buf key;
+
+		buf_init(&key, 4096);
+		for (const char *at = row->unique_key; *at != '\0'; at++)
+			if (*at == ' ')
+				buf_add_text(&key, "%20"); /* all others may stand in a path */
+			else
+				buf_add_char(&key, *at);
+		url = sl_asprintf("%s/%s", webhook_base, key.data);
+		buf_fini(&key);
+	}
+	jw_member_text(w, "webhook_url", url);
+	free(url);
+}
+
 enum sl_code
 show_integration(const struct daemon *daemon, const struct account_integration *row, unsigned flags,
 		 struct buf *out, struct sl_error *error)
+{
+	return show_integration_at(daemon, row, flags, NULL, out, error);
+}
+
+enum sl_code
+show_integration_at(const struct daemon *daemon, const struct account_integration *row,
+		    unsigned flags, const char *webhook_base, struct buf *out,
+		    struct sl_error *error)
 {
 	const struct provider *provider = catalog_find(daemon->catalog, row->provider);
 	const char *display_name = row->display_name;
@@ -166,7 +197,7 @@ show_integration(const struct daemon *daemon, const struct account_integration *
 	member_time(&w, "created_at", row->created_ms, false);
 	member_time(&w, "updated_at", row->updated_ms, false);
 	if ((flags & SHOW_WEBHOOK) != 0)
-		jw_member_text(&w, "webhook_url", NULL); /* no provider routes webhooks yet */
+		show_webhook(provider, row, webhook_base, &w);
 	if ((flags & SHOW_CREDENTIALS) != 0)
 		code = show_client(daemon->ring, row, &w, error);
 	jw_object_end(&w);

@@ -26,6 +26,11 @@ void show_connection_short(const struct account_connection *row, struct buf *out
 SL_MUST_USE enum sl_code show_integration(const struct daemon *daemon,
 					  const struct account_integration *row, unsigned flags,
 					  struct buf *out, struct sl_error *error);
+/* Likewise; webhook_base is what the URLs for incoming webhooks of the environment begin with. */
+SL_MUST_USE enum sl_code show_integration_at(const struct daemon *daemon,
+					     const struct account_integration *row, unsigned flags,
+					     const char *webhook_base, struct buf *out,
+					     struct sl_error *error);
 /* Appends [{"name","value"}]. */
 SL_MUST_USE enum sl_code show_variables(const struct secret_ring *ring, int64_t environment_id,
 					const struct account_variable *rows, int count,

@@ -85,18 +85,23 @@ test('listProviders and getProvider know the catalog', async () => {
 	assert.equal((await nango.getProvider({ provider: 'github' })).data.name, 'github');
 });
 
-test('a connection is imported over POST /connections, for which the client has no method', async () => {
-	const response = await fetch(`${rig.host}/connections`, {
+// The client has no method for this.
+async function importConnection(connectionId, apiKey = 'clients-api-key', more = {}) {
+	return fetch(`${rig.host}/connections`, {
 		method: 'POST',
 		headers: { authorization: `Bearer ${rig.keys.NANGO_SECRET_KEY_DEV}`, 'content-type': 'application/json' },
 		body: JSON.stringify({
 			provider_config_key: pck,
-			connection_id: 'ann',
-			credentials: { type: 'API_KEY', apiKey: 'clients-api-key' },
-			tags: { end_user_display_name: 'Ann', end_user_email: 'ann@example.org' }
+			connection_id: connectionId,
+			credentials: { type: 'API_KEY', apiKey },
+			...more
 		})
 	});
-	assert.equal(response.status, 201);
+}
+
+test('a connection is imported over POST /connections', async () => {
+	const tags = { end_user_display_name: 'Ann', end_user_email: 'ann@example.org' };
+	assert.equal((await importConnection('ann', undefined, { tags })).status, 201);
 });
 
 test('getConnection and getToken give the credentials back', async () => {
@@ -136,9 +141,10 @@ test('getEnvironmentVariables answers a list', async () => {
 test('nango deploy dev deploys the project', async () => {
 	const { code, output } = await cli('deploy', 'dev');
 	assert.equal(code, 0, output);
-	for (const name of ['echo', 'read-contact', 'refuse', 'remember']) {
+	for (const name of ['echo', 'read-contact', 'refuse', 'remember', 'contacts']) {
 		assert.match(output, new RegExp(`- ${name}@v1\\.0\\.0`), output);
 	}
+	for (const name of ['check', 'welcome']) assert.match(output, new RegExp(`- ${name}@v0\\.0\\.1`), output);
 });
 
 test('triggerAction runs a deployed action', async () => {
@@ -157,6 +163,71 @@ test('triggerAction calls the provider with the credentials of the connection', 
 test('an action reads and writes the metadata of its connection', async () => {
 	assert.deepEqual(await nango.triggerAction(pck, 'ann', 'remember', { value: 'v' }), { noted: 'v' });
 	assert.deepEqual(await nango.getMetadata(pck, 'ann'), { z: 1, noted: 'v' });
+});
+
+async function syncEnd() {
+	return waitFor('the end of the sync', async () => {
+		const { syncs } = await nango.syncStatus(pck, ['contacts'], 'ann');
+		return syncs[0].status !== 'RUNNING' && syncs[0];
+	});
+}
+
+test('triggerSync runs a deployed sync and syncStatus tells its result', async () => {
+	const [before] = (await nango.syncStatus(pck, '*', 'ann')).syncs;
+	assert.equal(before.name, 'contacts');
+	assert.equal(before.type, 'INITIAL');
+	assert.ok(!('latestResult' in before));
+	const answer = await nango.triggerSync(pck, ['contacts'], 'ann');
+	assert.deepEqual(answer.data, { success: true });
+	const entry = await syncEnd();
+	assert.equal(entry.status, 'SUCCESS');
+	assert.equal(entry.frequency, 'every hour');
+	assert.deepEqual(entry.latestResult, { Contact: { added: 3, updated: 0, deleted: 0 } });
+	assert.deepEqual(entry.recordCount, { Contact: 3 });
+	assert.deepEqual(entry.checkpoint, { runs: 1 });
+});
+
+test('listRecords gives pages with cursors, filters and ids', async () => {
+	const first = await nango.listRecords({ providerConfigKey: pck, connectionId: 'ann', model: 'Contact', limit: 2 });
+	assert.equal(first.records.length, 2);
+	const rest = await nango.listRecords({ providerConfigKey: pck, connectionId: 'ann', model: 'Contact', cursor: first.next_cursor });
+	assert.equal(rest.next_cursor, null);
+	assert.deepEqual([...first.records, ...rest.records].map((record) => record.id).sort(), ['1', '2', '3']);
+	assert.equal(first.records[0].name, `Name of ${first.records[0].id}`);
+	assert.equal(first.records[0]._nango_metadata.last_action, 'ADDED');
+	const chosen = await nango.listRecords({ providerConfigKey: pck, connectionId: 'ann', model: 'Contact', ids: ['2'] });
+	assert.deepEqual(chosen.records.map((record) => record.id), ['2']);
+});
+
+test('a second run deletes, and triggerSync takes options and the old modes', async () => {
+	await nango.triggerSync(pck, [{ name: 'contacts', variant: 'base' }], 'ann', { reset: false });
+	assert.deepEqual((await syncEnd()).checkpoint, { runs: 2 });
+	const { records } = await nango.listRecords({ providerConfigKey: pck, connectionId: 'ann', model: 'Contact', filter: 'deleted' });
+	assert.deepEqual(records.map((record) => record.id), ['3']);
+	await nango.triggerSync(pck, ['contacts'], 'ann', 'full_refresh_and_clear_cache');
+	const entry = await syncEnd();
+	assert.deepEqual(entry.checkpoint, { runs: 1 });
+	assert.deepEqual(entry.recordCount, { Contact: 3 });
+});
+
+test('an unknown sync is 400, an unknown connection 404, a wrong model 400', async () => {
+	assert.equal((await failure(nango.triggerSync(pck, ['nosuch'], 'ann'))).error.code, 'no_syncs_found');
+	const { status, error } = await failure(nango.triggerSync(pck, ['contacts'], 'nobody'));
+	assert.equal(status, 404);
+	assert.equal(error.code, 'unknown_connection');
+	const wrong = await failure(nango.listRecords({ providerConfigKey: pck, connectionId: 'ann', model: 'contact' }));
+	assert.equal(wrong.error.code, 'invalid_query_params');
+});
+
+test('deployed on-event functions judge and greet a new connection', async () => {
+	const refused = await importConnection('eve', 'stolen-key');
+	assert.equal(refused.status, 400);
+	const { error } = await refused.json();
+	assert.equal(error.code, 'connection_validation_failed');
+	assert.equal(error.message, 'this key is not one of ours');
+	assert.equal((await importConnection('bob')).status, 201);
+	await waitFor('bob is greeted', async () => (await nango.getMetadata(pck, 'bob')).welcome === true);
+	await nango.deleteConnection(pck, 'bob');
 });
 
 async function asyncResult(props) {

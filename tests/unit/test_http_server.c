@@ -377,6 +377,7 @@ static const struct row rows[] = {
     {"encoded dots", TARGET("/%2e%2e/a") GET, "404 200", "", false},
     {"//", TARGET("//a") GET, "404 200", "", false},
     {"proxy raw", TARGET("/proxy//a/../%2e%2e/b%2Fc"), "200", "", false},
+    {"declared", TARGET("/v1//a") GET, "200 200", "", false},
     {"proxyish", TARGET("/proxyx//a"), "404", "", false},
     /* 12: methods */
     {"brew", "BREW / HTTP/1.1\r\nHost: a\r\nContent-Length: 38\r\n\r\n" GET, "405", "", true},

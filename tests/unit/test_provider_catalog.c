@@ -129,7 +129,10 @@ a_definition_says_all_that_a_request_needs(void)
 	p = catalog_find(catalog, "hubspot");
 	check_text(p->retry_after_header, "retry-after");
 	check(catalog_find(catalog, "private-api-generic")->key_from_integration);
-	check_int(catalog_find(catalog, "unauthenticated")->header_count, ==, 0);
+	p = catalog_find(catalog, "unauthenticated");
+	check_int(p->header_count, ==, 0);
+	check_int(p->webhook, ==, WEBHOOK_GENERIC);
+	check_int(catalog_find(catalog, "github")->webhook, ==, WEBHOOK_NONE);
 	catalog_free(catalog);
 }
 
@@ -180,6 +183,7 @@ bad_definitions_are_named_with_file_and_member(void)
 	    {ROOT("MAGIC", "{}"), "bad.json: auth_mode must be NONE, API_KEY, BASIC or OAUTH2"},
 	    {ROOT("OAUTH2", "{}"),
 	     "bad.json: authorization_url must be there for OAUTH2, and only then"},
+	    {ROOT("NONE", "{},\"webhook\":\"magic\""), "bad.json: webhook must be generic"},
 	    {ROOT("NONE", "[]"), "bad.json: proxy must be an object"},
 	    {ROOT("NONE", "{\"url\":\"x\"}"), "bad.json: proxy.url is not a member that we know"},
 	    {ROOT("NONE", "{\"base_url\":\"ftp://x\"}"),

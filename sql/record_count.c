@@ -1,0 +1,47 @@
+#include "sql/record_count.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "sql/sync_store.h"
+
+struct count_call {
+	struct sync_call call; /* first: what sync_send() knows */
+	record_count_cb *cb;
+};
+
+static const struct unit_statement record_counted = {
+    "record_counted", "SELECT model, count(*) FROM record WHERE connection_id = $1::bigint"
+		      " AND deleted IS NULL GROUP BY model ORDER BY model COLLATE \"C\""};
+
+static void
+on_counted(void *arg, const struct unit_answer *answer)
+{
+	struct count_call *counting = arg;
+	struct record_count *rows;
+	struct sl_error error;
+	int count;
+	enum sl_code code = sync_outcome(&counting->call, answer, &count, &error);
+
+	rows = sl_calloc((size_t)count + 1, sizeof(*rows));
+	for (int i = 0; i < count; i++) {
+		rows[i].model = value_text(sync_answer_rows(answer), i, 0);
+		rows[i].count = value_int(sync_answer_rows(answer), i, 1);
+	}
+	counting->cb(counting->call.arg, code, rows, count, code == SL_OK ? NULL : &error);
+	free(rows);
+	free(counting);
+}
+
+void
+record_count(struct sync_store *store, int64_t connection_id, record_count_cb *cb, void *arg)
+{
+	struct count_call *counting = sl_alloc(sizeof(*counting));
+	struct unit *unit = unit_new();
+
+	counting->call.arg = arg;
+	counting->cb = cb;
+	unit_add(unit, &record_counted);
+	unit_bind_int(unit, connection_id);
+	sync_send(store, unit, on_counted, &counting->call);
+}

@@ -1,0 +1,244 @@
+"""Reading records: order, cursors, filters, ids, shapes of deleted and pruned ones, every refusal."""
+import base64
+import datetime
+import json
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import flows
+from rig import Rig, wait_until
+from tap import main, test
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
+# Does what the metadata of the connection asks for.
+PUPPET = """
+    const todo = await nango.getMetadata();
+    for (const step of todo.steps) await nango[step.call](step.items, 'Item');
+    if (todo.big) for (let i = 0; i < todo.big.count; i++)
+        await nango.batchSave([{ id: 'big-' + i, text: 'x'.repeat(todo.big.size) }], 'Item');
+"""
+HEADERS = {"Connection-Id": "c", "Provider-Config-Key": "w"}
+
+
+def prepare(rig):
+    rig.integration()
+    for name in ("c", "order", "filter", "since", "bytes", "large", "states", "legacy"):
+        rig.connection(name)
+    done = rig.deploy_flows([
+        flows.sync("puppet", PUPPET, endpoints=[{"method": "GET", "path": "/items"}]),
+        flows.sync("twin", "", models=["Thing", "Other"],
+                   endpoints=[{"method": "GET", "path": "//things"}, {"method": "GET", "path": "/others"}]),
+        rig.flow("shout", "return { heard: input };", endpoints=[{"method": "POST", "path": "/shout/now"}])])
+    assert done.status == 200, done
+
+
+def play(rig, connection, *steps, **more):
+    """steps: (call, items); runs the sync to its end."""
+    rig.request("POST", "/connections/metadata", {"connection_id": connection, "provider_config_key": "w", "metadata": {
+        "steps": [{"call": call, "items": items} for call, items in steps], **more}})
+    answer = rig.request("POST", "/sync/trigger", {"syncs": ["puppet"], "provider_config_key": "w", "connection_id": connection})
+    assert answer.status == 200 and answer.headers["x-sluice-started"] == "1", answer
+
+    def ended():
+        [entry] = rig.request("GET", f"/sync/status?syncs=puppet&provider_config_key=w&connection_id={connection}").json["syncs"]
+        return entry if entry["status"] != "RUNNING" else None
+    entry = wait_until("the sync ends", ended, 50)
+    assert entry["status"] == "SUCCESS", (entry, list(rig.describe()))
+
+
+def ask(rig, query="model=Item", connection="c", path="/records", **more):
+    return rig.request("GET", f"{path}?{query}", headers={**HEADERS, "Connection-Id": connection}, **more)
+
+
+def page(rig, query="model=Item", connection="c", **more):
+    answer = ask(rig, query, connection, **more)
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def ids(rig, query="model=Item", connection="c"):
+    return [record["id"] for record in page(rig, query, connection)["records"]]
+
+
+def refused(answer, code, path=None, status=400):
+    assert answer.status == status and answer.code == code, answer
+    if path is not None:
+        assert answer.json["error"]["errors"][0]["path"] == path, answer
+
+
+def items(*names):
+    return [{"id": name, "v": 1} for name in names]
+
+
+# ---- what comes back
+
+@test
+def an_unknown_model_is_an_empty_page(rig):
+    assert page(rig, "model=Nothing") == {"records": [], "next_cursor": None}
+
+
+@test
+def a_record_has_its_members_an_id_text_and_metadata(rig):
+    play(rig, "c", ("batchSave", [{"id": 6, "name": "six", "_nango_metadata": {"x": 1}}]))
+    [record] = page(rig, path="/records/")["records"]
+    meta = record.pop("_nango_metadata")
+    assert record == {"id": "6", "name": "six"}, record
+    assert meta["last_action"] == "ADDED" and meta["deleted_at"] is None and meta["pruned_at"] is None, meta
+    assert TIME.fullmatch(meta["first_seen_at"]) and meta["first_seen_at"] == meta["last_modified_at"], meta
+    assert base64.b64decode(meta["cursor"]).decode().split("||")[0] == meta["last_modified_at"], meta
+
+
+@test
+def the_members_of_a_record_come_back_as_they_were_saved(rig):
+    play(rig, "bytes", ("batchSave", [{"a\"\\\u2028": "é😀\u0001", "id": "x", "n": 1.5e300, "deep": {"id": 5, "l": [1, None]}}]))
+    body = ask(rig, connection="bytes").body.decode()
+    assert '"id":"x","n":1.5e+300,"deep":{"id":5,"l":[1,null]},"_nango_metadata"' in body, body
+    assert json.loads(body)["records"][0]["a\"\\\u2028"] == "é😀\u0001"
+
+
+@test
+def pages_and_cursors_walk_through_all_records_once(rig):
+    play(rig, "order", ("batchSave", items(*[f"r{i}" for i in range(25)])), ("batchSave", items("late")))
+    everything = page(rig, "model=Item", "order")
+    assert everything["next_cursor"] is None and len(everything["records"]) == 26
+    assert everything["records"][-1]["id"] == "late"
+    places = [(r["_nango_metadata"]["last_modified_at"], base64.b64decode(r["_nango_metadata"]["cursor"])) for r in everything["records"]]
+    assert places == sorted(places)
+    got, cursor = [], None
+    while True:
+        part = page(rig, "model=Item&limit=10" + (f"&cursor={cursor.replace('+', '%2B')}" if cursor else ""), "order")
+        got += [r["id"] for r in part["records"]]
+        assert part["next_cursor"] in (None, part["records"][-1]["_nango_metadata"]["cursor"])
+        cursor = part["next_cursor"]
+        if cursor is None:
+            break
+    assert got == [r["id"] for r in everything["records"]]
+    middle = everything["records"][7]["_nango_metadata"]["cursor"].replace("+", "%2B")
+    assert ids(rig, f"model=Item&cursor={middle}", "order") == got[8:]
+    assert page(rig, "model=Item&limit=26", "order")["next_cursor"] is None
+
+
+@test
+def filters_mean_what_they_say_in_every_combination(rig):
+    play(rig, "filter", ("batchSave", items("same", "changed", "gone")))
+    play(rig, "filter", ("batchSave", [{"id": "same", "v": 1}, {"id": "changed", "v": 2}]), ("batchDelete", [{"id": "gone"}]))
+    every = {"added": "same", "updated": "changed", "deleted": "gone"}
+    for chosen in (["added"], ["updated"], ["deleted"], ["added", "updated"], ["added", "deleted"], ["updated", "deleted"],
+                   ["added", "updated", "deleted"]):
+        want = sorted(every[word] for word in chosen)
+        assert sorted(ids(rig, f"model=Item&filter={','.join(chosen)}", "filter")) == want, chosen
+        assert sorted(ids(rig, f"model=Item&filter={','.join(chosen).upper()}", "filter")) == want, chosen
+    assert len(ids(rig, "model=Item", "filter")) == 3
+
+
+@test
+def a_deleted_record_shows_what_was_given_and_a_pruned_one_its_id(rig):
+    play(rig, "states", ("batchSave", items("kept", "gone", "pruned")))
+    play(rig, "states", ("batchDelete", [{"id": "gone"}]))
+    rig.postgres.query("UPDATE record SET payload = '', pruned = now() WHERE id = 'pruned'")
+    shown = {r["id"]: r for r in page(rig, "model=Item", "states")["records"]}
+    gone, pruned = shown["gone"], shown["pruned"]
+    assert set(gone) == {"id", "_nango_metadata"} and gone["_nango_metadata"]["last_action"] == "DELETED", gone
+    assert TIME.fullmatch(gone["_nango_metadata"]["deleted_at"]) and gone["_nango_metadata"]["pruned_at"] is None
+    assert set(pruned) == {"id", "_nango_metadata"} and TIME.fullmatch(pruned["_nango_metadata"]["pruned_at"]), pruned
+    assert shown["kept"]["v"] == 1
+
+
+@test
+def ids_and_modified_after_narrow_the_page(rig):
+    play(rig, "since", ("batchSave", items("a", "b")))
+    play(rig, "since", ("batchSave", items("z")))
+    last = page(rig, "model=Item", "since")["records"][-1]["_nango_metadata"]["last_modified_at"].replace("+00:00", "Z")
+    assert ids(rig, f"model=Item&modified_after={last}", "since") == ["z"]
+    assert ids(rig, f"model=Item&delta={last}", "since") == ["z"]
+    assert sorted(ids(rig, "model=Item&ids=a&ids=z&ids=nosuch", "since")) == ["a", "z"]
+    assert ids(rig, "model=Item&ids[]=a&ids[1]=b&limit=1", "since")[0] in "ab"
+
+
+@test(seconds=120)
+def a_page_of_large_records_ends_before_it_fills_the_memory(rig):
+    play(rig, "large", big={"count": 45, "size": 1000000})
+    first = page(rig, "model=Item&limit=10000", "large")
+    assert 20 < len(first["records"]) < 45 and first["next_cursor"], len(first["records"])
+    cursor = first["next_cursor"].replace("+", "%2B")
+    rest = page(rig, f"model=Item&limit=10000&cursor={cursor}", "large")
+    assert len(first["records"]) + len(rest["records"]) == 45 and rest["next_cursor"] is None
+
+
+# ---- refusals
+
+@test
+def a_request_for_records_is_refused_in_the_form_of_the_wire(rig):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    query = "invalid_query_params"
+    refused(ask(rig, ""), query, ["model"])
+    refused(ask(rig, "model=item"), query, ["model"])
+    refused(ask(rig, "model=I"), query, ["model"])
+    refused(ask(rig, "model=Item&variant=a%20b"), query, ["variant"])
+    refused(ask(rig, "model=Item&x=1"), query)
+    for limit in ("0", "10001", "-1", "1.5", "x", ""):
+        refused(ask(rig, f"model=Item&limit={limit}"), query, ["limit"])
+    for moment in ("yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00",
+                   "2026-01-01T00:00:00%2B00:00", "2026-01-01T00:00:61Z", "2026-01-01T00:00:00.Z", ""):
+        refused(ask(rig, f"model=Item&modified_after={moment}"), query, ["modified_after"])
+        refused(ask(rig, f"model=Item&delta={moment}"), query, ["delta"])
+    old = (now - datetime.timedelta(days=370)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer = ask(rig, f"model=Item&modified_after={old}")
+    refused(answer, query, ["modified_after"])
+    assert answer.json["error"]["errors"][0]["code"] == "custom", answer
+    assert ask(rig, f"model=Item&modified_after={(now - datetime.timedelta(days=360)).strftime('%Y-%m-%dT%H:%MZ')}").status == 200
+    for word in ("", "added,", "new", "Added"):
+        refused(ask(rig, f"model=Item&filter={word}"), query, ["filter"])
+    refused(ask(rig, "model=Item&ids="), query, ["ids"])
+    refused(ask(rig, "model=Item&ids=" + "x" * 257), query, ["ids"])
+    refused(ask(rig, "model=Item" + "&ids=x" * 101), query, ["ids"])
+    refused(ask(rig, "model=Item&cursor="), query, ["cursor"])
+    refused(ask(rig, "model=Item&cursor=" + "x" * 1001), query, ["cursor"])
+    refused(ask(rig, "model=Item", "nobody"), "unknown_connection")
+    refused(rig.request("GET", "/records?model=Item"), "invalid_headers", ["connection-id"])
+
+
+@test
+def a_bad_cursor_is_told_as_one(rig):
+    good = "2026-11-22T03:19:05.990544+00:00"
+    row = "018f5cb0-0000-7000-8000-000000000000"
+    for place in ("", "x", good, f"{good}|{row}", f"{good}||x", f"yesterday||{row}", f"{good}||{row}||", f"\0{good}||{row}"):
+        cursor = base64.b64encode(place.encode()).decode().replace("+", "%2B") or "%20"
+        refused(ask(rig, f"model=Item&cursor={cursor}"), "invalid_cursor")
+    refused(ask(rig, "model=Item&cursor=***"), "invalid_cursor")
+    fine = base64.b64encode(f"{good}||{row}".encode()).decode().replace("+", "%2B")
+    assert ask(rig, f"model=Item&cursor={fine}").status == 200
+
+
+# ---- endpoints that functions declare
+
+@test
+def a_declared_endpoint_of_a_sync_answers_its_records(rig):
+    play(rig, "legacy", ("batchSave", items("one")))
+    answer = ask(rig, "", "legacy", "/v1/items")
+    assert answer.status == 200 and [r["id"] for r in answer.json["records"]] == ["one"], answer
+    assert ask(rig, "limit=1", "legacy", "/v1//things").json == {"records": [], "next_cursor": None}
+    assert ask(rig, "", "legacy", "/v1/others").status == 200
+
+
+@test
+def a_declared_endpoint_of_an_action_runs_it(rig):
+    answer = rig.request("POST", "/v1/shout/now", {"a": 1}, HEADERS)
+    assert answer.status == 200 and answer.json == {"heard": {"a": 1}}, answer
+    answer = rig.request("POST", "/v1/shout/now", None, HEADERS)
+    assert answer.status == 200 and answer.json == {"heard": {}}, answer
+
+
+@test
+def an_endpoint_that_nobody_declares_is_404_with_a_bare_message(rig):
+    for method, path in (("GET", "/v1/nosuch"), ("GET", "/v1/shout/now"), ("POST", "/v1/items"), ("GET", "/v1/things"),
+                         ("GET", "/v1/items/")):
+        answer = rig.request(method, path, None, HEADERS)
+        assert answer.status == 404 and set(answer.json) == {"message"}, (path, answer)
+    refused(rig.request("POST", "/v1/shout/now", {}, {**HEADERS, "Connection-Id": "nobody"}), "unknown_connection")
+    assert rig.request("POST", "/v1/shout/now", {}, HEADERS, key=None).status == 401
+
+
+main(lambda: Rig(prepare=prepare))
