@@ -124,6 +124,8 @@ const struct config_row settings_rows[] = {
     {"runner_idle", CONFIG_SECONDS, "5m", 1000, DAY_MS,
      "An idle function process ends after this long.", NULL},
     {"runner_cpu", CONFIG_SECONDS, "5m", 100, DAY_MS, "CPU time of one run at most.", NULL},
+    {"log_volume", CONFIG_BYTES, "4MiB", 1024, INT64_C(1) << 40,
+     "Log lines of one run at most; further ones are dropped, with one notice.", NULL},
     {"action_timeout", CONFIG_SECONDS, "15m", 100, DAY_MS, "Run time of an action at most.", NULL},
     {"sync_timeout", CONFIG_SECONDS, "24h", 100, DAY_MS, "Run time of a sync at most.", NULL},
     {"webhook_timeout", CONFIG_SECONDS, "1h", 100, DAY_MS,

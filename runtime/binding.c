@@ -19,6 +19,7 @@
 #define FRAME_ROOM (RUNNER_FRAME_MAX - 4096) /* for the two payloads of a frame */
 #define RANDOM_MAX 65536                     /* bytes, as crypto.getRandomValues */
 #define TIMER_MAX_MS 2147483647.0
+#define CALL_ID_MAX 9007199254740991.0
 
 static struct runner *
 runner_of(duk_context *ctx)
@@ -95,7 +96,7 @@ static duk_ret_t
 host_call(duk_context *ctx)
 {
 	struct runner *runner = require_run(ctx);
-	int64_t call_id = (int64_t)duk_require_number(ctx, 0);
+	double call_id = duk_require_number(ctx, 0);
 	struct slice op = text_argument(ctx, 1);
 	struct slice meta = text_argument(ctx, 2), body = SLICE_LITERAL("");
 	bool is_text = duk_is_string(ctx, 3);
@@ -106,6 +107,8 @@ host_call(duk_context *ctx)
 		body = text_argument(ctx, 3);
 	else if (!duk_is_null_or_undefined(ctx, 3))
 		body = bytes_argument(ctx, 3);
+	if (!(call_id >= 0 && call_id <= CALL_ID_MAX)) /* NaN too */
+		return duk_range_error(ctx, "a call needs a number");
 	if (op.len > 64)
 		return duk_type_error(ctx, "unknown operation");
 	meta_utf8 = run_scratch(runner, SCRATCH_META, FRAME_ROOM);
@@ -122,7 +125,7 @@ host_call(duk_context *ctx)
 	frame_begin(&w, out, 6);
 	frame_add_int(&w, RUNNER_CALL);
 	frame_add_int(&w, runner->run_id);
-	frame_add_int(&w, call_id);
+	frame_add_int(&w, (int64_t)call_id);
 	frame_add_bin(&w, op.data, op.len);
 	frame_add_bin(&w, buf_slice(meta_utf8).data, meta_utf8->len);
 	frame_add_bin(&w, body.data, body.len);
@@ -180,11 +183,12 @@ static duk_ret_t
 host_random(duk_context *ctx)
 {
 	double count = duk_require_number(ctx, 0);
-	size_t len = count > 0 ? (size_t)count : 0, have = 0;
+	size_t len, have = 0;
 	char *room;
 
-	if (!(count >= 0 && count <= RANDOM_MAX))
+	if (!(count >= 0 && count <= RANDOM_MAX)) /* before the cast: it has no value else */
 		return duk_range_error(ctx, "random: 0 to %d bytes", RANDOM_MAX);
+	len = (size_t)count;
 	room = duk_push_fixed_buffer(ctx, len);
 	while (have < len) {
 		ssize_t got = getrandom(room + have, len - have, 0);

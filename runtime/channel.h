@@ -1,17 +1,18 @@
-/* runtime/channel.h - the protocol between the daemon and sluice-runner, version 1.
+/* runtime/channel.h - the protocol between the daemon and sluice-runner, version 2.
  *
  * Frames as in base/frame.h (4 bytes length, msgpack array) over unix stream socketpairs.  JSON
  * travels as bin, never as msgpack trees.  Both ends check shape (frame_is) and order; the daemon
  * treats the runner as hostile.  Letters: i int, b bool, s bytes, ? anything.
  *
  * Control socket, daemon <-> root process (the zygote):
- *   FORK    [20, tag]            + one descriptor by SCM_RIGHTS: start a function process on it
+ *   FORK    [20, tag, forks]     + one descriptor by SCM_RIGHTS: start a function process on it;
+ *                                forks true: its runs are forks, whatever the zygote was told
  *   FORKED  [21, tag, pid]       pid -1: fork failed; else + one descriptor: a pidfd of the process,
  *                                made before the zygote can reap it, so that a signal never meets
  *                                a recycled pid
  *   GONE    [22, pid, status]    a function process ended (wait status)
  *   HELLO   [23, version, text]  first frame of the zygote, after its sandbox self-check: protocol
- *                                version, engine
+ *                                version, engine and what else is there
  *
  * Function socket, daemon <-> one function process:
  *   LOAD    [1, version id, name, file name, code]   once, first; code is ES5 text
@@ -88,7 +89,7 @@
 #include "base/buf.h"
 #include "base/frame.h"
 
-#define RUNNER_PROTOCOL 1
+#define RUNNER_PROTOCOL 2
 #define RUNNER_FRAME_MAX (64u << 20) /* bytes of one frame, both ways */
 
 enum runner_frame {
@@ -112,6 +113,8 @@ enum runner_exit {
 	RUNNER_EXIT_FATAL = 71,    /* the engine's fatal error handler */
 	RUNNER_EXIT_PROTOCOL = 72, /* the daemon sent something unexpected, or the socket failed */
 	RUNNER_EXIT_SETUP = 73,    /* limits or sandbox could not be put in place */
+	RUNNER_EXIT_FREEZE =
+	    74, /* before LOADED: the heap cannot be frozen; forks may still work */
 };
 
 /* What a function process may send now.  Without a run and not loading: nothing. */

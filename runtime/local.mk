@@ -2,8 +2,9 @@
 noinst_LIBRARIES += libruntime.a
 libruntime_a_SOURCES = \
 	runtime/channel.c runtime/channel.h \
+	runtime/landlock.c runtime/landlock.h \
 	runtime/pool.c runtime/pool.h runtime/pool_internal.h \
-	runtime/pool_process.c runtime/pool_zygote.c \
+	runtime/pool_end.c runtime/pool_process.c runtime/pool_zygote.c \
 	runtime/sandbox.c runtime/sandbox.h \
 	runtime/text.c runtime/text.h \
 	runtime/wire.c runtime/wire.h
@@ -32,6 +33,12 @@ nodist_sluice_runner_mini_SOURCES = runtime/bytecode_mini.c
 sluice_runner_mini_CPPFLAGS = $(sluice_runner_CPPFLAGS)
 sluice_runner_mini_LDADD = $(sluice_runner_LDADD)
 EXTRA_DIST += tests/unit/fixtures/mini_prelude.js
+
+# The runner's inside without its main, for fuzz targets.
+check_LIBRARIES += librunner.a
+librunner_a_SOURCES = $(runner_parts)
+nodist_librunner_a_SOURCES = runtime/bytecode_mini.c
+librunner_a_CPPFLAGS = $(sluice_runner_CPPFLAGS)
 
 noinst_PROGRAMS += mkbytecode
 mkbytecode_SOURCES = runtime/mkbytecode.c
@@ -76,7 +83,7 @@ runtime/bytecode.c: $(srcdir)/runtime/prelude/prelude.js mkbytecode$(EXEEXT)
 
 # Unit tests; the pool drives the real sluice-runner (SLUICE_TEST_RUNNER).
 runtime_tests = test_runtime_text \
-	test_runtime_pool
+	test_runtime_pool test_runtime_walls
 check_PROGRAMS += $(runtime_tests)
 TESTS += $(runtime_tests)
 test_runtime_text_SOURCES = tests/unit/test_runtime_text.c
@@ -84,6 +91,9 @@ test_runtime_text_LDADD = libruntime.a $(base_test_libs)
 test_runtime_pool_SOURCES = tests/unit/test_runtime_pool.c
 test_runtime_pool_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
 test_runtime_pool_LDADD = libruntime.a $(base_test_libs) $(SECCOMP_LIBS)
+test_runtime_walls_SOURCES = tests/unit/test_runtime_walls.c tests/unit/test_runtime_rig.h
+test_runtime_walls_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
+test_runtime_walls_LDADD = libruntime.a $(base_test_libs) $(SECCOMP_LIBS)
 
 runtime/bytecode_mini.c: $(srcdir)/tests/unit/fixtures/mini_prelude.js mkbytecode$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) runtime && ./mkbytecode$(EXEEXT) $(srcdir)/tests/unit/fixtures/mini_prelude.js $@.tmp && mv $@.tmp $@

@@ -192,12 +192,14 @@ pool_pump(struct pool *pool)
 }
 
 static struct run *
-run_new(struct pool *pool, int64_t deadline_ms, const struct run_events *events, void *arg)
+run_new(struct pool *pool, const char *job, int64_t deadline_ms, const struct run_events *events,
+	void *arg)
 {
 	struct run *run = sl_alloc(sizeof(*run));
 
 	run->pool = pool;
 	run->id = ++pool->last_run;
+	run->job = sl_strdup(job != NULL ? job : "");
 	run->deadline_at_ms = clock_mono_ms() + (deadline_ms > 0 ? deadline_ms : 0);
 	run->events = events;
 	run->arg = arg;
@@ -225,7 +227,7 @@ pool_run(struct pool *pool, const struct pool_function *function, const char *ki
 		process = process_new(pool, function, error);
 	if (process == NULL)
 		return SL_UNAVAILABLE;
-	*out = run_new(pool, deadline_ms, events, arg);
+	*out = run_new(pool, function->job, deadline_ms, events, arg);
 	pool->running++;
 	process_attach(process, *out);
 	process_send_run(process, kind, input, context);
@@ -237,7 +239,10 @@ pool_run(struct pool *pool, const struct pool_function *function, const char *ki
 static void
 free_run(void *arg)
 {
-	free(arg);
+	struct run *run = arg;
+
+	free(run->job);
+	free(run);
 }
 
 void

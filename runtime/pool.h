@@ -39,6 +39,7 @@ struct pool_function {
 	const char *file; /* "<name>-<integration>.cjs", for stack traces */
 	const char *code; /* ES5; NUL-terminated */
 	size_t code_len;
+	const char *job; /* of this run, for log lines; NULL or empty: none */
 };
 
 enum run_end {
@@ -46,7 +47,8 @@ enum run_end {
 	RUN_ERROR,   /* payload is the error object */
 	RUN_TIMEOUT, /* wall or CPU limit; killed */
 	RUN_MEMORY,  /* heap limit; killed */
-	RUN_CRASHED, /* signal, fatal engine error, or protocol violation; text says which */
+	RUN_CRASHED, /* signal, fatal engine error, or protocol violation; text says which.  Forbidden
+		      * system calls and violations are logged as security_event as well. */
 	RUN_ABORTED, /* run_abort() was called */
 };
 

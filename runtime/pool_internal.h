@@ -1,7 +1,8 @@
-/* runtime/pool_internal.h - the three parts of the pool, for themselves only.
+/* runtime/pool_internal.h - the four parts of the pool, for themselves only.
  *
  *   pool          the public calls; which process serves which run, and when there is room
  *   pool_process  one function process: its states, its frames, its end
+ *   pool_end      what the end of a process means for its run; security events
  *   pool_zygote   the root process: spawn, fork requests, restart
  *
  * processes_max bounds processes that exist, killed ones included until the zygote has reaped them:
@@ -55,6 +56,11 @@ struct process {
 	enum process_state state;
 	int64_t tag; /* of FORK */
 	int64_t version_id, environment_id;
+	char *name; /* owned: of the function */
+	bool forks; /* its runs are forks */
+	/* LOAD and RUN as they were sent, until LOADED: a process that cannot freeze its heap ends, and
+	 * one with forks gets the same.  No customer code has had an effect by then. */
+	struct buf opening;
 	pid_t pid;
 	int pidfd;               /* owned; -1: not known */
 	int remote;              /* owned: the other end of channel until FORK is sent; -1 */
@@ -68,6 +74,7 @@ struct run {
 	struct pool *pool;
 	struct process *process; /* NULL once ended */
 	int64_t id;
+	char *job; /* owned; "": none */
 	int64_t deadline_at_ms;
 	int64_t last_call;
 	int calls_open; /* asked and not answered */
@@ -89,6 +96,7 @@ struct pool {
 	void *room_arg;
 	bool had_room, room_due;
 	bool freeing;
+	bool told_forks; /* the log has it that heaps cannot be frozen */
 };
 
 /* pool.c */
@@ -117,6 +125,14 @@ void process_lost(struct process *process, const char *text);
 /* The struct, and with it its run's pointer to it, lives to the end of this turn of the loop. */
 void process_free(struct process *process);
 void process_resume_reading(struct process *process); /* after a reply */
+
+/* pool_end.c: what becomes of a run whose process ended under it; each but the first two ends it */
+/* Logs what an attack may look like; detail is ours, never the function's. */
+void end_log_security(const struct process *process, const char *kind, const char *detail);
+void end_note_status(const struct process *process, int status); /* before its run is detached */
+void end_by_status(struct run *run, int status);                 /* of wait */
+void end_by_reason(const struct process *process, struct run *run, struct slice reason,
+		   int64_t detail); /* of DIED */
 
 /* pool_zygote.c */
 void zygote_start(struct pool *pool);

@@ -97,7 +97,10 @@ kill_now(struct process *process)
 static void
 free_struct(void *arg)
 {
-	free(arg);
+	struct process *process = arg;
+
+	free(process->name);
+	free(process);
 }
 
 void
@@ -113,6 +116,7 @@ process_free(struct process *process)
 		process->next->prev = process->prev;
 	channel_free(process->channel);
 	process->channel = NULL;
+	buf_fini(&process->opening);
 	loop_timer_free(process->timer);
 	if (process->pidfd >= 0)
 		close(process->pidfd);
@@ -156,69 +160,10 @@ violate(struct process *process, const char *why)
 	char text[160];
 
 	snprintf(text, sizeof(text), "the function's process broke the protocol: %s", why);
-	log_warn("runner_violation", "pid=%d environment=%" PRId64 " version=%" PRId64 " reason=%s",
-		 (int)process->pid, process->environment_id, process->version_id, log_text(why));
+	end_log_security(process, "protocol", why);
 	process_retire(process);
 	if (run != NULL)
 		run_finish_crashed(run, text);
-}
-
-static void
-finish_memory(struct run *run)
-{
-	char text[80];
-
-	snprintf(text, sizeof(text), "the heap limit of %" PRId64 " bytes was reached",
-		 run->pool->settings.heap_bytes);
-	run_finish(run, RUN_MEMORY, SLICE_LITERAL(""), text);
-}
-
-static void
-finish_cpu(struct run *run)
-{
-	char text[80];
-
-	snprintf(text, sizeof(text), "the CPU time limit of %" PRId64 " ms was reached",
-		 run->pool->settings.cpu_ms);
-	run_finish(run, RUN_TIMEOUT, SLICE_LITERAL(""), text);
-}
-
-static void
-finish_signal(const struct process *process, struct run *run, int signo)
-{
-	char text[120];
-
-	if (signo == SIGSYS)
-		log_warn("runner_forbidden_call", "pid=%d environment=%" PRId64 " version=%" PRId64,
-			 (int)process->pid, process->environment_id, process->version_id);
-	snprintf(text, sizeof(text), "the function's process was killed by signal %d (%s)", signo,
-		 strsignal(signo));
-	run_finish_crashed(run, text);
-}
-
-static void
-finish_exit(struct run *run, int64_t status)
-{
-	char text[120];
-
-	snprintf(text, sizeof(text), "the function's process exited with status %" PRId64, status);
-	run_finish_crashed(run, text);
-}
-
-/* The wait status of a process that ended under its run. */
-static void
-finish_by_status(const struct process *process, struct run *run, int status)
-{
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
-		finish_cpu(run);
-	else if (WIFSIGNALED(status))
-		finish_signal(process, run, WTERMSIG(status));
-	else if (WEXITSTATUS(status) == RUNNER_EXIT_MEMORY)
-		finish_memory(run);
-	else if (WEXITSTATUS(status) == RUNNER_EXIT_FATAL)
-		run_finish_crashed(run, "the engine met a fatal error");
-	else
-		finish_exit(run, WEXITSTATUS(status));
 }
 
 static void
@@ -227,6 +172,7 @@ take_loaded(struct process *process, const struct frame *frame)
 	struct run *run = process->run;
 
 	if (frame->field[1].number != 0) {
+		buf_fini(&process->opening);
 		process_enter(process, PROCESS_RUNNING);
 		return;
 	}
@@ -292,20 +238,9 @@ static void
 take_died(struct process *process, const struct frame *frame)
 {
 	struct run *run = process->run;
-	struct slice reason = frame->field[2].bytes;
-	int64_t detail = frame->field[3].number;
 
 	process_retire(process);
-	if (slice_is(reason, "memory"))
-		finish_memory(run);
-	else if (slice_is(reason, "cpu"))
-		finish_cpu(run);
-	else if (slice_is(reason, "fatal"))
-		run_finish_crashed(run, "the engine met a fatal error");
-	else if (slice_is(reason, "signal") && detail > 0 && detail < NSIG)
-		finish_signal(process, run, (int)detail);
-	else
-		finish_exit(run, detail);
+	end_by_reason(process, run, frame->field[2].bytes, frame->field[3].number);
 }
 
 static void
@@ -417,8 +352,10 @@ send_load(struct process *process, const struct pool_function *function)
 
 static const struct channel_events process_events = {on_frame, on_end, on_drain};
 
-struct process *
-process_new(struct pool *pool, const struct pool_function *function, struct sl_error *error)
+/* One that WAITS, with nothing sent. */
+static struct process *
+open_process(struct pool *pool, int64_t version_id, int64_t environment_id, const char *name,
+	     struct sl_error *error)
 {
 	struct process *process;
 	int ends[2];
@@ -432,8 +369,11 @@ process_new(struct pool *pool, const struct pool_function *function, struct sl_e
 	process->state = PROCESS_WAITING;
 	process->entered_ms = clock_mono_ms();
 	process->tag = ++pool->last_tag;
-	process->version_id = function->version_id;
-	process->environment_id = function->environment_id;
+	process->version_id = version_id;
+	process->environment_id = environment_id;
+	process->name = sl_strdup(name);
+	process->forks = pool->settings.isolation == POOL_FORK;
+	buf_init(&process->opening, CHANNEL_OUT_MAX);
 	process->pid = -1;
 	process->pidfd = -1;
 	process->remote = ends[1];
@@ -444,8 +384,45 @@ process_new(struct pool *pool, const struct pool_function *function, struct sl_e
 	if (process->next != NULL)
 		process->next->prev = process;
 	pool->processes = process;
-	send_load(process, function);
 	return process;
+}
+
+struct process *
+process_new(struct pool *pool, const struct pool_function *function, struct sl_error *error)
+{
+	struct process *process = open_process(pool, function->version_id, function->environment_id,
+					       function->name, error);
+
+	if (process != NULL)
+		send_load(process, function);
+	return process;
+}
+
+/* Its run goes to another process, which runs it as a fork. */
+static void
+start_over_with_forks(struct process *process, struct run *run)
+{
+	struct pool *pool = process->pool;
+	struct sl_error error = {0};
+	struct process *other =
+	    open_process(pool, process->version_id, process->environment_id, process->name, &error);
+
+	if (!pool->told_forks)
+		log_warn("runner_freeze",
+			 "function=%s environment=%" PRId64 " version=%" PRId64 " effect=%s",
+			 process->name, process->environment_id, process->version_id,
+			 log_text("its heap cannot be frozen: each run is a fork"));
+	pool->told_forks = true;
+	run_detach(run);
+	if (other == NULL) {
+		run_finish_crashed(run, error.text);
+		return;
+	}
+	other->forks = true;
+	buf_add(channel_out(other->channel), buf_slice(&process->opening).data,
+		process->opening.len);
+	process_attach(other, run);
+	channel_flush(other->channel);
 }
 
 void
@@ -474,6 +451,11 @@ process_send_run(struct process *process, const char *kind, struct slice input,
 	frame_add_bin(&w, context.data, context.len);
 	frame_add_int(&w, process->pool->settings.cpu_ms);
 	frame_end(&w);
+	if (process->state == PROCESS_WAITING && !process->forks) {
+		const struct buf *out = channel_out(process->channel);
+
+		buf_add(&process->opening, out->data, out->len);
+	}
 	channel_flush(process->channel);
 }
 
@@ -499,6 +481,13 @@ process_on_forked(struct process *process, pid_t pid, int pidfd)
 	channel_pause(process->channel, false);
 }
 
+static bool
+could_not_freeze(const struct process *process, int status)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == RUNNER_EXIT_FREEZE &&
+	       process->run != NULL && !process->run->aborted && process->opening.len > 0;
+}
+
 void
 process_on_gone(struct process *process, int status)
 {
@@ -511,9 +500,14 @@ process_on_gone(struct process *process, int status)
 	if (process->state == PROCESS_IDLE && WIFSIGNALED(status))
 		log_warn("runner_idle_died", "pid=%d signal=%d", (int)process->pid,
 			 WTERMSIG(status));
+	end_note_status(process, status);
+	if (could_not_freeze(process, status)) {
+		start_over_with_forks(process, run);
+		run = NULL;
+	}
 	process_free(process);
 	if (run != NULL)
-		finish_by_status(process, run, status);
+		end_by_status(run, status);
 }
 
 void

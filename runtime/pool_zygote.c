@@ -300,9 +300,10 @@ zygote_fork(struct pool *pool, struct process *process)
 	if (zygote->state != ZYGOTE_UP)
 		return false;
 	buf_init(&frame, 64);
-	frame_begin(&w, &frame, 2);
+	frame_begin(&w, &frame, 3);
 	frame_add_int(&w, RUNNER_FORK);
 	frame_add_int(&w, process->tag);
+	frame_add_bool(&w, process->forks);
 	frame_end(&w);
 	rc = channel_send_descriptor(zygote->channel, buf_slice(&frame), process->remote);
 	buf_fini(&frame);

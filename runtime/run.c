@@ -94,7 +94,7 @@ run_freeze(struct runner *runner)
 		duk_gc(runner->ctx, 0);
 	arena_close_holes(&runner->arena);
 	if (!snapshot_freeze(&runner->snapshot, runner->memory) || close(runner->memory) != 0)
-		_exit(RUNNER_EXIT_SETUP);
+		_exit(RUNNER_EXIT_FREEZE);
 	runner->memory = -1;
 	assert(is_reset(runner));
 }

@@ -50,6 +50,7 @@ struct runner {
 	size_t used_before; /* bytes of the heap before LOAD */
 	int memory;         /* a function process: the memfd to freeze the heap into, or -1 */
 	timer_t cpu_timer;  /* with snapshots: ends the process when a run uses too much CPU */
+	int landlock;       /* the kernel's version of it; 0: it has none */
 	pid_t self;         /* of the zygote or function process; their filters know no getpid */
 
 	/* of one run */
@@ -85,7 +86,8 @@ struct run_outcome {
 /* Before the sandbox and the first LOAD: takes what run_freeze() will need; where the system
  * refuses it, runs will be forks. */
 void run_prepare(struct runner *runner);
-/* After LOAD, once: from here on no customer code outside of run_begin() and run_end(). */
+/* After LOAD, once: from here on no customer code outside of run_begin() and run_end().  Ends the
+ * process with RUNNER_EXIT_FREEZE where the system refuses, before any run. */
 void run_freeze(struct runner *runner);
 enum run_side run_begin(struct runner *runner, int64_t cpu_ms, struct run_outcome *outcome);
 void run_end(struct runner *runner);

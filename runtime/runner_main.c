@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "runtime/channel.h"
+#include "runtime/landlock.h"
 #include "runtime/runner.h"
 
 #define HEAP_MIN (1ll << 20)
@@ -120,6 +121,8 @@ prepare(struct runner *runner, long long heap_bytes, int *signals, struct sl_err
 				       error);
 	if (code == SL_OK)
 		code = warm_up(runner, heap_bytes, error);
+	if (code == SL_OK)
+		code = landlock_deny_all(&runner->landlock, error);
 	if (code != SL_OK)
 		return code;
 	runner->self = getpid();

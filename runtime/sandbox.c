@@ -40,16 +40,41 @@
 /* The flags of glibc's fork().  Anything else (threads, namespaces, a missing exit signal) dies. */
 #define FORK_FLAGS (CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD)
 
-/* The lists are strace's of the tests and of real functions on amd64 with glibc 2.36, and by
- * reason: ppoll and dup3 where an architecture has no poll and dup2; the clock calls for machines
- * whose clock has no vDSO; restart_syscall, with which the kernel resumes a poll() after SIGSTOP
- * and SIGCONT; rt_sigprocmask, which fork() of newer C libraries makes. */
+/* The lists are what dev/syscalls counts on amd64 with glibc 2.36 while the pool's tests run, by
+ * level; it is run again when a list or a C library changes.  A filter stands above those below
+ * it, so that ROOT also has all that its children need.
+ *
+ *   call                      who needs it, and what for
+ *   read, write (3)           all: frames
+ *   poll                      all: the next frame or timer (ppoll where there is no poll)
+ *   mmap, munmap, mremap      all: malloc, for large frames; the heap is there already
+ *   getrandom                 RUN, SERVE: crypto, Math.random's seed
+ *   exit_group                all: every end
+ *   restart_syscall           RUN, SERVE: a poll() goes on after SIGSTOP and SIGCONT
+ *   madvise, timer_settime    SERVE: revert, CPU limit of a run
+ *   pwrite64, fcntl(F_ADD_SEALS), mmap (4), close (4), seccomp   LOAD: freeze, go on to SERVE
+ *   clone, set_robust_list, wait4   FUNCTION: fork() and the wait for it
+ *   getppid, prctl(PDEATHSIG), prlimit64(CPU), seccomp   what FUNCTION forks makes itself a run
+ *   recvmsg, sendmsg          ROOT: requests and answers with descriptors
+ *   waitid, kill(KILL)        ROOT: ends of children, and what they leave behind
+ *   pidfd_open                ROOT: what the daemon kills a child by
+ *   dup2, close, close_range, setpgid, getpid, memfd_create, timer_create   ROOT's children,
+ *                             before they enter a level of their own (dup3 where there is no dup2)
+ *
+ * And not counted: brk, for malloc when there are many small frames at once; clock_gettime and
+ * gettimeofday, for machines whose clock the vDSO cannot read; rt_sigprocmask, which fork() of newer
+ * C libraries makes. */
 
 /* What every level may do, whatever the arguments. */
 static const int run_calls[] = {
-    SCMP_SYS(poll), SCMP_SYS(ppoll),      SCMP_SYS(munmap),         SCMP_SYS(mremap),
-    SCMP_SYS(brk),  SCMP_SYS(getrandom),  SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday),
-    SCMP_SYS(time), SCMP_SYS(exit_group), SCMP_SYS(restart_syscall)};
+#if defined(SYS_poll)
+    SCMP_SYS(poll),
+#else
+    SCMP_SYS(ppoll),
+#endif
+    SCMP_SYS(munmap),     SCMP_SYS(mremap),         SCMP_SYS(brk),
+    SCMP_SYS(getrandom),  SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday),
+    SCMP_SYS(exit_group), SCMP_SYS(restart_syscall)};
 
 /* A range of addresses. */
 struct range {
@@ -63,10 +88,14 @@ static const int function_calls[] = {SCMP_SYS(set_robust_list), SCMP_SYS(rt_sigp
 /* Taking requests with a descriptor, handing descriptors on, knowing and ending children; a memfd
  * and a timer for those. */
 static const int root_calls[] = {
-    SCMP_SYS(recvmsg),     SCMP_SYS(sendmsg),    SCMP_SYS(read),   SCMP_SYS(write),
-    SCMP_SYS(close),       SCMP_SYS(dup2),       SCMP_SYS(dup3),   SCMP_SYS(close_range),
-    SCMP_SYS(waitid),      SCMP_SYS(pidfd_open), SCMP_SYS(getpid), SCMP_SYS(memfd_create),
-    SCMP_SYS(timer_create)};
+#if defined(SYS_dup2)
+    SCMP_SYS(dup2),
+#else
+    SCMP_SYS(dup3),
+#endif
+    SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),      SCMP_SYS(read),        SCMP_SYS(write),
+    SCMP_SYS(close),   SCMP_SYS(close_range),  SCMP_SYS(waitid),      SCMP_SYS(pidfd_open),
+    SCMP_SYS(getpid),  SCMP_SYS(memfd_create), SCMP_SYS(timer_create)};
 
 /* AddressSanitizer: its allocator, its signal stack, its fork hooks, and the report it prints
  * (which goes nowhere in a run: descriptor 2 is closed).  Symbols cannot be looked up: that takes

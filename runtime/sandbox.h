@@ -10,6 +10,11 @@
  * be needed (see sandbox.c), no more: no files, no sockets other than the inherited ones, no exec,
  * no memory that can be executed.
  *
+ * How many processes there may be is not limited here: RLIMIT_NPROC counts all of a user's, and the
+ * user may be one that others have too.  Only FUNCTION may fork, and what it leaves behind is in its
+ * process group, which the zygote kills; the service's TasksMax= is the bound for the whole of it (at
+ * least 2 * runners + 16).
+ *
  * Under AddressSanitizer the lists are longer by what its run time needs; nothing else differs. */
 #ifndef SLUICE_RUNTIME_SANDBOX_H
 #define SLUICE_RUNTIME_SANDBOX_H

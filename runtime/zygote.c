@@ -53,14 +53,15 @@ send_or_exit(struct buf *out, int passed)
 }
 
 static void
-send_hello(void)
+send_hello(const struct runner *runner)
 {
 	struct frame_writer w;
 	struct buf out;
-	char engine[64];
+	char engine[80];
 
-	snprintf(engine, sizeof(engine), "duktape %ld.%ld.%ld", (long)DUK_VERSION / 10000,
-		 (long)DUK_VERSION / 100 % 100, (long)DUK_VERSION % 100);
+	snprintf(engine, sizeof(engine), "duktape %ld.%ld.%ld, landlock %d",
+		 (long)DUK_VERSION / 10000, (long)DUK_VERSION / 100 % 100, (long)DUK_VERSION % 100,
+		 runner->landlock);
 	buf_init(&out, FRAME_SMALL);
 	frame_begin(&w, &out, 3);
 	frame_add_int(&w, RUNNER_HELLO);
@@ -107,13 +108,16 @@ reap(struct children *children)
 }
 
 static void
-start_function(struct runner *runner, struct children *children, int64_t tag, int socket)
+start_function(struct runner *runner, struct children *children, int64_t tag, bool forks,
+	       int socket)
 {
 	pid_t pid = fork();
 	int pidfd;
 
-	if (pid == 0)
+	if (pid == 0) {
+		runner->by_snapshot = runner->by_snapshot && !forks;
 		function_serve(runner, socket);
+	}
 	close(socket);
 	if (pid < 0) {
 		send_numbers(RUNNER_FORKED, tag, -1, -1);
@@ -140,9 +144,10 @@ take_request(struct runner *runner, struct children *children)
 
 	if (rc == 0)
 		_exit(RUNNER_EXIT_OK); /* the children die with us */
-	if (rc < 0 || !frame_is(&frame, "ii") || frame.field[0].number != RUNNER_FORK || socket < 0)
+	if (rc < 0 || !frame_is(&frame, "iib") || frame.field[0].number != RUNNER_FORK ||
+	    socket < 0)
 		_exit(RUNNER_EXIT_PROTOCOL);
-	start_function(runner, children, frame.field[1].number, socket);
+	start_function(runner, children, frame.field[1].number, frame.field[2].number != 0, socket);
 }
 
 void
@@ -152,7 +157,7 @@ zygote_serve(struct runner *runner, int signals)
 	struct pollfd wait[2] = {{.fd = CONTROL, .events = POLLIN},
 				 {.fd = signals, .events = POLLIN}};
 
-	send_hello();
+	send_hello(runner);
 	for (;;) {
 		struct signalfd_siginfo ignored;
 

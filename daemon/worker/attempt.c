@@ -315,6 +315,7 @@ start_run(struct attempt *attempt, struct run **run, struct sl_error *error)
 	function.code = row->code;
 	function.code_len = strlen(row->code);
 	buf_init(&context, 1 << 20);
+	function.job = attempt_job(attempt);
 	write_context(attempt, &context);
 	code = pool_run(attempt->daemon->pool, &function, job_kind_name(attempt->kind),
 			run_input(attempt), buf_slice(&context), left > 1 ? left : 1, &events,

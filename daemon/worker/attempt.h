@@ -101,6 +101,8 @@ struct attempt {
 	bool aborting;
 	int closing;             /* models whose unseen records are still to be deleted */
 	bool pending;            /* the ledger will answer in PREPARING or CLOSING */
+	int64_t log_bytes;       /* of lines that the function logged */
+	bool log_full;           /* past the setting log_volume: no more of them */
 	struct host_call *calls; /* in flight; unlinked by host.c */
 	struct attempt_checkpoint checkpoint;
 	struct attempt_lock *locks;

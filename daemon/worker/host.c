@@ -357,6 +357,8 @@ host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct sli
 
 	if (attempt->aborting)
 		return;
+	if (call_id == 0 && attempt->log_full && slice_is(op, "log"))
+		return; /* a flood costs no more than its frames */
 	call = call_new(attempt, call_id, meta, body);
 	call->op = find_op(op);
 	if (meta.len > 0 &&

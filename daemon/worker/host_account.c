@@ -185,6 +185,7 @@ host_paginate(struct host_call *call)
 
 /* ---- log ------------------------------------------------------------------------------------- */
 
+#define LOG_LINE_COST 100   /* bytes that a line of none takes */
 #define LOG_MAX (99 * 1000) /* bytes of a message, and of its meta (wire.md 15) */
 
 /* The text of a value, cut, without a NUL byte inside.  malloc'd. */
@@ -226,20 +227,40 @@ level_of(struct json_value level)
 	return LOG_LEVEL_INFO;
 }
 
+/* One line more; past the limit one notice, and false from then on. */
+static bool
+log_has_room(struct attempt *attempt, size_t len)
+{
+	int64_t most = config_int(attempt->daemon->config, "log_volume");
+
+	if (attempt->log_full)
+		return false;
+	attempt->log_bytes += (int64_t)len;
+	attempt->log_full = attempt->log_bytes > most;
+	if (attempt->log_full)
+		log_warn("function_log_full",
+			 "job=%s function=%s connection=%s limit=%lld effect=%s",
+			 attempt_job(attempt), attempt->function->row.name,
+			 log_text(attempt->connection->row.connection_id), (long long)most,
+			 log_text("further lines of this run are dropped"));
+	return !attempt->log_full;
+}
+
 void
 host_log(struct host_call *call)
 {
-	const struct attempt *attempt = call->attempt;
+	struct attempt *attempt = call->attempt;
 	struct json_value about = json_get(call->meta, "meta");
 	char *message = loggable(json_get(call->meta, "message"));
 	char *meta = sl_strndup(about.raw.data != NULL ? about.raw.data : "",
 				about.raw.len > LOG_MAX ? 0 : about.raw.len);
 
-	log_event(level_of(json_get(call->meta, "level")), "function_log",
-		  "job=%s function=%s connection=%s message=%s%s%s", attempt_job(attempt),
-		  attempt->function->row.name, log_text(attempt->connection->row.connection_id),
-		  log_text(message), meta[0] != '\0' ? " meta=" : "",
-		  meta[0] != '\0' ? log_text(meta) : "");
+	if (log_has_room(attempt, call->meta.raw.len + LOG_LINE_COST))
+		log_event(level_of(json_get(call->meta, "level")), "function_log",
+			  "job=%s function=%s connection=%s message=%s%s%s", attempt_job(attempt),
+			  attempt->function->row.name,
+			  log_text(attempt->connection->row.connection_id), log_text(message),
+			  meta[0] != '\0' ? " meta=" : "", meta[0] != '\0' ? log_text(meta) : "");
 	free(message);
 	free(meta);
 	host_answer(call, true, SLICE_LITERAL("null"), (struct slice){NULL, 0});

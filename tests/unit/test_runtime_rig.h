@@ -115,7 +115,8 @@ try_submit(struct job *job, int64_t version, int64_t environment, const char *co
 					 .name = "test",
 					 .file = "test-unit.cjs",
 					 .code = code,
-					 .code_len = strlen(code)};
+					 .code_len = strlen(code),
+					 .job = "job-of-the-test"};
 	struct sl_error error = {0};
 
 	job->ended = false;

@@ -105,6 +105,17 @@ CALL(do_write_other, SYS_write, 2, NULL, 0)
 CALL(do_setpgid_other, SYS_setpgid, 0x3fffffff, 1)
 CALL(do_setsid, SYS_setsid)
 CALL(do_unknown, 0x7ff)
+CALL(do_ppoll, SYS_ppoll, NULL, 0, NULL, NULL, 0)
+CALL(do_dup3, SYS_dup3, 3, 5, 0)
+CALL(do_nanosleep, SYS_nanosleep, NULL, NULL)
+CALL(do_vmsplice, SYS_vmsplice, 3, NULL, 0, 0)
+CALL(do_sigaction, SYS_rt_sigaction, SIGUSR1, NULL, NULL, 8)
+CALL(do_uname, SYS_uname, NULL)
+CALL(do_landlock, SYS_landlock_restrict_self, -1, 0)
+CALL(do_perf, SYS_perf_event_open, NULL, 0, 0, -1, 0)
+CALL(do_module, SYS_finit_module, 3, "", 0)
+CALL(do_setns, SYS_setns, 3, 0)
+CALL(do_pkey, SYS_pkey_mprotect, NULL, 0, PROT_EXEC, -1)
 #define OVER (MAP_PRIVATE | MAP_FIXED)
 CALL(do_fill, SYS_pwrite64, SANDBOX_MEMORY, NULL, 0, 0)
 CALL(do_fill_socket, SYS_pwrite64, SANDBOX_SOCKET, NULL, 0, 0)
@@ -182,6 +193,19 @@ static const struct attempt attempts[] = {
     {"setpgid of another", do_setpgid_other, NOWHERE, false},
     {"setsid", do_setsid, NOWHERE, false},
     {"an unknown call", do_unknown, NOWHERE, false},
+    {"nanosleep", do_nanosleep, NOWHERE, false},
+    {"vmsplice", do_vmsplice, NOWHERE, false},
+    {"rt_sigaction", do_sigaction, NOWHERE, true},
+    {"uname", do_uname, NOWHERE, false},
+    {"landlock_restrict_self", do_landlock, NOWHERE, false},
+    {"perf_event_open", do_perf, NOWHERE, false},
+    {"finit_module", do_module, NOWHERE, false},
+    {"setns", do_setns, NOWHERE, false},
+    {"pkey_mprotect", do_pkey, NOWHERE, false},
+#if defined(SYS_poll) && defined(SYS_dup2) /* the older calls are what is used */
+    {"ppoll", do_ppoll, NOWHERE, false},
+    {"dup3", do_dup3, NOWHERE, false},
+#endif
     {"pwrite64 to the memfd", do_fill, LOAD, false},
     {"pwrite64 to the socket", do_fill_socket, NOWHERE, false},
     {"fcntl that seals the memfd", do_seal, LOAD, false},
