@@ -24,6 +24,7 @@ struct scheduler;
 struct settle;
 struct standalone;
 struct sync_store;
+struct warm;
 
 enum daemon_role { ROLE_API = 1, ROLE_WORKER = 2, ROLE_SCHEDULER = 4 };
 
@@ -46,6 +47,7 @@ struct daemon {
 	struct settle *settle;     /* worker */
 	struct pool *pool;         /* worker */
 	struct dispatch *dispatch; /* worker */
+	struct warm *warm;         /* worker */
 	struct scheduler *scheduler;
 	struct compiler *compiler; /* api */
 	struct api *api;

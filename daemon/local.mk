@@ -13,6 +13,7 @@ sluiced_SOURCES = \
 	daemon/standalone_dir.c \
 	daemon/submit.c daemon/submit.h \
 	daemon/user.c daemon/user.h \
+	daemon/warm.c daemon/warm.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/admin.c \
 	daemon/api/api.c daemon/api/api.h \

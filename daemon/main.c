@@ -27,6 +27,7 @@
 #include "daemon/scheduler/scheduler.h"
 #include "daemon/settings.h"
 #include "daemon/standalone.h"
+#include "daemon/warm.h"
 #include "daemon/worker/dispatch.h"
 #include "http/client.h"
 #include "http/guard.h"
@@ -296,6 +297,7 @@ start_worker(struct daemon *daemon)
 	} else {
 		daemon->settle = settle_new(daemon->loop, &hot);
 		daemon->dispatch = dispatch_new(daemon);
+		daemon->warm = warm_new(daemon);
 	}
 	free(runner);
 	return status;
@@ -440,6 +442,7 @@ free_parts(struct daemon *daemon)
 	http_client_free(daemon->client);
 	queue_free(daemon->queue);
 	account_free(daemon->account);
+	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);
 	directory_free(daemon->directory);

@@ -5,8 +5,12 @@
  * treats the runner as hostile.  Letters: i int, b bool, s bytes, ? anything.
  *
  * Control socket, daemon <-> root process (the zygote):
- *   FORK    [20, tag, forks]     + one descriptor by SCM_RIGHTS: start a function process on it;
- *                                forks true: its runs are forks, whatever the zygote was told
+ *   MEMORY  [24]                 + one descriptor by SCM_RIGHTS: the memfd of the process that the next
+ *                                FORK starts
+ *   FORK    [20, tag, how]       + one descriptor: start a function process on it.  how 0: the memfd is
+ *                                empty, and to be filled and sealed after LOAD; 1: it holds the heap
+ *                                that a process of the same version froze, which this one takes over;
+ *                                2: there is none, and its runs are forks, whatever the zygote was told
  *   FORKED  [21, tag, pid]       pid -1: fork failed; else + one descriptor: a pidfd of the process,
  *                                made before the zygote can reap it, so that a signal never meets
  *                                a recycled pid
@@ -104,6 +108,14 @@ enum runner_frame {
 	RUNNER_FORKED = 21,
 	RUNNER_GONE = 22,
 	RUNNER_HELLO = 23,
+	RUNNER_MEMORY = 24,
+};
+
+/* How a function process starts: see FORK. */
+enum runner_fork {
+	RUNNER_FORK_LOAD = 0,
+	RUNNER_FORK_ADOPT = 1,
+	RUNNER_FORK_RUNS = 2,
 };
 
 /* Exit statuses of function processes and of runs, as in DIED and GONE. */

@@ -42,8 +42,26 @@ send_frame(struct buf *out)
 	buf_fini(out);
 }
 
+/* A frozen heap has the module already: its code is not looked at again. */
+static bool
+load_module(struct runner *runner, const struct frame *frame, bool frozen, struct buf *error_json)
+{
+	bool ok = true;
+
+	script_name(runner, frame->field[3].bytes);
+	if (frozen) {
+		run_adopt(runner);
+	} else {
+		ok = script_load(runner, frame->field[2].bytes, frame->field[3].bytes,
+				 frame->field[4].bytes, error_json);
+		if (ok)
+			run_freeze(runner);
+	}
+	return ok;
+}
+
 static void
-load(struct runner *runner)
+load(struct runner *runner, bool frozen)
 {
 	struct frame frame;
 	struct buf error_json, out;
@@ -56,10 +74,7 @@ load(struct runner *runner)
 	if (rc < 0 || !frame_is(&frame, "iisss") || frame.field[0].number != RUNNER_LOAD)
 		_exit(RUNNER_EXIT_PROTOCOL);
 	buf_init(&error_json, ERROR_MAX);
-	ok = script_load(runner, frame.field[2].bytes, frame.field[3].bytes, frame.field[4].bytes,
-			 &error_json);
-	if (ok)
-		run_freeze(runner);
+	ok = load_module(runner, &frame, frozen, &error_json);
 	if (runner->by_snapshot && sandbox_enter(&runner->sandbox, SANDBOX_SERVE) != 0)
 		_exit(RUNNER_EXIT_SETUP);
 	buf_init(&out, RUNNER_FRAME_MAX);
@@ -101,10 +116,10 @@ run(struct runner *runner, const struct frame *frame)
 }
 
 void
-function_serve(struct runner *runner, int socket)
+function_serve(struct runner *runner, int socket, bool frozen)
 {
 	enter(runner, socket);
-	load(runner);
+	load(runner, frozen && runner->by_snapshot);
 	for (;;) {
 		struct frame frame;
 		int rc = wire_read(SANDBOX_SOCKET, &runner->in, &frame, NULL);

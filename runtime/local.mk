@@ -4,7 +4,7 @@ libruntime_a_SOURCES = \
 	runtime/channel.c runtime/channel.h \
 	runtime/landlock.c runtime/landlock.h \
 	runtime/pool.c runtime/pool.h runtime/pool_internal.h \
-	runtime/pool_end.c runtime/pool_process.c runtime/pool_zygote.c \
+	runtime/pool_end.c runtime/pool_image.c runtime/pool_process.c runtime/pool_zygote.c \
 	runtime/sandbox.c runtime/sandbox.h \
 	runtime/text.c runtime/text.h \
 	runtime/wire.c runtime/wire.h
@@ -83,7 +83,7 @@ runtime/bytecode.c: $(srcdir)/runtime/prelude/prelude.js mkbytecode$(EXEEXT)
 
 # Unit tests; the pool drives the real sluice-runner (SLUICE_TEST_RUNNER).
 runtime_tests = test_runtime_text \
-	test_runtime_pool test_runtime_walls
+	test_runtime_pool test_runtime_walls test_runtime_warm
 check_PROGRAMS += $(runtime_tests)
 TESTS += $(runtime_tests)
 test_runtime_text_SOURCES = tests/unit/test_runtime_text.c
@@ -94,6 +94,8 @@ test_runtime_pool_LDADD = libruntime.a $(base_test_libs) $(SECCOMP_LIBS)
 test_runtime_walls_SOURCES = tests/unit/test_runtime_walls.c tests/unit/test_runtime_rig.h
 test_runtime_walls_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
 test_runtime_walls_LDADD = libruntime.a $(base_test_libs) $(SECCOMP_LIBS)
+test_runtime_warm_SOURCES = tests/unit/test_runtime_warm.c tests/unit/test_runtime_rig.h
+test_runtime_warm_LDADD = libruntime.a $(base_test_libs)
 
 runtime/bytecode_mini.c: $(srcdir)/tests/unit/fixtures/mini_prelude.js mkbytecode$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) runtime && ./mkbytecode$(EXEEXT) $(srcdir)/tests/unit/fixtures/mini_prelude.js $@.tmp && mv $@.tmp $@

@@ -62,6 +62,7 @@ pool_free(struct pool *pool)
 			process_free(process);
 	}
 	zygote_stop(pool);
+	image_forget_all(pool);
 	loop_timer_free(pool->soon);
 	loop_free_later(pool->loop, free_struct, pool);
 }
@@ -157,33 +158,77 @@ find_idle(struct pool *pool, const struct pool_function *function)
 	return newest;
 }
 
+/* One that loads ahead and has no run yet; function NULL: any that exists. */
+static struct process *
+find_warming(struct pool *pool, const struct pool_function *function)
+{
+	for (struct process *process = pool->processes; process != NULL; process = process->next) {
+		bool is_it = function == NULL
+				 ? process->state != PROCESS_WAITING
+				 : process->version_id == function->version_id &&
+				       process->environment_id == function->environment_id;
+
+		if (is_it && process->run == NULL && process->state != PROCESS_IDLE &&
+		    process->state != PROCESS_DYING)
+			return process;
+	}
+	return NULL;
+}
+
+/* Another one loads the version into an image: to wait for that costs less than to do the same. */
+static bool
+is_being_loaded(const struct process *waiting)
+{
+	for (const struct process *process = waiting->pool->processes; process != NULL;
+	     process = process->next) {
+		if (process->memory >= 0 && process->version_id == waiting->version_id &&
+		    process->environment_id == waiting->environment_id &&
+		    (process->state == PROCESS_FORKING || process->state == PROCESS_LOADING))
+			return true;
+	}
+	return false;
+}
+
+/* The one that has waited longest, those with a run first; NULL: none can be forked now.  The list
+ * has the newest first. */
+static struct process *
+find_waiting(struct pool *pool)
+{
+	struct process *first = NULL;
+
+	for (struct process *process = pool->processes; process != NULL; process = process->next) {
+		if (process->state == PROCESS_WAITING && !is_being_loaded(process) &&
+		    (first == NULL || process->run != NULL || first->run == NULL))
+			first = process;
+	}
+	return first;
+}
+
 void
 pool_pump(struct pool *pool)
 {
-	int existing = 0, dying = 0, waiting = 0;
+	int existing = 0, dying = 0, waiting = 0, pressing = 0;
 
 	for (struct process *process = pool->processes; process != NULL; process = process->next) {
 		existing += process_exists(process) ? 1 : 0;
 		dying += process->state == PROCESS_DYING ? 1 : 0;
 		waiting += process->state == PROCESS_WAITING ? 1 : 0;
+		pressing += process->state == PROCESS_WAITING && process->run != NULL ? 1 : 0;
 	}
-	/* The list has the newest first; the one that has waited longest goes first. */
 	while (waiting > 0 && existing < pool->settings.processes_max) {
-		struct process *first = NULL;
+		struct process *first = find_waiting(pool);
 
-		for (struct process *process = pool->processes; process != NULL;
-		     process = process->next) {
-			if (process->state == PROCESS_WAITING)
-				first = process;
-		}
-		if (!zygote_fork(pool, first))
+		if (first == NULL || !zygote_fork(pool, first))
 			return;
 		existing++;
 		waiting--;
+		pressing -= pressing > 0 ? 1 : 0;
 	}
-	while (waiting > dying) {
+	while (pressing > dying) {
 		struct process *idle = find_oldest_idle(pool);
 
+		if (idle == NULL)
+			idle = find_warming(pool, NULL);
 		if (idle == NULL)
 			return;
 		process_retire(idle);
@@ -223,6 +268,8 @@ pool_run(struct pool *pool, const struct pool_function *function, const char *ki
 		return sl_fail(error, SL_INVALID, "the function or its input is over %u bytes",
 			       (unsigned)PAYLOAD_MAX);
 	process = find_idle(pool, function);
+	if (process == NULL)
+		process = find_warming(pool, function);
 	if (process == NULL)
 		process = process_new(pool, function, error);
 	if (process == NULL)
@@ -312,4 +359,72 @@ run_abort(struct run *run)
 		return;
 	run->aborted = true;
 	loop_timer_in(run->pool->soon, 0);
+}
+
+/* What pool_warm() finds. */
+struct census {
+	int existing;                  /* dying ones too, and those that wait */
+	int unused;                    /* loaded ahead, or about to be, without a run so far */
+	struct process *oldest_unused; /* idle */
+	struct process *oldest;        /* idle, and its last run is not recent */
+};
+
+static bool
+is_older(const struct process *process, const struct process *than)
+{
+	return than == NULL || process->entered_ms < than->entered_ms;
+}
+
+static struct census
+count_processes(struct pool *pool)
+{
+	int64_t recent = clock_mono_ms() - POOL_RECENT_MS;
+	struct census census = {0};
+
+	for (struct process *process = pool->processes; process != NULL; process = process->next) {
+		bool idle = process->state == PROCESS_IDLE;
+		bool unused = !process->used && process->state != PROCESS_DYING;
+
+		census.existing++;
+		census.unused += unused ? 1 : 0;
+		if (idle && unused && is_older(process, census.oldest_unused))
+			census.oldest_unused = process;
+		if (idle && (unused || process->entered_ms < recent) &&
+		    is_older(process, census.oldest))
+			census.oldest = process;
+	}
+	return census;
+}
+
+enum sl_code
+pool_warm(struct pool *pool, const struct pool_function *function, pool_warm_cb *cb, void *arg,
+	  struct sl_error *error)
+{
+	struct census census = count_processes(pool);
+	struct process *process, *goes = NULL;
+	int most = pool->settings.processes_max;
+
+	if (pool->freeing || pool->zygote.state != ZYGOTE_UP)
+		return sl_fail(error, SL_UNAVAILABLE, "no runner right now");
+	if (function->code_len > PAYLOAD_MAX)
+		return sl_fail(error, SL_INVALID, "the function is over %u bytes",
+			       (unsigned)PAYLOAD_MAX);
+	if (find_idle(pool, function) != NULL || find_warming(pool, function) != NULL ||
+	    image_find(pool, function->version_id, function->environment_id) != NULL)
+		return sl_fail(error, SL_CONFLICT, "the function is loaded already");
+	if (census.unused > 0 && census.unused >= most / 2)
+		goes = census.oldest_unused;
+	else if (census.existing >= most)
+		goes = census.oldest;
+	if (goes == NULL && (census.unused >= (most + 1) / 2 || census.existing >= most))
+		return sl_fail(error, SL_EXHAUSTED, "all %d runner processes are in use", most);
+	if (goes != NULL)
+		process_retire(goes);
+	process = process_new(pool, function, error);
+	if (process == NULL)
+		return SL_UNAVAILABLE;
+	process->warm_cb = cb;
+	process->warm_arg = arg;
+	pool_pump(pool);
+	return SL_OK;
 }

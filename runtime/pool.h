@@ -86,6 +86,17 @@ void run_reply(struct run *run, int64_t call_id, bool ok, struct slice meta, str
 /* Kills the run's process; on_end(RUN_ABORTED) follows from the loop, not from inside this call. */
 void run_abort(struct run *run);
 
+/* Loads a version ahead of its first run, in a process of its own that then waits for it: where
+ * there is room, or one can go that has had no run for POOL_RECENT_MS.  At most half of the
+ * processes are such that have had no run yet.  cb comes once, from the loop, unless the pool is
+ * freed before: SL_OK, or SL_UNAVAILABLE when the module cannot be loaded or its process was needed
+ * for runs.  SL_CONFLICT: it is loaded already; SL_EXHAUSTED: no room; SL_UNAVAILABLE: no
+ * zygote; no cb then. */
+#define POOL_RECENT_MS 60000
+typedef void pool_warm_cb(void *arg, enum sl_code code);
+SL_MUST_USE enum sl_code pool_warm(struct pool *pool, const struct pool_function *function,
+				   pool_warm_cb *cb, void *arg, struct sl_error *error);
+
 /* Called from the loop whenever room appears where there was none. */
 void pool_on_room(struct pool *pool, void (*cb)(void *arg), void *arg);
 

@@ -1,6 +1,7 @@
-/* runtime/pool_internal.h - the four parts of the pool, for themselves only.
+/* runtime/pool_internal.h - the parts of the pool, for themselves only.
  *
  *   pool          the public calls; which process serves which run, and when there is room
+ *   pool_image    frozen heaps: the next process of a version takes over what the first has loaded
  *   pool_process  one function process: its states, its frames, its end
  *   pool_end      what the end of a process means for its run; security events
  *   pool_zygote   the root process: spawn, fork requests, restart
@@ -36,9 +37,10 @@ struct zygote {
 	bool doubtful; /* the last start failed: nothing is promised until one works */
 };
 
-/* WAITING -> FORKING -> LOADING -> RUNNING <-> IDLE; any but WAITING -> DYING, the last one.
- * Invariants: a run is attached in WAITING, FORKING, LOADING and RUNNING, never in IDLE; in DYING
- * only when its outcome hangs on how the process ended.  The process exists from FORKING on, and
+/* WAITING -> FORKING -> LOADING -> RUNNING <-> IDLE; any but WAITING -> DYING, the last one.  A
+ * process that is loaded ahead of its first run goes from LOADING to IDLE.
+ * Invariants: a run is attached in RUNNING, never in IDLE; in WAITING, FORKING and LOADING unless
+ * the process is loaded ahead; in DYING only when its outcome hangs on how the process ended.  The process exists from FORKING on, and
  * pidfd is known from LOADING on. */
 enum process_state {
 	PROCESS_WAITING, /* for room or for the zygote; nothing exists yet */
@@ -66,8 +68,21 @@ struct process {
 	int remote;              /* owned: the other end of channel until FORK is sent; -1 */
 	struct channel *channel; /* NULL once DYING */
 	struct loop_timer *timer;
-	int64_t entered_ms; /* when the state was entered */
-	struct run *run;    /* NULL: none */
+	int64_t entered_ms;    /* when the state was entered */
+	struct run *run;       /* NULL: none */
+	int memory;            /* owned: the memfd it freezes its heap into, until LOADED; -1 */
+	bool used;             /* it has had a run */
+	pool_warm_cb *warm_cb; /* NULL: nobody waits for it to be loaded */
+	void *warm_arg;
+};
+
+/* A sealed memfd with the heap of a loaded version; as good as a process that has loaded it, in a
+ * fork of the zygote that it came from. */
+struct image {
+	struct image *next; /* in pool->images */
+	int64_t version_id, environment_id;
+	int fd; /* owned */
+	int64_t used_ms;
 };
 
 struct run {
@@ -89,6 +104,8 @@ struct pool {
 	struct pool_settings settings;
 	struct zygote zygote;
 	struct process *processes;
+	struct image *images;
+	int image_count;
 	int running; /* runs that have not ended */
 	int64_t last_tag, last_run;
 	struct loop_timer *soon; /* for what must not happen inside a caller's call */
@@ -108,14 +125,26 @@ void run_finish(struct run *run, enum run_end end, struct slice payload, const c
 void run_detach(struct run *run); /* for those who must do the first half earlier */
 void run_finish_crashed(struct run *run, const char *text);
 
+/* pool_image.c */
+struct image *image_find(struct pool *pool, int64_t version_id, int64_t environment_id);
+/* An empty memfd; -1: runs are forks, or the system has none. */
+int image_open(struct pool *pool);
+/* Takes fd over, which the process said it has frozen its heap into.  Nothing of it is looked at
+ * but its seals and its size: only processes of that version and environment get it. */
+void image_keep(struct pool *pool, const struct process *process, int fd);
+void image_forget(struct pool *pool, int64_t version_id, int64_t environment_id);
+void image_forget_all(struct pool *pool);
+
 /* pool_process.c */
 struct process *process_new(struct pool *pool, const struct pool_function *function,
 			    struct sl_error *error);
 void process_attach(struct process *process, struct run *run); /* arms the deadline */
 void process_send_run(struct process *process, const char *kind, struct slice input,
 		      struct slice context);
-bool process_exists(const struct process *process); /* counts against processes_max */
-void process_on_fork_sent(struct process *process);
+bool process_exists(const struct process *process);             /* counts against processes_max */
+void process_on_fork_sent(struct process *process, int memory); /* takes memory */
+/* Tells who asked for it to be loaded ahead, once. */
+void process_end_warming(struct process *process, enum sl_code code);
 void process_on_forked(struct process *process, pid_t pid, int pidfd); /* takes pidfd */
 void process_on_gone(struct process *process, int status);
 /* Kills it; its run, if any, must have been detached or is ended by the caller next. */

@@ -23,7 +23,7 @@
 static const bool process_allows[PROCESS_STATES][PROCESS_STATES] = {
     [PROCESS_WAITING] = {[PROCESS_FORKING] = true},
     [PROCESS_FORKING] = {[PROCESS_LOADING] = true, [PROCESS_DYING] = true},
-    [PROCESS_LOADING] = {[PROCESS_RUNNING] = true, [PROCESS_DYING] = true},
+    [PROCESS_LOADING] = {[PROCESS_RUNNING] = true, [PROCESS_IDLE] = true, [PROCESS_DYING] = true},
     [PROCESS_RUNNING] = {[PROCESS_IDLE] = true, [PROCESS_DYING] = true},
     [PROCESS_IDLE] = {[PROCESS_RUNNING] = true, [PROCESS_DYING] = true},
 };
@@ -118,6 +118,9 @@ process_free(struct process *process)
 	process->channel = NULL;
 	buf_fini(&process->opening);
 	loop_timer_free(process->timer);
+	process_end_warming(process, SL_UNAVAILABLE);
+	if (process->memory >= 0)
+		close(process->memory);
 	if (process->pidfd >= 0)
 		close(process->pidfd);
 	if (process->remote >= 0)
@@ -166,18 +169,35 @@ violate(struct process *process, const char *why)
 		run_finish_crashed(run, text);
 }
 
+void
+process_end_warming(struct process *process, enum sl_code code)
+{
+	pool_warm_cb *cb = process->warm_cb;
+
+	process->warm_cb = NULL;
+	if (cb != NULL && !process->pool->freeing)
+		cb(process->warm_arg, code);
+}
+
 static void
 take_loaded(struct process *process, const struct frame *frame)
 {
 	struct run *run = process->run;
 
-	if (frame->field[1].number != 0) {
-		buf_fini(&process->opening);
-		process_enter(process, PROCESS_RUNNING);
+	buf_fini(&process->opening);
+	if (frame->field[1].number == 0) {
+		process_retire(process);
+		if (run != NULL)
+			run_finish(run, RUN_ERROR, frame->field[2].bytes,
+				   "the function could not be loaded");
 		return;
 	}
-	process_retire(process);
-	run_finish(run, RUN_ERROR, frame->field[2].bytes, "the function could not be loaded");
+	if (process->memory >= 0)
+		image_keep(process->pool, process, process->memory);
+	process->memory = -1;
+	process_enter(process, run != NULL ? PROCESS_RUNNING : PROCESS_IDLE);
+	process_end_warming(process, SL_OK);
+	pool_pump(process->pool); /* others may have waited for the image, or for the room */
 }
 
 static void
@@ -295,11 +315,13 @@ on_drain(void *arg)
 static void
 finish_timeout(struct process *process, const char *text)
 {
+	struct pool *pool = process->pool;
 	struct run *run = process->run;
 
 	process_retire(process);
-	run_finish(run, RUN_TIMEOUT, SLICE_LITERAL(""), text);
-	pool_pump(run->pool);
+	if (run != NULL)
+		run_finish(run, RUN_TIMEOUT, SLICE_LITERAL(""), text);
+	pool_pump(pool);
 }
 
 static void
@@ -336,9 +358,30 @@ on_timer(void *arg)
 	}
 }
 
+/* What was written to it behind at, for another process if this one cannot freeze its heap. */
+static void
+remember(struct process *process, size_t at)
+{
+	const struct buf *out = channel_out(process->channel);
+
+	switch (process->state) {
+	case PROCESS_WAITING:
+	case PROCESS_FORKING:
+	case PROCESS_LOADING:
+		if (!process->forks)
+			buf_add(&process->opening, out->data + at, out->len - at);
+		return;
+	case PROCESS_RUNNING:
+	case PROCESS_IDLE:
+	case PROCESS_DYING:
+		return;
+	}
+}
+
 static void
 send_load(struct process *process, const struct pool_function *function)
 {
+	size_t at = channel_out(process->channel)->len;
 	struct frame_writer w;
 
 	frame_begin(&w, channel_out(process->channel), 5);
@@ -348,6 +391,7 @@ send_load(struct process *process, const struct pool_function *function)
 	frame_add_text(&w, function->file);
 	frame_add_bin(&w, function->code, function->code_len);
 	frame_end(&w);
+	remember(process, at);
 }
 
 static const struct channel_events process_events = {on_frame, on_end, on_drain};
@@ -377,6 +421,7 @@ open_process(struct pool *pool, int64_t version_id, int64_t environment_id, cons
 	process->pid = -1;
 	process->pidfd = -1;
 	process->remote = ends[1];
+	process->memory = -1;
 	process->channel = channel_new(pool->loop, ends[0], false, &process_events, process);
 	channel_pause(process->channel, true); /* it may be quicker than the zygote's FORKED */
 	process->timer = loop_timer_new(pool->loop, on_timer, process);
@@ -430,6 +475,7 @@ process_attach(struct process *process, struct run *run)
 {
 	assert(process->run == NULL && process->channel != NULL);
 	process->run = run;
+	process->used = true;
 	run->process = process;
 	if (process->state == PROCESS_IDLE)
 		process_enter(process, PROCESS_RUNNING);
@@ -441,6 +487,7 @@ void
 process_send_run(struct process *process, const char *kind, struct slice input,
 		 struct slice context)
 {
+	size_t at = channel_out(process->channel)->len;
 	struct frame_writer w;
 
 	frame_begin(&w, channel_out(process->channel), 6);
@@ -451,17 +498,14 @@ process_send_run(struct process *process, const char *kind, struct slice input,
 	frame_add_bin(&w, context.data, context.len);
 	frame_add_int(&w, process->pool->settings.cpu_ms);
 	frame_end(&w);
-	if (process->state == PROCESS_WAITING && !process->forks) {
-		const struct buf *out = channel_out(process->channel);
-
-		buf_add(&process->opening, out->data, out->len);
-	}
+	remember(process, at);
 	channel_flush(process->channel);
 }
 
 void
-process_on_fork_sent(struct process *process)
+process_on_fork_sent(struct process *process, int memory)
 {
+	process->memory = memory;
 	close(process->remote);
 	process->remote = -1;
 	process_enter(process, PROCESS_FORKING);
@@ -497,6 +541,9 @@ process_on_gone(struct process *process, int status)
 	if (process->channel != NULL)
 		channel_catch_up(process->channel);
 	run = process->run;
+	/* Not the module's fault alone, for all one can know. */
+	if (process->state == PROCESS_LOADING)
+		image_forget(process->pool, process->version_id, process->environment_id);
 	if (process->state == PROCESS_IDLE && WIFSIGNALED(status))
 		log_warn("runner_idle_died", "pid=%d signal=%d", (int)process->pid,
 			 WTERMSIG(status));

@@ -289,32 +289,70 @@ zygote_start(struct pool *pool)
 	try_start(pool);
 }
 
-bool
-zygote_fork(struct pool *pool, struct process *process)
+static int
+send_memory(struct pool *pool, int memory)
 {
-	struct zygote *zygote = &pool->zygote;
 	struct frame_writer w;
 	struct buf frame;
 	int rc;
 
-	if (zygote->state != ZYGOTE_UP)
-		return false;
+	buf_init(&frame, 64);
+	frame_begin(&w, &frame, 1);
+	frame_add_int(&w, RUNNER_MEMORY);
+	frame_end(&w);
+	rc = channel_send_descriptor(pool->zygote.channel, buf_slice(&frame), memory);
+	buf_fini(&frame);
+	return rc;
+}
+
+static int
+send_fork(struct pool *pool, const struct process *process, enum runner_fork how)
+{
+	struct frame_writer w;
+	struct buf frame;
+	int rc;
+
 	buf_init(&frame, 64);
 	frame_begin(&w, &frame, 3);
 	frame_add_int(&w, RUNNER_FORK);
 	frame_add_int(&w, process->tag);
-	frame_add_bool(&w, process->forks);
+	frame_add_int(&w, how);
 	frame_end(&w);
-	rc = channel_send_descriptor(zygote->channel, buf_slice(&frame), process->remote);
+	rc = channel_send_descriptor(pool->zygote.channel, buf_slice(&frame), process->remote);
 	buf_fini(&frame);
-	if (rc == 0) /* its end will be reported */
+	return rc;
+}
+
+bool
+zygote_fork(struct pool *pool, struct process *process)
+{
+	struct image *image = NULL;
+	int memory = -1, rc = 1;
+
+	if (pool->zygote.state != ZYGOTE_UP)
 		return false;
-	if (rc < 0) {
-		loop_timer_in(zygote->timer, FORK_AGAIN_MS);
-		return false;
+	if (!process->forks)
+		image = image_find(pool, process->version_id, process->environment_id);
+	if (image != NULL)
+		image->used_ms = clock_mono_ms();
+	if (!process->forks)
+		memory = image != NULL ? image->fd : image_open(pool);
+	if (memory >= 0)
+		rc = send_memory(pool, memory);
+	if (rc > 0)
+		rc = send_fork(pool, process,
+			       process->forks  ? RUNNER_FORK_RUNS
+			       : image != NULL ? RUNNER_FORK_ADOPT
+					       : RUNNER_FORK_LOAD);
+	if (rc > 0) {
+		process_on_fork_sent(process, image != NULL ? -1 : memory);
+		return true;
 	}
-	process_on_fork_sent(process);
-	return true;
+	if (image == NULL && memory >= 0)
+		close(memory);
+	if (rc < 0) /* of 0 the end of the zygote will be told */
+		loop_timer_in(pool->zygote.timer, FORK_AGAIN_MS);
+	return false;
 }
 
 /* Function processes die with the zygote (PR_SET_PDEATHSIG); they are killed here as well, and not
@@ -337,6 +375,7 @@ zygote_fail(struct pool *pool, const char *why)
 	channel_free(zygote->channel);
 	zygote->channel = NULL;
 	zygote_enter(zygote, ZYGOTE_REAPING);
+	image_forget_all(pool); /* they have addresses of this zygote */
 	pool_note_room(pool);
 	snprintf(text, sizeof(text), "the runners' root process %s", was_up ? "ended" : why);
 	/* on_end cannot add processes now: pool_run() finds the zygote not usable.  It may abort

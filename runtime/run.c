@@ -15,11 +15,15 @@ run_prepare(struct runner *runner)
 {
 	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGXCPU};
 
-	runner->memory = -1;
 	runner->used_before = arena_used(&runner->arena);
-	if (!runner->by_snapshot)
+	if (runner->by_snapshot && runner->memory < 0)
+		runner->memory = snapshot_open();
+	if (!runner->by_snapshot) {
+		if (runner->memory >= 0)
+			close(runner->memory);
+		runner->memory = -1;
 		return;
-	runner->memory = snapshot_open();
+	}
 	if (runner->memory >= 0 &&
 	    timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &runner->cpu_timer) == 0)
 		return;
@@ -83,6 +87,14 @@ revert(struct runner *runner)
 	assert(is_reset(runner));
 }
 
+static void
+close_memory(struct runner *runner)
+{
+	if (close(runner->memory) != 0)
+		_exit(RUNNER_EXIT_SETUP);
+	runner->memory = -1;
+}
+
 void
 run_freeze(struct runner *runner)
 {
@@ -93,9 +105,19 @@ run_freeze(struct runner *runner)
 	if (arena_used(&runner->arena) > runner->used_before + COLLECT_BYTES)
 		duk_gc(runner->ctx, 0);
 	arena_close_holes(&runner->arena);
-	if (!snapshot_freeze(&runner->snapshot, runner->memory) || close(runner->memory) != 0)
+	if (!snapshot_freeze(&runner->snapshot, runner->memory))
 		_exit(RUNNER_EXIT_FREEZE);
-	runner->memory = -1;
+	close_memory(runner);
+	assert(is_reset(runner));
+}
+
+void
+run_adopt(struct runner *runner)
+{
+	reset(runner);
+	if (runner->memory < 0 || !snapshot_adopt(&runner->snapshot, runner->memory))
+		_exit(RUNNER_EXIT_FREEZE);
+	close_memory(runner);
 	assert(is_reset(runner));
 }
 

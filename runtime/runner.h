@@ -48,10 +48,11 @@ struct runner {
 	bool by_snapshot; /* runs are kept apart by snapshots, else by forks */
 	struct snapshot snapshot;
 	size_t used_before; /* bytes of the heap before LOAD */
-	int memory;         /* a function process: the memfd to freeze the heap into, or -1 */
-	timer_t cpu_timer;  /* with snapshots: ends the process when a run uses too much CPU */
-	int landlock;       /* the kernel's version of it; 0: it has none */
-	pid_t self;         /* of the zygote or function process; their filters know no getpid */
+	int memory; /* the memfd to freeze the heap into, or to adopt it from; -1.  Of the zygote:
+		       that of the next function process */
+	timer_t cpu_timer; /* with snapshots: ends the process when a run uses too much CPU */
+	int landlock;      /* the kernel's version of it; 0: it has none */
+	pid_t self;        /* of the zygote or function process; their filters know no getpid */
 
 	/* of one run */
 	struct timers timers;
@@ -65,8 +66,9 @@ struct runner {
  * signalfd for SIGCHLD, which is blocked. */
 _Noreturn void zygote_serve(struct runner *runner, int signals);
 
-/* function.c, in the zygote's child: serves socket until the daemon closes it. */
-_Noreturn void function_serve(struct runner *runner, int socket);
+/* function.c, in the zygote's child: serves socket until the daemon closes it.  frozen: the memfd
+ * holds the heap of a process that has loaded this version. */
+_Noreturn void function_serve(struct runner *runner, int socket, bool frozen);
 
 /* run.c.  A run may do to the heap what it likes; the next one starts from the same warm state.
  * run_begin() returns RUN_INSIDE where the run is to be executed, up to run_end().  RUN_OVER: the
@@ -83,12 +85,14 @@ struct run_outcome {
 	const char *reason; /* NULL: DONE was sent; else the reason of DIED */
 	int64_t detail;
 };
-/* Before the sandbox and the first LOAD: takes what run_freeze() will need; where the system
- * refuses it, runs will be forks. */
+/* Before the sandbox and the first LOAD: takes what run_freeze() will need beside the memfd that
+ * came with the request to fork; where the system refuses it, runs will be forks. */
 void run_prepare(struct runner *runner);
 /* After LOAD, once: from here on no customer code outside of run_begin() and run_end().  Ends the
  * process with RUNNER_EXIT_FREEZE where the system refuses, before any run. */
 void run_freeze(struct runner *runner);
+/* Instead of LOAD and run_freeze(): the heap is what another process has frozen into the memfd. */
+void run_adopt(struct runner *runner);
 enum run_side run_begin(struct runner *runner, int64_t cpu_ms, struct run_outcome *outcome);
 void run_end(struct runner *runner);
 /* An empty buffer of at most cap bytes, which lives until it is asked for again or the run ends;
@@ -98,6 +102,8 @@ struct buf *run_scratch(struct runner *runner, enum scratch which, size_t cap);
 /* script.c */
 /* Creates the heap and evaluates the prelude. */
 SL_MUST_USE enum sl_code script_boot(struct runner *runner, struct sl_error *error);
+/* Names the module in messages; before the first run. */
+void script_name(struct runner *runner, struct slice file);
 /* Evaluates a module; slices are UTF-8.  False: error_json has the error object. */
 bool script_load(struct runner *runner, struct slice name, struct slice file, struct slice code,
 		 struct buf *error_json);

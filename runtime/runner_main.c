@@ -91,6 +91,8 @@ warm_up(struct runner *runner, long long heap_bytes, struct sl_error *error)
 		return SL_OK;
 	snapshot_init(&runner->snapshot, &runner->arena);
 	code = snapshot_share(&runner->snapshot, error);
+	if (code == SL_OK)
+		snapshot_watch(&runner->snapshot);
 	if (code == SL_UNAVAILABLE) {
 		fprintf(stderr, "sluice-runner: each run is a fork: %s\n", error->text);
 		runner->by_snapshot = false;
@@ -142,6 +144,7 @@ main(int argc, char **argv)
 	int signals = -1;
 
 	runner.by_snapshot = true;
+	runner.memory = -1;
 	if (argc == 3 && strcmp(argv[2], "fork") == 0)
 		runner.by_snapshot = false;
 	if (argc == 2 || (argc == 3 && !runner.by_snapshot))

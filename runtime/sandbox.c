@@ -148,7 +148,8 @@ allow_run(scmp_filter_ctx ctx)
 	return rc;
 }
 
-/* A rule can look at each argument once.  Above the arena lies its snapshot's view. */
+/* A rule can look at each argument once.  Above the arena lies its snapshot's view.  mprotect() and
+ * the return from a handler are for pages that a run writes and most do not (snapshot.h). */
 static int
 allow_serve(scmp_filter_ctx ctx, const struct range *arena)
 {
@@ -157,6 +158,11 @@ allow_serve(scmp_filter_ctx ctx, const struct range *arena)
 	if (rc == 0 && !WITH_ASAN)
 		rc = ALLOW(SCMP_SYS(madvise), 3, SCMP_A0(SCMP_CMP_GE, arena->start),
 			   SCMP_A1(SCMP_CMP_LE, arena->len), SCMP_A2(SCMP_CMP_EQ, MADV_DONTNEED));
+	if (rc == 0 && !WITH_ASAN)
+		rc = ALLOW(SCMP_SYS(mprotect), 3, SCMP_A0(SCMP_CMP_GE, arena->start),
+			   SCMP_A1(SCMP_CMP_LE, arena->len), NOT_EXECUTABLE);
+	if (rc == 0 && !WITH_ASAN)
+		rc = ALLOW(SCMP_SYS(rt_sigreturn), 0);
 	return rc;
 }
 

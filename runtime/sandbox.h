@@ -35,7 +35,7 @@ enum sandbox_level {
 	SANDBOX_FUNCTION, /* holds the loaded module: forks runs and waits for them */
 	SANDBOX_RUN,      /* one run: its socket, memory, the clock, exit */
 	SANDBOX_LOAD,     /* loads a module; may fill and map its memfd, and go on to SERVE */
-	SANDBOX_SERVE,    /* as RUN, and between two runs: revert the arena, set the CPU timer */
+	SANDBOX_SERVE, /* as RUN; protect the arena; and between runs: revert it, set the CPU timer */
 };
 #define SANDBOX_LEVELS 5
 

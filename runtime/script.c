@@ -300,6 +300,13 @@ script_boot(struct runner *runner, struct sl_error *error)
 	return SL_OK;
 }
 
+void
+script_name(struct runner *runner, struct slice file)
+{
+	buf_init(&runner->file, 1024);
+	buf_add_slice(&runner->file, file);
+}
+
 bool
 script_load(struct runner *runner, struct slice name, struct slice file, struct slice code,
 	    struct buf *error_json)
@@ -307,8 +314,6 @@ script_load(struct runner *runner, struct slice name, struct slice file, struct 
 	struct invocation load = {.method = "load", .texts = 3, .text = {code, file, name}};
 	bool ignored;
 
-	buf_init(&runner->file, 1024);
-	buf_add_slice(&runner->file, file);
 	if (invoke(runner, &load) && invoke_method(runner, "drain", &ignored))
 		return true;
 	if (arena_refusals(&runner->arena) > 0)

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,14 +18,31 @@
 
 /* The first runs that show which pages are written; one may be unlike the others. */
 #define LESSONS 2
-/* What is kept private to be copied to or cleared, at most; a multiple of any system's page. */
-#define HOT_BYTES ((size_t)1 << 20)
+/* What is kept private to be copied to or cleared, at most; multiples of any system's page. */
+#define HOT_BYTES ((size_t)2 << 20)
+#define HOT_SPARE_BYTES ((size_t)512 << 10) /* more, for pages that opened windows */
 #define FRESH_BYTES ((size_t)256 << 10)
 #define NEAR_PAGES 3
+#define WINDOW_PAGES 16 /* as many as the kernel maps at once when one is read */
+#define SPARE_LESSONS 48
+
+#define TABLE_RANGES 1022
+
+/* The end of a frozen memfd: which parts of the heap it holds.  The file is as long as the arena,
+ * each part is where it belongs, and there is nothing between them. */
+struct table {
+	uint64_t extent, count;
+	struct {
+		uint64_t at, len;
+	} range[TABLE_RANGES];
+};
 
 #if !defined(MFD_NOEXEC_SEAL)
 #define MFD_NOEXEC_SEAL 8u
 #endif
+
+/* A handler is given nothing of ours. */
+static struct snapshot *watched;
 
 int
 snapshot_open(void)
@@ -74,6 +93,8 @@ snapshot_init(struct snapshot *snapshot, struct arena *arena)
 void
 snapshot_fini(struct snapshot *snapshot)
 {
+	if (watched == snapshot)
+		watched = NULL;
 	free(snapshot->hot);
 	*snapshot = (struct snapshot){0};
 }
@@ -134,30 +155,131 @@ next_changed(const struct snapshot *snapshot, size_t *at)
 	return end - start;
 }
 
-/* All is written and sealed before anything is mapped.  Nothing here writes to the arena. */
-bool
-snapshot_freeze(struct snapshot *snapshot, int fd)
+static size_t
+table_len(const struct snapshot *snapshot)
+{
+	size_t page = snapshot->arena->page;
+
+	return (sizeof(struct table) + page - 1) & ~(page - 1);
+}
+
+/* Where the table is in the memfd, and in the view. */
+static size_t
+table_at(const struct snapshot *snapshot)
+{
+	return snapshot->arena->size - table_len(snapshot);
+}
+
+static void
+list_changed(const struct snapshot *snapshot, struct table *table)
 {
 	size_t at, len;
 
-	snapshot->extent = arena_extent(snapshot->arena);
+	table->extent = snapshot->extent;
 	for (at = 0; (len = next_changed(snapshot, &at)) > 0; at += len) {
-		if (!write_at(fd, memory_of(snapshot) + at, len, at))
+		if (table->count == TABLE_RANGES - 1)
+			len = snapshot->extent - at; /* the rest as one */
+		table->range[table->count].at = at;
+		table->range[table->count++].len = len;
+	}
+}
+
+static bool
+write_table(const struct snapshot *snapshot, const struct table *table, int fd)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		size_t at = table->range[i].at;
+
+		if (!write_at(fd, memory_of(snapshot) + at, table->range[i].len, at))
 			return false;
 	}
-	if (fcntl(fd, F_ADD_SEALS, SEALS) != 0)
-		return false;
-	for (at = 0; (len = next_changed(snapshot, &at)) > 0; at += len) {
+	return write_at(fd, (const char *)table, table_len(snapshot), table_at(snapshot));
+}
+
+static bool
+map_table(struct snapshot *snapshot, const struct table *table, int fd)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		size_t at = table->range[i].at, len = table->range[i].len;
+
 		if (!map_over(memory_of(snapshot), len, PROT_READ | PROT_WRITE, fd, at) ||
 		    !map_over(snapshot->view, len, PROT_READ, fd, at))
 			return false;
 	}
+	return true;
+}
+
+static bool
+give_back(struct snapshot *snapshot, size_t from, size_t to)
+{
+	return from >= to || madvise(memory_of(snapshot) + from, to - from, MADV_DONTNEED) == 0;
+}
+
+/* Its pages are left to those who share them; what is copied from comes back. */
+static bool
+leave_view(struct snapshot *snapshot)
+{
+	return madvise(snapshot->view, snapshot->extent, MADV_DONTNEED) == 0;
+}
+
+static bool
+begin_lessons(struct snapshot *snapshot)
+{
 	snapshot->hot = sl_alloc(snapshot->extent / snapshot->arena->page);
-	snapshot->lessons = 0;
-	if (!snapshot_revert(snapshot))
+	if (!give_back(snapshot, 0, snapshot->arena->size) || !leave_view(snapshot))
 		return false;
 	snapshot->lessons = LESSONS;
+	snapshot->spare_lessons = SPARE_LESSONS;
 	return true;
+}
+
+/* All is written and sealed before anything is mapped.  Nothing here writes to the arena. */
+bool
+snapshot_freeze(struct snapshot *snapshot, int fd)
+{
+	struct table *table;
+	bool ok;
+
+	snapshot->extent = arena_extent(snapshot->arena);
+	if (snapshot->extent > table_at(snapshot))
+		return false;
+	table = sl_alloc(table_len(snapshot));
+	list_changed(snapshot, table);
+	ok = write_table(snapshot, table, fd) && fcntl(fd, F_ADD_SEALS, SEALS) == 0 &&
+	     map_table(snapshot, table, fd);
+	free(table);
+	return ok && begin_lessons(snapshot);
+}
+
+static bool
+table_is_sound(const struct snapshot *snapshot, const struct table *table)
+{
+	size_t page = snapshot->arena->page, last = 0;
+
+	if (table->extent == 0 || table->extent % page != 0 || table->extent > table_at(snapshot) ||
+	    table->count > TABLE_RANGES)
+		return false;
+	for (size_t i = 0; i < table->count; i++) {
+		size_t at = table->range[i].at, len = table->range[i].len;
+
+		if (at % page != 0 || len % page != 0 || len == 0 || at < last ||
+		    at > table->extent || len > table->extent - at)
+			return false;
+		last = at + len;
+	}
+	return true;
+}
+
+bool
+snapshot_adopt(struct snapshot *snapshot, int fd)
+{
+	size_t at = table_at(snapshot), len = table_len(snapshot);
+	const struct table *table = (const struct table *)(const void *)(snapshot->view + at);
+
+	if (!map_over(snapshot->view, len, PROT_READ, fd, at) || !table_is_sound(snapshot, table))
+		return false;
+	snapshot->extent = table->extent;
+	return map_table(snapshot, table, fd) && begin_lessons(snapshot);
 }
 
 /* Ranges of hot pages; what is between two that are near each other is copied along. */
@@ -184,50 +306,170 @@ build_ranges(struct snapshot *snapshot)
 	}
 }
 
-/* The last lesson leaves the view's pages to those who share them: what is copied from comes back.
- */
-static bool
-learn(struct snapshot *snapshot)
+static void
+make_hot(struct snapshot *snapshot, size_t at, size_t most)
 {
-	size_t page = snapshot->arena->page, hot = 0;
+	unsigned char *hot = &snapshot->hot[at / snapshot->arena->page];
 
-	snapshot->lessons--;
-	for (size_t at = 0; at < snapshot->extent && hot < HOT_BYTES; at += page) {
-		if (!snapshot->hot[at / page] && !is_same(snapshot, at))
-			snapshot->hot[at / page] = 1;
-		hot += snapshot->hot[at / page] ? page : 0;
-	}
-	build_ranges(snapshot);
-	return snapshot->lessons > 0 ||
-	       madvise(snapshot->view, snapshot->extent, MADV_DONTNEED) == 0;
+	if (*hot != 0 || snapshot->hot_bytes >= most)
+		return;
+	*hot = 1;
+	snapshot->hot_bytes += snapshot->arena->page;
 }
 
 static bool
-give_back(struct snapshot *snapshot, size_t from, size_t to)
+open_all(struct snapshot *snapshot)
 {
-	return from >= to || madvise(memory_of(snapshot) + from, to - from, MADV_DONTNEED) == 0;
+	snapshot->guarded = false;
+	return mprotect(memory_of(snapshot), snapshot->extent, PROT_READ | PROT_WRITE) == 0;
+}
+
+/* Pages that differ, and those whose first write opened a window: a count that goes up and down
+ * again leaves no difference. */
+static bool
+learn(struct snapshot *snapshot)
+{
+	size_t page = snapshot->arena->page;
+	bool guarded = snapshot->guarded;
+
+	for (int i = 0; i < snapshot->windows; i++)
+		make_hot(snapshot, snapshot->window[i].page, HOT_BYTES + HOT_SPARE_BYTES);
+	if (guarded && !open_all(snapshot))
+		return false;
+	for (size_t at = 0; at < snapshot->extent && !guarded; at += page) {
+		if (!is_same(snapshot, at))
+			make_hot(snapshot, at, HOT_BYTES);
+	}
+	build_ranges(snapshot);
+	return leave_view(snapshot);
+}
+
+/* Calls fn for each part of [from, to) that is not hot. */
+static bool
+each_gap(struct snapshot *snapshot, size_t from, size_t to,
+	 bool (*fn)(struct snapshot *snapshot, size_t from, size_t to))
+{
+	for (int i = 0; i < snapshot->ranges && from < to; i++) {
+		size_t start = snapshot->range[i].at, end = start + snapshot->range[i].len;
+
+		if (start > from && !fn(snapshot, from, start < to ? start : to))
+			return false;
+		if (end > from)
+			from = end;
+	}
+	return from >= to || fn(snapshot, from, to);
+}
+
+static bool
+give_back_and_guard(struct snapshot *snapshot, size_t from, size_t to)
+{
+	return give_back(snapshot, from, to) &&
+	       mprotect(memory_of(snapshot) + from, to - from, PROT_READ) == 0;
+}
+
+static size_t
+window_end(const struct snapshot *snapshot, size_t start)
+{
+	size_t end = start + WINDOW_PAGES * snapshot->arena->page;
+
+	return end < snapshot->extent ? end : snapshot->extent;
+}
+
+static bool
+open_window(struct snapshot *snapshot, size_t at)
+{
+	size_t page = snapshot->arena->page, start = at - at % (WINDOW_PAGES * page);
+
+	if (snapshot->windows == SNAPSHOT_WINDOWS)
+		return open_all(snapshot);
+	snapshot->window[snapshot->windows].start = start;
+	snapshot->window[snapshot->windows++].page = at - at % page;
+	return mprotect(memory_of(snapshot) + start, window_end(snapshot, start) - start,
+			PROT_READ | PROT_WRITE) == 0;
+}
+
+/* With the signal blocked, as it is here, another fault ends the process as if there were no
+ * handler. */
+static void
+on_fault(int signo, siginfo_t *info, void *context)
+{
+	volatile char *volatile nowhere = NULL;
+	uintptr_t at = (uintptr_t)info->si_addr - (uintptr_t)memory_of(watched);
+	int saved = errno;
+
+	(void)signo;
+	(void)context;
+	if (info->si_code != SEGV_ACCERR || !watched->guarded || at >= watched->extent ||
+	    !open_window(watched, at))
+		*nowhere = 0;
+	errno = saved;
+}
+
+void
+snapshot_watch(struct snapshot *snapshot)
+{
+	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+
+	watched = snapshot;
+	if (sigaction(SIGSEGV, &action, NULL) != 0)
+		watched = NULL;
+}
+
+/* All that is not hot, as far as it may have been written. */
+static bool
+revert_cold(struct snapshot *snapshot)
+{
+	bool guards = watched == snapshot && snapshot->lessons == 0 && !snapshot->gives_up;
+
+	if (!snapshot->guarded) {
+		snapshot->guarded = guards;
+		snapshot->windows = 0;
+		return each_gap(snapshot, 0, snapshot->extent,
+				guards ? give_back_and_guard : give_back);
+	}
+	while (snapshot->windows > 0) {
+		size_t start = snapshot->window[--snapshot->windows].start;
+
+		if (!each_gap(snapshot, start, window_end(snapshot, start), give_back_and_guard))
+			return false;
+	}
+	return true;
+}
+
+/* Is it time to learn which pages are written?  Counts. */
+static bool
+is_lesson(struct snapshot *snapshot)
+{
+	if (snapshot->lessons > 0) {
+		snapshot->lessons--;
+		return true;
+	}
+	if (watched != snapshot || snapshot->windows == 0)
+		return false;
+	if (snapshot->spare_lessons == 0) {
+		snapshot->gives_up = !snapshot->guarded;
+		return false;
+	}
+	snapshot->spare_lessons--;
+	return true;
 }
 
 bool
 snapshot_revert(struct snapshot *snapshot)
 {
 	/* Of the run: the copying below reverts the arena's own state. */
-	size_t peak = arena_peak(snapshot->arena), at = 0, fresh;
+	size_t peak = arena_peak(snapshot->arena), fresh = snapshot->extent + FRESH_BYTES;
 	char *memory = memory_of(snapshot);
 
-	if (snapshot->lessons > 0 && !learn(snapshot))
+	if (is_lesson(snapshot) && !learn(snapshot))
 		return false;
 	for (int i = 0; i < snapshot->ranges; i++) {
-		size_t start = snapshot->range[i].at, len = snapshot->range[i].len;
+		size_t start = snapshot->range[i].at;
 
-		if (!give_back(snapshot, at, start))
-			return false;
-		memcpy(memory + start, snapshot->view + start, len);
-		at = start + len;
+		memcpy(memory + start, snapshot->view + start, snapshot->range[i].len);
 	}
-	if (!give_back(snapshot, at, snapshot->extent))
+	if (!revert_cold(snapshot))
 		return false;
-	fresh = snapshot->extent + FRESH_BYTES;
 	if (fresh > snapshot->arena->size)
 		fresh = snapshot->arena->size;
 	if (peak > snapshot->extent)

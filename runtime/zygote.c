@@ -107,18 +107,28 @@ reap(struct children *children)
 	}
 }
 
+/* fd, which is taken over, is for the next function process. */
 static void
-start_function(struct runner *runner, struct children *children, int64_t tag, bool forks,
+take_memory(struct runner *runner, int fd)
+{
+	if (runner->memory >= 0)
+		close(runner->memory);
+	runner->memory = fd;
+}
+
+static void
+start_function(struct runner *runner, struct children *children, int64_t tag, enum runner_fork how,
 	       int socket)
 {
 	pid_t pid = fork();
 	int pidfd;
 
 	if (pid == 0) {
-		runner->by_snapshot = runner->by_snapshot && !forks;
-		function_serve(runner, socket);
+		runner->by_snapshot = runner->by_snapshot && how != RUNNER_FORK_RUNS;
+		function_serve(runner, socket, how == RUNNER_FORK_ADOPT);
 	}
 	close(socket);
+	take_memory(runner, -1);
 	if (pid < 0) {
 		send_numbers(RUNNER_FORKED, tag, -1, -1);
 		return;
@@ -144,10 +154,15 @@ take_request(struct runner *runner, struct children *children)
 
 	if (rc == 0)
 		_exit(RUNNER_EXIT_OK); /* the children die with us */
-	if (rc < 0 || !frame_is(&frame, "iib") || frame.field[0].number != RUNNER_FORK ||
-	    socket < 0)
+	if (rc < 0 || socket < 0)
 		_exit(RUNNER_EXIT_PROTOCOL);
-	start_function(runner, children, frame.field[1].number, frame.field[2].number != 0, socket);
+	if (frame_is(&frame, "i") && frame.field[0].number == RUNNER_MEMORY)
+		take_memory(runner, socket);
+	else if (frame_is(&frame, "iii") && frame.field[0].number == RUNNER_FORK)
+		start_function(runner, children, frame.field[1].number,
+			       (enum runner_fork)frame.field[2].number, socket);
+	else
+		_exit(RUNNER_EXIT_PROTOCOL);
 }
 
 void

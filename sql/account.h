@@ -18,6 +18,7 @@
 #include "sql/pg.h"
 
 #define ACCOUNT_CHANNEL "sluice_catalog"
+#define ACCOUNT_DEPLOYED "sluice_deployed" /* a deploy, after its NOTIFY of the former; likewise */
 
 struct account; /* opaque: one connection for all of this */
 

@@ -77,8 +77,9 @@ static const struct unit_statement deploy_delete = {
     "UPDATE function SET deleted_at = now(), enabled = false WHERE environment_id = $1::bigint"
     " AND id = ANY ($2::bigint[]) AND deleted_at IS NULL"};
 
-static const struct unit_statement deploy_notify = {"deploy_notify",
-						    "SELECT " ACCOUNT_NOTIFY("$1::bigint")};
+static const struct unit_statement deploy_notify = {
+    "deploy_notify", "SELECT " ACCOUNT_NOTIFY("$1::bigint") ", pg_notify('" ACCOUNT_DEPLOYED
+							    "', ($1::bigint)::text)"};
 
 static void
 account_on_functions(void *arg, const struct unit_answer *answer)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 static struct arena arena;
 static struct snapshot snapshot;
 static struct sl_error error;
+static bool watch; /* what is about snapshots is tested with and without */
 
 static void
 begin(void)
@@ -33,6 +35,8 @@ freeze(void)
 
 	if (snapshot.arena == NULL)
 		snapshot_init(&snapshot, &arena);
+	if (watch)
+		snapshot_watch(&snapshot);
 	arena_close_holes(&arena);
 	check(fd >= 0 && snapshot_freeze(&snapshot, fd));
 	close(fd);
@@ -282,6 +286,109 @@ pages_that_no_earlier_run_wrote_are_restored_too(void)
 	arena_fini(&arena);
 }
 
+static long
+faults(void)
+{
+	struct rusage usage;
+
+	check(getrusage(RUSAGE_SELF, &usage) == 0);
+	return usage.ru_minflt;
+}
+
+/* The runs read all of a heap and write the same bytes to some of it; later ones write elsewhere. */
+static void
+after_some_runs_there_are_no_faults_but_for_what_is_new(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = 1000;
+	volatile unsigned char *kept;
+	long before = 0;
+
+	begin();
+	kept = arena_alloc(&arena, pages * page);
+	memset((unsigned char *)(uintptr_t)kept, 'k', pages * page);
+	freeze();
+	for (size_t round = 0; round < 60; round++) {
+		if (round == 50)
+			before = faults();
+		for (size_t at = 0; at < pages; at++) {
+			if (kept[at * page] == 'k' && at % 100 == 7)
+				kept[at * page] = 'k';
+		}
+		check(snapshot_revert(&snapshot));
+	}
+	if (watch) {
+		check_int(faults() - before, <, 20);
+		check_int(snapshot.windows, ==, 0);
+	}
+	kept[500 * page] = 'x';
+	kept[501 * page] = 'x';
+	check_int(snapshot.windows, ==, watch ? 1 : 0);
+	check(snapshot_revert(&snapshot));
+	check(is_filled((unsigned char *)(uintptr_t)kept, pages * page, 'k'));
+	snapshot_fini(&snapshot);
+	arena_fini(&arena);
+}
+
+static void
+read_nowhere(void)
+{
+	const volatile char *volatile nowhere = NULL;
+
+	_exit(*nowhere);
+}
+
+static void
+a_fault_that_is_no_write_to_the_heap_ends_the_process(void)
+{
+	struct rlimit none = {0, 0};
+	int status = 0;
+	pid_t pid;
+
+	begin();
+	freeze();
+	pid = fork();
+	if (pid == 0) {
+		(void)setrlimit(RLIMIT_CORE, &none);
+		read_nowhere();
+	}
+	check(pid > 0 && waitpid(pid, &status, 0) == pid);
+	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	snapshot_fini(&snapshot);
+	arena_fini(&arena);
+}
+
+/* What a process that has been taken over may leave for others of its version. */
+static void
+memory_that_holds_no_frozen_heap_is_not_adopted(void)
+{
+	struct {
+		uint64_t extent, count, at, len;
+	} table;
+	const uint64_t odd[][4] = {{0, 0, 0, 0},
+				   {4095, 0, 0, 0},
+				   {8192, 5000, 0, 4096},
+				   {8192, 1, 1, 4096},
+				   {8192, 1, 0, 0},
+				   {8192, 1, 8192, 4096},
+				   {8192, 1, 4096, UINT64_MAX - 4095},
+				   {UINT64_MAX - 4095, 0, 0, 0}};
+
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		int fd = snapshot_open();
+
+		begin();
+		snapshot_init(&snapshot, &arena);
+		memcpy(&table, odd[i], sizeof(table));
+		check(fd >= 0 && ftruncate(fd, (off_t)arena.size) == 0);
+		check(pwrite(fd, &table, sizeof(table), (off_t)(arena.size - 16384)) ==
+		      (ssize_t)sizeof(table));
+		check(!snapshot_adopt(&snapshot, fd));
+		close(fd);
+		snapshot_fini(&snapshot);
+		arena_fini(&arena);
+	}
+}
+
 static void
 a_frozen_heap_cannot_be_written_through_its_descriptor(void)
 {
@@ -318,7 +425,7 @@ runner_start(const char *code)
 		close(ends[1]);
 	}
 	check(fcntl(daemon_end, F_SETFL, O_NONBLOCK) == 0);
-	runner = (struct runner){.by_snapshot = true};
+	runner = (struct runner){.by_snapshot = true, .memory = -1};
 	buf_init(&runner.in, RUNNER_FRAME_MAX);
 	buf_init(&problem, 65536);
 	check_int(arena_init(&runner.arena, &runner, HEAP, &error), ==, SL_OK);
@@ -327,6 +434,8 @@ runner_start(const char *code)
 	arena_set_room(&runner.arena, HEAP);
 	snapshot_init(&runner.snapshot, &runner.arena);
 	check_int(snapshot_share(&runner.snapshot, &error), ==, SL_OK);
+	if (watch)
+		snapshot_watch(&runner.snapshot);
 	run_prepare(&runner);
 	check(runner.by_snapshot);
 	check(script_load(&runner, SLICE_LITERAL("test"), SLICE_LITERAL("test.cjs"),
@@ -479,6 +588,19 @@ an_equal_run_from_the_same_state_leaves_equal_bytes_behind(void)
 	runner_stop();
 }
 
+static void
+run_snapshots(void)
+{
+	CHECK_RUN(a_revert_restores_bytes_and_the_allocator);
+	CHECK_RUN(what_is_shared_and_what_is_frozen_are_both_restored);
+	CHECK_RUN(pages_that_no_earlier_run_wrote_are_restored_too);
+	CHECK_RUN(after_some_runs_there_are_no_faults_but_for_what_is_new);
+	CHECK_RUN(a_fault_that_is_no_write_to_the_heap_ends_the_process);
+	CHECK_RUN(no_byte_of_a_runs_data_is_in_the_arena_after_it);
+	CHECK_RUN(nothing_of_a_run_is_left_outside_the_arena);
+	CHECK_RUN(an_equal_run_from_the_same_state_leaves_equal_bytes_behind);
+}
+
 int
 main(void)
 {
@@ -487,14 +609,13 @@ main(void)
 	CHECK_RUN(a_growing_array_leaves_no_holes_that_stay_empty);
 	CHECK_RUN(the_cap_refuses_and_freeing_makes_room_again);
 	CHECK_RUN(a_heap_that_goes_on_asking_ends_its_process);
-	CHECK_RUN(a_revert_restores_bytes_and_the_allocator);
-	CHECK_RUN(what_is_shared_and_what_is_frozen_are_both_restored);
-	CHECK_RUN(pages_that_no_earlier_run_wrote_are_restored_too);
 	CHECK_RUN(a_frozen_heap_cannot_be_written_through_its_descriptor);
-	CHECK_RUN(no_byte_of_a_runs_data_is_in_the_arena_after_it);
-	CHECK_RUN(nothing_of_a_run_is_left_outside_the_arena);
+	CHECK_RUN(memory_that_holds_no_frozen_heap_is_not_adopted);
 	CHECK_RUN(a_buffer_left_behind_by_an_error_is_freed);
 	CHECK_RUN(much_garbage_of_a_module_is_not_frozen);
-	CHECK_RUN(an_equal_run_from_the_same_state_leaves_equal_bytes_behind);
+	run_snapshots();
+	printf("# writes are watched\n");
+	watch = true;
+	run_snapshots();
 	return check_done();
 }

@@ -134,6 +134,10 @@ CALL(do_revert_part, SYS_madvise, arena, ARENA_LEN / 2, MADV_DONTNEED)
 CALL(do_revert_more, SYS_madvise, arena, ARENA_LEN + 4096, MADV_DONTNEED)
 CALL(do_revert_below, SYS_madvise, arena - 4096, 4096, MADV_DONTNEED)
 CALL(do_populate, SYS_madvise, arena, ARENA_LEN, MADV_WILLNEED)
+CALL(do_open_page, SYS_mprotect, arena, 4096, PROT_READ | PROT_WRITE)
+CALL(do_open_code, SYS_mprotect, arena, 4096, PROT_READ | PROT_EXEC)
+CALL(do_open_below, SYS_mprotect, arena - 4096, 4096, PROT_READ)
+CALL(do_open_more, SYS_mprotect, arena, ARENA_LEN + 4096, PROT_READ)
 CALL(do_timer, SYS_timer_create, CLOCK_PROCESS_CPUTIME_ID, NULL, NULL)
 CALL(do_arm, SYS_timer_settime, 0, 0, NULL, NULL)
 CALL(do_disarm, SYS_timer_delete, 0)
@@ -223,6 +227,10 @@ static const struct attempt attempts[] = {
     {"madvise of more", do_revert_more, NOWHERE, true},
     {"madvise below the arena", do_revert_below, NOWHERE, true},
     {"madvise of the arena otherwise", do_populate, NOWHERE, true},
+    {"mprotect of a page of the arena", do_open_page, SERVE, true},
+    {"mprotect of it, executable", do_open_code, NOWHERE, true},
+    {"mprotect below the arena", do_open_below, NOWHERE, true},
+    {"mprotect of more", do_open_more, NOWHERE, true},
     {"timer_create", do_timer, ROOT, false},
     {"timer_settime", do_arm, SERVE, false},
     {"timer_delete", do_disarm, NOWHERE, false},
