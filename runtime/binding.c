@@ -11,6 +11,7 @@
 #include "runtime/channel.h"
 #include "runtime/runner.h"
 #include "runtime/text.h"
+#include "runtime/unicode.h"
 #include "runtime/wire.h"
 
 /* An error thrown by Duktape leaves these functions by longjmp, so whatever buffer they hold is of
@@ -349,6 +350,163 @@ host_hex_decode(duk_context *ctx)
 	return text_to_bytes(ctx, text_add_hex_decoded);
 }
 
+/* Units of a text up to this many are converted on the stack: names that are sorted. */
+#define UNITS_SHORT 256
+
+/* A text of Duktape is UTF-16 in which each unit was encoded by itself. */
+struct units_buf {
+	uint16_t fixed[UNITS_SHORT];
+	struct buf *more; /* of run_scratch() */
+};
+
+/* False: the text is too long. */
+static bool
+to_units(duk_context *ctx, struct slice cesu8, enum scratch which, struct units_buf *room,
+	 struct units *out)
+{
+	uint16_t *units = room->fixed;
+
+	if (cesu8.len > FRAME_ROOM)
+		return false;
+	if (cesu8.len > UNITS_SHORT) {
+		room->more = run_scratch(runner_of(ctx), which, 2 * (size_t)FRAME_ROOM);
+		if (!buf_reserve(room->more, 2 * cesu8.len))
+			return false;
+		units = (uint16_t *)(void *)room->more->data;
+	}
+	*out = (struct units){units, (int32_t)text_to_units(cesu8, units)};
+	return true;
+}
+
+/* collate(a, b, level, numeric) -> number */
+static duk_ret_t
+host_collate(duk_context *ctx)
+{
+	struct units_buf rooms[2] = {{.more = NULL}, {.more = NULL}};
+	int level = duk_require_int(ctx, 2);
+	struct units a, b;
+	int order;
+
+	if (level < 0 || level >= UNICODE_LEVELS)
+		return duk_range_error(ctx, "unknown level");
+	if (!to_units(ctx, text_argument(ctx, 0), SCRATCH_META, &rooms[0], &a) ||
+	    !to_units(ctx, text_argument(ctx, 1), SCRATCH_BODY, &rooms[1], &b))
+		return too_large(ctx, "the text");
+	order = unicode_compare(&runner_of(ctx)->unicode, a, b, (enum unicode_level)level,
+				duk_to_boolean(ctx, 3));
+	for (int i = 0; i < 2; i++) {
+		if (rooms[i].more != NULL)
+			buf_fini(rooms[i].more);
+	}
+	duk_push_int(ctx, order);
+	return 1;
+}
+
+/* What is to become of a text; form is for normalisation, the rest for case. */
+struct change {
+	bool is_case;
+	enum unicode_form form;
+	bool upper;
+	const char *language;
+};
+
+static int32_t
+apply(duk_context *ctx, const struct change *change, struct units text, uint16_t *out, int32_t room)
+{
+	if (change->is_case)
+		return unicode_change_case(text, change->upper, change->language, out, room);
+	return unicode_normalize(&runner_of(ctx)->unicode, text, change->form, out, room);
+}
+
+/* Pushes the changed text.  A result is seldom longer than its source, so most need one try. */
+static duk_ret_t
+push_changed(duk_context *ctx, struct slice text, const struct change *change)
+{
+	struct units_buf room = {.more = NULL};
+	struct buf *units = run_scratch(runner_of(ctx), SCRATCH_FRAME, 4 * (size_t)FRAME_ROOM);
+	int32_t size = (int32_t)(text.len < FRAME_ROOM ? text.len : FRAME_ROOM) + 64, len;
+	struct units in;
+	struct buf *out;
+
+	if (!to_units(ctx, text, SCRATCH_BODY, &room, &in))
+		return too_large(ctx, "the text");
+	for (;;) {
+		if (!buf_reserve(units, 2 * (size_t)size))
+			return too_large(ctx, "the text");
+		len = apply(ctx, change, in, (uint16_t *)(void *)units->data, size);
+		if (len <= size)
+			break;
+		size = len;
+	}
+	if (len < 0)
+		return duk_generic_error(ctx, "the text cannot be converted");
+	out = text_room(ctx, 2 * (size_t)RUNNER_FRAME_MAX);
+	if (!text_from_units((const uint16_t *)(void *)units->data, (size_t)len, out))
+		return too_large(ctx, "the text");
+	duk_push_lstring(ctx, buf_slice(out).data, out->len);
+	buf_fini(out);
+	buf_fini(units);
+	if (room.more != NULL)
+		buf_fini(room.more);
+	return 1;
+}
+
+/* normalize(text, form) -> text; form: 0 NFC, 1 NFD, 2 NFKC, 3 NFKD */
+static duk_ret_t
+host_normalize(duk_context *ctx)
+{
+	int form = duk_require_int(ctx, 1);
+	struct change change = {.is_case = false};
+
+	if (form < 0 || form >= UNICODE_FORMS)
+		return duk_range_error(ctx, "unknown form");
+	change.form = (enum unicode_form)form;
+	return push_changed(ctx, text_argument(ctx, 0), &change);
+}
+
+/* changeCase(text, upper, language) -> text */
+static duk_ret_t
+host_change_case(duk_context *ctx)
+{
+	struct change change = {.is_case = true,
+				.upper = duk_require_boolean(ctx, 1),
+				.language = duk_require_string(ctx, 2)};
+
+	return push_changed(ctx, text_argument(ctx, 0), &change);
+}
+
+/* escapeLone(text) -> text: each surrogate without its partner as \udXXX; all others stay. */
+static duk_ret_t
+host_escape_lone(duk_context *ctx)
+{
+	struct slice text = text_argument(ctx, 0);
+	struct buf *out;
+
+	if (!text_has_lone(text)) {
+		duk_dup(ctx, 0);
+		return 1;
+	}
+	out = text_room(ctx, 2 * (size_t)RUNNER_FRAME_MAX);
+	if (!text_escape_lone(text, out))
+		return too_large(ctx, "the text");
+	duk_push_lstring(ctx, buf_slice(out).data, out->len);
+	buf_fini(out);
+	return 1;
+}
+
+/* zoneOffset(zone, ms) -> ms ahead of UTC, or NaN */
+static duk_ret_t
+host_zone_offset(duk_context *ctx)
+{
+	int32_t offset;
+
+	if (unicode_zone_offset(duk_require_string(ctx, 0), duk_require_number(ctx, 1), &offset))
+		duk_push_int(ctx, offset);
+	else
+		duk_push_nan(ctx);
+	return 1;
+}
+
 void
 binding_install(duk_context *ctx, struct runner *runner)
 {
@@ -367,6 +525,11 @@ binding_install(duk_context *ctx, struct runner *runner)
 	    {"base64Decode", host_base64_decode, 1},
 	    {"hex", host_hex, 1},
 	    {"hexDecode", host_hex_decode, 1},
+	    {"collate", host_collate, 4},
+	    {"normalize", host_normalize, 2},
+	    {"changeCase", host_change_case, 3},
+	    {"zoneOffset", host_zone_offset, 2},
+	    {"escapeLone", host_escape_lone, 1},
 	    {NULL, NULL, 0},
 	};
 

@@ -20,6 +20,13 @@
  *   __host.base64Decode(text) -> bytes       either alphabet; stops at junk
  *   __host.hex(bytes) -> text
  *   __host.hexDecode(text) -> bytes
+ *   __host.collate(a, b, level, numeric) -> number
+ *                                            the order of two texts; level: 0 base, 1 accent, 2 case,
+ *                                            3 variant (runtime/unicode.h)
+ *   __host.normalize(text, form) -> text     form: 0 NFC, 1 NFD, 2 NFKC, 3 NFKD
+ *   __host.changeCase(text, upper, language) -> text
+ *   __host.escapeLone(text) -> text          each lone surrogate as \udXXX
+ *   __host.zoneOffset(zone, ms) -> number    ms ahead of UTC; NaN: no such zone
  *
  * The prelude defines a global `__sluice` (not enumerable) that the runner calls, and user code
  * cannot reach (the runner takes the reference and deletes the global):

@@ -19,12 +19,13 @@ runner_parts = \
 	runtime/function.c runtime/run.c runtime/script.c \
 	runtime/snapshot.c runtime/snapshot.h \
 	runtime/timers.c runtime/timers.h \
+	runtime/unicode.c runtime/unicode.h \
 	runtime/zygote.c
 runner_sources = runtime/runner_main.c $(runner_parts)
 sluice_runner_SOURCES = $(runner_sources)
 nodist_sluice_runner_SOURCES = runtime/bytecode.c
-sluice_runner_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS) $(OPENSSL_CFLAGS)
-sluice_runner_LDADD = libruntime.a libbase.a $(DUKTAPE_LIBS) $(SECCOMP_LIBS) $(OPENSSL_LIBS) $(MSGPACK_LIBS)
+sluice_runner_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS) $(OPENSSL_CFLAGS) $(ICU_CFLAGS)
+sluice_runner_LDADD = libruntime.a libbase.a $(DUKTAPE_LIBS) $(SECCOMP_LIBS) $(OPENSSL_LIBS) $(MSGPACK_LIBS) $(ICU_LIBS)
 
 # The same runner with a prelude of a few lines, for tests of the C side alone.
 check_PROGRAMS += sluice-runner-mini
@@ -59,9 +60,11 @@ prelude_sources = \
 	runtime/prelude/src/fetch.js \
 	runtime/prelude/src/helpers.js \
 	runtime/prelude/src/http.js \
+	runtime/prelude/src/intl.js \
 	runtime/prelude/src/jobs.js \
 	runtime/prelude/src/json.js \
 	runtime/prelude/src/main.js \
+	runtime/prelude/src/messages.js \
 	runtime/prelude/src/modules.js \
 	runtime/prelude/src/objects.js \
 	runtime/prelude/src/paginate.js \

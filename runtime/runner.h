@@ -11,7 +11,7 @@
  *
  * What a run may change is the heap, which lies in the arena, and the members of struct runner that
  * are marked below, which run_end() resets by hand.  There is no other state: no static variable
- * here or in Duktape, and OpenSSL's is not of the run's making. */
+ * here or in Duktape, and OpenSSL's and ICU's is not of the run's making. */
 #ifndef SLUICE_RUNTIME_RUNNER_H
 #define SLUICE_RUNTIME_RUNNER_H
 
@@ -27,6 +27,7 @@
 #include "runtime/sandbox.h"
 #include "runtime/snapshot.h"
 #include "runtime/timers.h"
+#include "runtime/unicode.h"
 
 /* Buffers of C code that Duktape may leave by longjmp: here they are found again.  No two of a kind
  * are in use at once, as no JavaScript runs between asking for one and freeing it: scripts cannot
@@ -44,6 +45,7 @@ struct runner {
 	duk_context *ctx;
 	struct sandbox sandbox;
 	struct digests digests;
+	struct unicode unicode;
 	struct buf file;  /* the loaded module's file name, for stack traces */
 	bool by_snapshot; /* runs are kept apart by snapshots, else by forks */
 	struct snapshot snapshot;

@@ -4,7 +4,7 @@
  * memfds, each run is a process of its own.
  *
  * Descriptor 3 is the control socket of runtime/channel.h; every other one but 2 is closed.  What
- * needs files or OpenSSL's lazy set-up happens here, before the sandbox; customer code is first
+ * needs files or the lazy set-up of OpenSSL and ICU happens here, before the sandbox; customer code is first
  * seen by a child of a child.  Whatever fails is fatal: there is no running without the sandbox. */
 #include <errno.h>
 #include <malloc.h>
@@ -118,6 +118,8 @@ prepare(struct runner *runner, long long heap_bytes, int *signals, struct sl_err
 		code = open_signals(signals, error);
 	if (code == SL_OK)
 		code = digest_open(&runner->digests, error);
+	if (code == SL_OK)
+		code = unicode_open(&runner->unicode, error);
 	if (code == SL_OK)
 		code = sandbox_prepare(&runner->sandbox, runner->arena.state, runner->arena.size,
 				       error);

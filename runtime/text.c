@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
@@ -181,6 +182,106 @@ text_is_plain(struct slice utf8)
 		at += len;
 	}
 	return true;
+}
+
+size_t
+text_to_units(struct slice cesu8, uint16_t *out)
+{
+	const unsigned char *bytes = (const unsigned char *)cesu8.data;
+	size_t at = 0, count = 0, bad;
+
+	while (at < cesu8.len) {
+		size_t len = sequence(bytes + at, cesu8.len - at, true, &bad);
+
+		switch (len) {
+		case 1:
+			out[count++] = bytes[at];
+			break;
+		case 2:
+			out[count++] =
+			    (uint16_t)((bytes[at] & 0x1fu) << 6 | (bytes[at + 1] & 0x3fu));
+			break;
+		case 3:
+			out[count++] = (uint16_t)three_byte_unit(bytes + at);
+			break;
+		default: /* nothing that Duktape makes */
+			out[count++] = 0xfffd;
+			len = 1;
+		}
+		at += len;
+	}
+	return count;
+}
+
+bool
+text_from_units(const uint16_t *units, size_t count, struct buf *out)
+{
+	for (size_t i = 0; i < count; i++) {
+		unsigned c = units[i];
+		char bytes[3];
+
+		if (c < 0x80) {
+			buf_add_char(out, (char)c);
+		} else if (c < 0x800) {
+			bytes[0] = (char)(0xc0 | c >> 6);
+			bytes[1] = (char)(0x80 | (c & 0x3f));
+			buf_add(out, bytes, 2);
+		} else {
+			bytes[0] = (char)(0xe0 | c >> 12);
+			bytes[1] = (char)(0x80 | (c >> 6 & 0x3f));
+			bytes[2] = (char)(0x80 | (c & 0x3f));
+			buf_add(out, bytes, 3);
+		}
+	}
+	return !out->over;
+}
+
+/* The next surrogate without its partner from at on; cesu8.len: there is none. */
+static size_t
+next_lone(struct slice cesu8, size_t at)
+{
+	const unsigned char *bytes = (const unsigned char *)cesu8.data;
+
+	while (at < cesu8.len) {
+		const unsigned char *found = memchr(bytes + at, 0xed, cesu8.len - at);
+		size_t left;
+
+		if (found == NULL)
+			return cesu8.len;
+		at = (size_t)(found - bytes);
+		left = cesu8.len - at;
+		if (surrogate(found, left, 0xd800) != 0 &&
+		    surrogate(found + 3, left - 3, 0xdc00) != 0)
+			at += 6;
+		else if (surrogate(found, left, 0xd800) != 0 || surrogate(found, left, 0xdc00) != 0)
+			return at;
+		else
+			at++;
+	}
+	return cesu8.len;
+}
+
+bool
+text_has_lone(struct slice cesu8)
+{
+	return next_lone(cesu8, 0) < cesu8.len;
+}
+
+bool
+text_escape_lone(struct slice cesu8, struct buf *out)
+{
+	const unsigned char *bytes = (const unsigned char *)cesu8.data;
+	size_t at = 0;
+
+	for (;;) {
+		size_t lone = next_lone(cesu8, at);
+
+		buf_add(out, bytes + at, lone - at);
+		if (lone >= cesu8.len)
+			return !out->over;
+		buf_printf(out, "\\u%04x", three_byte_unit(bytes + lone));
+		at = lone + 3;
+	}
 }
 
 bool

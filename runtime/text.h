@@ -6,6 +6,7 @@
 #define SLUICE_RUNTIME_TEXT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 
@@ -27,6 +28,17 @@ bool text_from_utf8(struct slice utf8, struct buf *out);
 
 /* True when utf8 and its CESU-8 form are the same bytes: well-formed, nothing above U+FFFF. */
 bool text_is_plain(struct slice utf8);
+
+/* Writes the UTF-16 units of cesu8, which is Duktape's, to out and returns their number, at most
+ * cesu8.len.  What is no CESU-8 becomes U+FFFD, one for each byte. */
+size_t text_to_units(struct slice cesu8, uint16_t *out);
+/* Appends units to out as CESU-8.  False: out is over its cap. */
+bool text_from_units(const uint16_t *units, size_t count, struct buf *out);
+
+/* Whether cesu8, which is Duktape's, has a surrogate without its partner. */
+bool text_has_lone(struct slice cesu8);
+/* Appends cesu8, each such surrogate as \udXXX, the rest unchanged.  False: out is over its cap. */
+bool text_escape_lone(struct slice cesu8, struct buf *out);
 
 /* RFC 4648, section 4 (padded) or, url_safe, section 5 (not padded). */
 bool text_add_base64(struct slice bytes, bool url_safe, struct buf *out);

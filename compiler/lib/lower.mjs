@@ -6,13 +6,14 @@
 import ts from "typescript";
 
 import { argumentsOfGenerator, keepArguments } from "./arguments.mjs";
+import { lowerClasses, withoutHome } from "./classes.mjs";
 import { inlineMap, tables } from "./maps.mjs";
 import { MODULES, moduleRemedy } from "./modules.mjs";
 import { lowerRegex, unsupportedRegex } from "./regex.mjs";
 import { Refusal, tooDeep, tooLarge } from "./refusal.mjs";
 
 // Part of the cache key of compiled code: raise it when the output changes for the same input.
-export const PIPELINE = 3;
+export const PIPELINE = 4;
 export const MAX_SOURCE = 50 * 1000 * 1000;
 // What remains once the inline source map is gone: a function, its libraries and no data files.
 export const MAX_CODE = 2 * 1000 * 1000;
@@ -199,7 +200,7 @@ function transpile(text, fileName, check, options) {
 			fileName,
 			reportDiagnostics: false,
 			compilerOptions: { ...OPTIONS, ...options },
-			transformers: { before: [walker(check), keepArguments] },
+			transformers: { before: [walker(check), lowerClasses(refuse), keepArguments] },
 		});
 	} catch (error) {
 		if (error instanceof RangeError) throw tooDeep(text);
@@ -207,7 +208,7 @@ function transpile(text, fileName, check, options) {
 	}
 }
 
-const withoutMap = (out) => out.outputText.replace(/\n?\/\/# sourceMappingURL=[^\n]*\n?$/, "\n");
+const withoutMap = (out) => withoutHome(out.outputText).replace(/\n?\/\/# sourceMappingURL=[^\n]*\n?$/, "\n");
 
 // Lowers code of our own: nothing is refused.
 export function lowerTrusted(text, fileName) {

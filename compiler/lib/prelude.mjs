@@ -12,18 +12,6 @@ const here = dirname(fileURLToPath(import.meta.url));
 const sources = join(here, "../../runtime/prelude/src");
 const resolveHere = createRequire(import.meta.url).resolve;
 
-// "À" + "A\u0300" for each letter of the Latin and Greek blocks that has a canonical decomposition.
-function decompositions() {
-	const entries = [];
-	for (let point = 0xc0; point <= 0x1eff; point++) {
-		const letter = String.fromCharCode(point);
-		const parts = letter.normalize("NFD");
-		if (parts !== letter && point <= 0x24f) entries.push(letter + parts);
-		else if (parts !== letter && point >= 0x1e00) entries.push(letter + parts);
-	}
-	return entries.join(" ");
-}
-
 // z.compile makes functions from text, which cannot be here; as zod does where it may not, it answers the schema.
 const COMPILE_STUB = `
 export const INVALID = Symbol.for("zod.compile.invalid");
@@ -40,10 +28,6 @@ const EMOJI_LITERAL = "/^(\\p{Extended_Pictographic}|\\p{Emoji_Component})+$/u";
 const plugin = {
 	name: "prelude",
 	setup(bundler) {
-		bundler.onResolve({ filter: /^virtual:/ }, (args) => ({ path: args.path, namespace: "virtual" }));
-		bundler.onLoad({ filter: /.*/, namespace: "virtual" }, () => ({
-			contents: `export const decompositions = ${JSON.stringify(decompositions())};`,
-		}));
 		bundler.onResolve({ filter: /^(tslib|zod\/.*)$/ }, (args) => {
 			const file = args.path.startsWith("zod/")
 				? join(dirname(resolveHere("zod/package.json")), args.path.slice(4))

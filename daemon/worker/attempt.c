@@ -175,6 +175,25 @@ on_call(void *arg, struct run *run, int64_t call_id, struct slice op, struct sli
 	host_serve(attempt, call_id, op, meta, body);
 }
 
+/* What failed and where in its author's own file; the error's text may hold secrets. */
+static void
+log_failure(const struct attempt *attempt, struct slice payload)
+{
+	struct json_value error;
+	char *code, *at;
+
+	if (json_check(payload, &error, NULL) != SL_OK)
+		return;
+	code = json_text(json_get(error, "code"), NULL);
+	at = json_text(json_path(error, "additional_properties.typescript.0"), NULL);
+	log_info("function_failed", "job=%s kind=%s function=%s code=%s at=%s",
+		 attempt_job(attempt)[0] != '\0' ? attempt_job(attempt) : "none",
+		 job_kind_name(attempt->kind), attempt->function->row.name,
+		 log_text(code != NULL ? code : "none"), log_text(at != NULL ? at : "unknown"));
+	free(code);
+	free(at);
+}
+
 static void
 succeed(struct attempt *attempt, struct slice output)
 {
@@ -210,6 +229,7 @@ on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const
 		succeed(attempt, payload);
 		return;
 	case RUN_ERROR:
+		log_failure(attempt, payload);
 		attempt_finish(attempt, JOB_FAILED, attempt->aborting, payload);
 		return;
 	case RUN_TIMEOUT:

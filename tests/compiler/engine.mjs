@@ -32,7 +32,8 @@ const ascii = (value) =>
 let runs = 0;
 
 // source: a CommonJS module in modern JavaScript; http: text of an ES5 function (meta, bodyText, attempt) that answers
-// { status, headers, body } or { error }; ops: the same for other ops, by name; hashes: { "sha256:hex": hex }.
+// { status, headers, body } or { error }; ops: the same for other ops, by name; hashes: { "sha256:hex": hex };
+// unicode: what ICU answers, by the JSON of the question.
 // Answers { done: [ok, payloadText], calls, loadError, out }.
 export function run(source, options = {}) {
 	const file = join(folder, `run-${++runs}.js`);
@@ -57,6 +58,7 @@ export function run(source, options = {}) {
 			...options.context,
 		},
 		hashes: options.hashes ?? {},
+		unicode: options.unicode ?? {},
 	};
 	const ops = Object.entries(options.ops ?? {}).map(([name, text]) => `${JSON.stringify(name)}: ${text}`);
 	const text = [

@@ -1,6 +1,6 @@
 /* The host of the tests: what runtime/binding.h says, in ES5, and the loop of the runner. */
 var DRIVE = (function () {
-	var native = { parse: JSON.parse, text: JSON.stringify, print: print };
+	var native = { parse: JSON.parse, text: JSON.stringify, print: print, upper: "".toUpperCase, lower: "".toLowerCase };
 	var encoder = new TextEncoder();
 	var decoder = new TextDecoder();
 	var BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -63,6 +63,11 @@ var DRIVE = (function () {
 		return encoder.encode(text.replace(/[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g, function (c) {
 			return c.length === 2 ? c : "\ufffd";
 		}));
+	}
+
+	function asked(question, otherwise) {
+		var answer = SETUP.unicode[native.text(question)];
+		return answer === undefined ? otherwise : answer;
 	}
 
 	function digest(key) {
@@ -138,6 +143,29 @@ var DRIVE = (function () {
 		base64Decode: unbase64,
 		hex: hex,
 		hexDecode: unhex,
+		collate: function (a, b, level, numeric) {
+			var plain = a < b ? -1 : a > b ? 1 : 0;
+			return asked(["collate", a, b, level, numeric], plain);
+		},
+		normalize: function (text, form) {
+			return asked(["normalize", text, form], text);
+		},
+		changeCase: function (text, upper, language) {
+			return asked(["changeCase", text, upper, language], upper ? native.upper.call(text) : native.lower.call(text));
+		},
+		escapeLone: function (text) {
+			return text.replace(/[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g, function (c) {
+				return c.length === 2 ? c : "\\u" + c.charCodeAt(0).toString(16);
+			});
+		},
+		/* The clocks of 2024. */
+		zoneOffset: function (zone, ms) {
+			var month = new Date(ms).getUTCMonth();
+			if (zone === "UTC") return 0;
+			if (zone === "Asia/Tokyo") return 9 * 3600000;
+			if (zone === "America/New_York") return (month > 2 && month < 10 ? -4 : -5) * 3600000;
+			return NaN;
+		},
 	};
 
 	function step() {

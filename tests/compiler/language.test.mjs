@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { test } from "node:test";
 
 import { haveEngine, run } from "./engine.mjs";
+import { recordUnicode } from "./expressions.mjs";
 
 process.env.TZ = "UTC";
 const require = createRequire(new URL("../../compiler/package.json", import.meta.url));
@@ -229,12 +230,17 @@ for (const [claim, bodies] of Object.entries(GROUPS)) {
 			}
 			return out; } };
 			const LIST = [${list}];`;
-		const report = run(source);
+		const { out: expectations, answers } = await recordUnicode(async () => {
+			const out = [];
+			for (const each of bodies) out.push(Array.isArray(each) ? each[1] : parse(await inNode(bodyOf(each))));
+			return out;
+		});
+		const report = run(source, { unicode: answers });
 		assert.equal(report.loadError, null, JSON.stringify(report.loadError));
 		assert.equal(report.done[0], true, report.done[1]);
 		for (let i = 0; i < bodies.length; i++) {
 			const body = bodyOf(bodies[i]);
-			const expected = Array.isArray(bodies[i]) ? bodies[i][1] : parse(await inNode(body));
+			const expected = expectations[i];
 			const got = report.result[i];
 			assert.ok(!got.startsWith("threw"), `${body}\n${got}`);
 			assert.deepEqual(parse(got), expected, body);

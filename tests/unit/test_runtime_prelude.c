@@ -55,6 +55,36 @@ a_request_goes_out_by_a_call_and_its_answer_comes_back(void)
 }
 
 static void
+texts_are_ordered_normalised_and_cased_by_icu(void)
+{
+	struct job job = {0};
+
+	start();
+	submit(
+	    &job, 1,
+	    ACTION("var list = ['z', 'Z', '\\u00e9', 'f', '10', '9', '_', '\\u0142'];"
+		   "var long = new Array(400).join('\\u00e9');"
+		   "return [list.sort(function (a, b) { return a.localeCompare(b); }).join(''),"
+		   " ['a10', 'a9'].sort(function (a, b) {"
+		   "  return a.localeCompare(b, undefined, {numeric: true}); }).join(),"
+		   " 'a'.localeCompare('\\u00c1', 'en', {sensitivity: 'base'}),"
+		   " '\\ufb01\\u2460'.normalize('NFKC'), '\\u00e9'.normalize('NFD').length,"
+		   " long.normalize('NFD').length, long.localeCompare(long + 'a'),"
+		   " '\\u0391\\u03a3'.toLowerCase(), 'i'.toLocaleUpperCase('tr'),"
+		   " '\\ud801\\udc28'.toUpperCase() === '\\ud801\\udc00',"
+		   " JSON.stringify('\\ud83d').length, '\\ud83d'.normalize('NFC').length,"
+		   " new Date(0).toLocaleString('en-US', {timeZone: 'America/New_York'}),"
+		   " new Date(1.72e12).toLocaleTimeString('en-US', {timeZone: 'Asia/Kolkata'})];"),
+	    SAFE_MS);
+	wait_end(&job);
+	check_int(job.end, ==, RUN_OK);
+	check_text(job.payload, "[\"_109\xc3\xa9"
+				"f\xc5\x82zZ\",\"a9,a10\",0,\"fi1\",2,798,-1,\"\xce\xb1\xcf\x82\","
+				"\"\xc4\xb0\",true,8,1,\"12/31/1969, 7:00:00 PM\",\"3:16:40 PM\"]");
+	stop();
+}
+
+static void
 zod_parses_and_refuses(void)
 {
 	struct job job;
@@ -357,6 +387,7 @@ run_all(void)
 {
 	CHECK_RUN(an_action_returns_its_input);
 	CHECK_RUN(a_request_goes_out_by_a_call_and_its_answer_comes_back);
+	CHECK_RUN(texts_are_ordered_normalised_and_cased_by_icu);
 	CHECK_RUN(zod_parses_and_refuses);
 	CHECK_RUN(a_thrown_error_has_the_shape_of_the_wire);
 	CHECK_RUN(a_promise_that_nothing_can_settle_is_a_deadlock);

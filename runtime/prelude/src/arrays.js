@@ -1,11 +1,11 @@
 // Lists: what ES2015 to ES2023 added to Array and to the typed arrays, and a sort that keeps the order of equals.
-import { G, clamp, define, fill, getter, replace, toInteger } from "./core.js";
+import { G, clamp, define, fill, getter, isObject, replace, toInteger } from "./core.js";
 import { iterable, iterate } from "./symbols.js";
 
-const ArrayProto = Array.prototype;
+const ArrayProto = G.Array.prototype;
 
 function fails(callback) {
-	throw new TypeError(`${typeof callback === "symbol" ? "symbol" : String(callback)} is not a function`);
+	throw new TypeError(`${isObject(callback) ? "#<Object>" : String(callback)} is not a function`);
 }
 
 function byText(a, b) {
@@ -125,6 +125,95 @@ const shared = {
 	},
 };
 
+// A list of the kind that `list` is: Array, or a class that extends it.
+function sameKind(list) {
+	const C = list.constructor;
+	if (!Array.isArray(list) || C === G.Array || typeof C !== "function") return [];
+	return C.prototype instanceof G.Array ? new C() : [];
+}
+
+function fold(list, callback, args, from, to, step) {
+	if (typeof callback !== "function") fails(callback);
+	let at = from;
+	let value;
+	if (args.length > 1) {
+		value = args[1];
+	} else {
+		while (at !== to && !(at in list)) at += step;
+		if (at === to) throw new TypeError("Reduce of empty array with no initial value");
+		value = list[at];
+		at += step;
+	}
+	for (; at !== to; at += step) if (at in list) value = callback(value, list[at], at, list);
+	return value;
+}
+
+// The engine has these, but a callback called by C takes of its small stack: trees are walked by map in map.
+const walking = {
+	every(test, self) {
+		if (typeof test !== "function") fails(test);
+		const length = this.length >>> 0;
+		for (let i = 0; i < length; i++) if (i in this && !test.call(self, this[i], i, this)) return false;
+		return true;
+	},
+	some(test, self) {
+		if (typeof test !== "function") fails(test);
+		const length = this.length >>> 0;
+		for (let i = 0; i < length; i++) if (i in this && test.call(self, this[i], i, this)) return true;
+		return false;
+	},
+	forEach(callback, self) {
+		if (typeof callback !== "function") fails(callback);
+		const length = this.length >>> 0;
+		for (let i = 0; i < length; i++) if (i in this) callback.call(self, this[i], i, this);
+	},
+	map(callback, self) {
+		if (typeof callback !== "function") fails(callback);
+		const length = this.length >>> 0;
+		const out = sameKind(this);
+		out.length = length;
+		for (let i = 0; i < length; i++) if (i in this) out[i] = callback.call(self, this[i], i, this);
+		return out;
+	},
+	filter(test, self) {
+		if (typeof test !== "function") fails(test);
+		const length = this.length >>> 0;
+		const out = sameKind(this);
+		for (let i = 0; i < length; i++) {
+			if (!(i in this)) continue;
+			const member = this[i];
+			if (test.call(self, member, i, this)) out[out.length] = member;
+		}
+		return out;
+	},
+	reduce(callback) {
+		return fold(this, callback, arguments, 0, this.length >>> 0, 1);
+	},
+	reduceRight(callback) {
+		return fold(this, callback, arguments, (this.length >>> 0) - 1, -1, -1);
+	},
+};
+const lengths = Object.keys(walking);
+for (let i = 0; i < lengths.length; i++) {
+	Object.defineProperty(walking[lengths[i]], "length", { value: 1, configurable: true });
+}
+replace(ArrayProto, walking);
+
+// A class that extends Array calls it like a function; what it answers gets the class's prototype.
+const NativeArray = G.Array;
+function Array(length) {
+	const list = arguments.length === 1 ? NativeArray(length) : ArrayProto.slice.call(arguments);
+	if (this instanceof Array) {
+		const wanted = Object.getPrototypeOf(this);
+		if (wanted !== ArrayProto) Object.setPrototypeOf(list, wanted);
+	}
+	return list;
+}
+Object.defineProperty(Array, "prototype", { value: ArrayProto, writable: false });
+define(ArrayProto, "constructor", Array);
+define(Array, "isArray", NativeArray.isArray);
+define(G, "Array", Array);
+
 fill(ArrayProto, shared);
 fill(ArrayProto, {
 	flat(depth) {
@@ -173,8 +262,8 @@ replace(ArrayProto, {
 
 fill(Array, {
 	from(source, map, self) {
-		if (source === null || source === undefined) throw new TypeError(`${source} is not iterable`);
-		const out = [];
+		if (source === null || source === undefined) iterate(source);
+		const out = typeof this === "function" && this.prototype instanceof Array ? new this() : [];
 		const add = map === undefined ? (member) => out.push(member) : (member, at) => out.push(map.call(self, member, at));
 		if (typeof source[Symbol.iterator] === "function") {
 			iterate(source, add);
@@ -185,7 +274,8 @@ fill(Array, {
 		return out;
 	},
 	of() {
-		return ArrayProto.slice.call(arguments);
+		const list = ArrayProto.slice.call(arguments);
+		return typeof this === "function" && this.prototype instanceof Array ? this.from(list) : list;
 	},
 });
 getter(Array, Symbol.species, function () {

@@ -1,5 +1,5 @@
 // Buffer, TextEncoder, TextDecoder, atob, btoa.  The host converts; here are only the shapes.
-import { G, clamp, define, getter, hiddenKey, host, replace, toInteger } from "./core.js";
+import { G, clamp, define, getter, hasOwn, hiddenKey, host, replace, toInteger } from "./core.js";
 
 const Native = G.Buffer;
 const proto = Native.prototype;
@@ -249,6 +249,21 @@ replace(proto, {
 		return this.indexOf(value, start, encoding) >= 0;
 	},
 });
+// readUint8 is another name of readUInt8, and so on.
+Object.getOwnPropertyNames(proto).forEach((name) => {
+	const other = name.replace("UInt", "Uint");
+	if (other !== name && typeof proto[name] === "function") define(proto, other, proto[name]);
+});
+define(proto, "lastIndexOf", function (value, start, encoding) {
+	const wanted = typeof value === "number" ? [value & 255] : typeof value === "string" ? encode(value, encoding) : value;
+	const last = this.length - wanted.length;
+	for (let i = start === undefined ? last : Math.min(last, clamp(start, this.length, last)); i >= 0; i--) {
+		let j = 0;
+		while (j < wanted.length && this[i + j] === wanted[j]) j++;
+		if (j === wanted.length) return i;
+	}
+	return -1;
+});
 define(G, "Buffer", Buffer);
 
 // Text encoding of the web.
@@ -261,25 +276,72 @@ replace(TextEncoder.prototype, {
 });
 define(G, "TextEncoder", TextEncoder);
 
-const FATAL = hiddenKey("fatal");
+define(TextEncoder.prototype, "encodeInto", function (text, into) {
+	let read = 0;
+	let written = 0;
+	for (const c of String(text)) {
+		const bytes = host.utf8Encode(c);
+		if (written + bytes.length > into.length) break;
+		for (let i = 0; i < bytes.length; i++) into[written++] = bytes[i];
+		read += c.length;
+	}
+	return { read, written };
+});
+
+const DECODER = hiddenKey("decoder");
+const LABELS = {
+	...{ "utf-8": "utf-8", utf8: "utf-8", "unicode-1-1-utf-8": "utf-8" },
+	...{ "utf-16le": "utf-16le", "utf-16": "utf-16le", "ucs-2": "utf-16le" },
+	...{ latin1: "windows-1252", "iso-8859-1": "windows-1252", ascii: "windows-1252", "us-ascii": "windows-1252" },
+	...{ "windows-1252": "windows-1252", cp1252: "windows-1252" },
+};
+// windows-1252 from 0x80 to 0x9f (WHATWG Encoding).
+const HIGH = "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178";
 
 function TextDecoder(label, options) {
 	const name = label === undefined ? "utf-8" : String(label).trim().toLowerCase();
-	if (name !== "utf-8" && name !== "utf8" && name !== "unicode-1-1-utf-8") {
-		throw new RangeError(`The "${String(label)}" encoding is not supported`);
-	}
-	this[FATAL] = Boolean(options && options.fatal);
+	if (!hasOwn(LABELS, name)) throw new RangeError(`The "${String(label)}" encoding is not supported`);
+	const given = options || {};
+	this[DECODER] = { name: LABELS[name], fatal: Boolean(given.fatal), ignoreBOM: Boolean(given.ignoreBOM), kept: null };
 }
-getter(TextDecoder.prototype, "encoding", () => "utf-8");
+["fatal", "ignoreBOM"].forEach((name) =>
+	getter(TextDecoder.prototype, name, function () {
+		return this[DECODER][name];
+	}),
+);
+getter(TextDecoder.prototype, "encoding", function () {
+	return this[DECODER].name;
+});
+
+// How many bytes at the end are the start of a UTF-8 sequence.
+function unfinished(bytes) {
+	for (let back = 1; back <= 3 && back <= bytes.length; back++) {
+		const c = bytes[bytes.length - back];
+		if ((c & 0xc0) === 0x80) continue;
+		return (c >= 0xf0 && back < 4) || (c >= 0xe0 && back < 3) || (c >= 0xc2 && back < 2) ? back : 0;
+	}
+	return 0;
+}
+
 replace(TextDecoder.prototype, {
-	decode(bytes) {
-		if (bytes === undefined) return "";
-		const source = octets(bytes);
-		const text = host.utf8Decode(source);
-		if (this[FATAL] && Native.compare(wrap(host.utf8Encode(text)), wrap(source)) !== 0) {
+	decode(bytes, options) {
+		const state = this[DECODER];
+		let source = bytes === undefined ? new Uint8Array(0) : octets(bytes);
+		if (state.kept !== null) source = Buffer.concat([state.kept, source]);
+		state.kept = null;
+		if (state.name === "windows-1252") {
+			return units(source, 255).replace(/[\x80-\x9f]/g, (c) => HIGH.charAt(c.charCodeAt(0) - 0x80));
+		}
+		if (options && options.stream) {
+			const count = state.name === "utf-8" ? unfinished(source) : source.length % 2;
+			state.kept = copyOf(source.subarray(source.length - count));
+			source = source.subarray(0, source.length - count);
+		}
+		const text = state.name === "utf-8" ? host.utf8Decode(source) : utf16Text(source);
+		if (state.fatal && state.name === "utf-8" && Native.compare(wrap(host.utf8Encode(text)), wrap(source)) !== 0) {
 			throw new TypeError("The encoded data was not valid for encoding utf-8");
 		}
-		return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+		return text.charCodeAt(0) === 0xfeff && !state.ignoreBOM ? text.slice(1) : text;
 	},
 });
 define(G, "TextDecoder", TextDecoder);

@@ -4,22 +4,7 @@ import { G, define, replace } from "./core.js";
 const Native = G.Date;
 const proto = Native.prototype;
 const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-const LONG_DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const LONG_MONTHS = [
-	"January",
-	"February",
-	"March",
-	"April",
-	"May",
-	"June",
-	"July",
-	"August",
-	"September",
-	"October",
-	"November",
-	"December",
-];
 // Hours west of Greenwich are negative.
 const ZONES = { z: 0, ut: 0, utc: 0, gmt: 0, est: -5, edt: -4, cst: -6, cdt: -5, mst: -7, mdt: -6, pst: -8, pdt: -7 };
 
@@ -219,20 +204,6 @@ replace(proto, {
 		const value = this.valueOf();
 		return typeof value === "number" && !isFinite(value) ? null : this.toISOString();
 	},
-	toLocaleDateString(locale, options) {
-		if (invalid(this)) return "Invalid Date";
-		return longDate(this, options) || `${this.getMonth() + 1}/${this.getDate()}/${this.getFullYear()}`;
-	},
-	toLocaleTimeString() {
-		if (invalid(this)) return "Invalid Date";
-		const hour = this.getHours() % 12 || 12;
-		const half = this.getHours() < 12 ? "AM" : "PM";
-		return `${hour}:${two(this.getMinutes())}:${two(this.getSeconds())} ${half}`;
-	},
-	toLocaleString(locale, options) {
-		if (invalid(this)) return "Invalid Date";
-		return longDate(this, options) || `${this.toLocaleDateString()}, ${this.toLocaleTimeString()}`;
-	},
 });
 define(proto, "toGMTString", proto.toUTCString);
 define(proto, Symbol.toPrimitive, function (hint) {
@@ -240,24 +211,3 @@ define(proto, Symbol.toPrimitive, function (hint) {
 	if (hint !== "string" && hint !== "default") throw new TypeError(`Invalid hint: ${String(hint)}`);
 	return this.toString();
 });
-
-// The parts a date is usually printed with, in the order of American English.  Null: no part was asked for.
-function longDate(date, options) {
-	if (!options) return null;
-	const { weekday, month, day, year } = options;
-	if (!weekday && !month && !day && !year) return null;
-	const style = (value, wide) => (wide === "2-digit" ? two(value) : String(value));
-	const parts = {
-		weekday: weekday && (weekday === "long" ? LONG_DAYS : DAYS)[date.getDay()],
-		day: day && style(date.getDate(), day),
-		year: year && (year === "2-digit" ? two(date.getFullYear() % 100) : String(date.getFullYear())),
-	};
-	if (month !== "long" && month !== "short") {
-		const numeric = [month && style(date.getMonth() + 1, month), parts.day, parts.year].filter(Boolean).join("/");
-		return [parts.weekday, numeric].filter(Boolean).join(", ");
-	}
-	const named = (month === "long" ? LONG_MONTHS : MONTHS)[date.getMonth()];
-	const monthDay = [named, parts.day].filter(Boolean).join(" ");
-	const tail = parts.year ? (parts.day ? `${monthDay}, ${parts.year}` : `${monthDay} ${parts.year}`) : monthDay;
-	return [parts.weekday, tail].filter(Boolean).join(", ");
-}

@@ -1,51 +1,74 @@
 // Error constructors that a lowered `class X extends Error` can call: they answer a real error whose
 // prototype is the caller's, so that instanceof, name, message and stack hold.  Stacks read as V8's.
-import { G, define, isObject, nativeEval } from "./core.js";
+import { G, define, isObject } from "./core.js";
+import { FRAME, USER_FILE, loaded, rawStack } from "./messages.js";
 import { iterate } from "./symbols.js";
 
+export { rawStack };
+
 const getPrototypeOf = Object.getPrototypeOf;
-const nativeStack = Object.getOwnPropertyDescriptor(G.Error.prototype, "stack");
 
-// The name the engine gives to code that went through eval: the customer's code, and only that.
-const USER_FILE = nativeEval("(function () {})").fileName;
+// A table at the end of the compiled code (compiler/lib/maps.mjs), or "".
+function tableOf(name) {
+	const mark = `//# ${name}=`;
+	const at = loaded.text.lastIndexOf(mark);
+	if (at < 0) return "";
+	const end = loaded.text.indexOf("\n", at);
+	return loaded.text.slice(at + mark.length, end < 0 ? loaded.text.length : end);
+}
 
-// How frames of the loaded function are printed; set by the loader.
-export const frames = {
-	file: "function.cjs",
-	table: null,
-	text: "",
-};
-
-// "//# lines=" at the end of the compiled code: see lineTable in compiler/lib/lower.mjs.
-function readTable() {
-	const at = frames.text.lastIndexOf("//# lines=");
-	const table = [null];
-	frames.text = "";
-	if (at < 0) return table;
-	const entries = frames.source.slice(at + 10).split(",");
-	let line = 0;
-	let last = null;
-	for (let i = 0; i < entries.length; i++) {
-		const pair = entries[i].split(":");
-		if (pair.length === 2) {
-			line += Number(pair[0]);
-			last = `${line}:${parseInt(pair[1], 10)}`;
+// The entry of a line, the differences of those before it summed up: { line, column, file } or null.
+function entryOf(entries, line) {
+	const list = entries.split(",", line);
+	let found = null;
+	let count = 0;
+	let file = 0;
+	for (let i = 0; i < list.length; i++) {
+		if (list[i] === "") continue;
+		if (list[i] === "-") {
+			found = null;
+			continue;
 		}
-		table.push(last);
+		const part = list[i].split(":");
+		count += Number(part[0]);
+		if (part[2] !== undefined) file = Number(part[2]);
+		found = { line: count, column: parseInt(part[1], 10), file };
 	}
-	return table;
+	return found;
 }
 
 function position(line) {
-	if (frames.table === null) {
-		frames.source = frames.text;
-		frames.table = readTable();
-		frames.source = "";
-	}
-	return frames.table[line] || String(line);
+	const found = entryOf(tableOf("lines"), line);
+	return found === null ? String(line) : `${found.line}:${found.column}`;
 }
 
-const FRAME = /^\s*at (.*) \(([^()]*):(\d+)\)/;
+// The lines of compiled code that an engine's stack text goes through, innermost first.
+function userLines(text) {
+	const out = [];
+	const lines = String(text).split("\n");
+	for (let i = 0; i < lines.length; i++) {
+		const match = FRAME.exec(lines[i]);
+		if (match && match[2] === USER_FILE && match[1] !== "eval") out.push(Number(match[3]));
+	}
+	return out;
+}
+
+// Where an error comes from in what its author wrote: ["actions/x.ts:12:5"], innermost first.
+export function sourcePositions(error, most) {
+	const table = tableOf("typescript");
+	const at = table.indexOf(";");
+	if (at < 0) return [];
+	const files = table.slice(0, at).split("|");
+	const out = [];
+	const lines = userLines(rawStack(error));
+	for (let i = 0; i < lines.length && out.length < most; i++) {
+		const found = entryOf(table.slice(at + 1), lines[i]);
+		if (found === null || files[found.file] === undefined) continue;
+		const text = `${decodeURIComponent(files[found.file])}:${found.line}:${found.column}`;
+		if (out[out.length - 1] !== text) out.push(text);
+	}
+	return out;
+}
 
 // The customer's frames of an engine's stack text, as "at name (file:line:column)".
 export function userFrames(text) {
@@ -55,7 +78,7 @@ export function userFrames(text) {
 	for (let i = 0; i < lines.length; i++) {
 		const match = FRAME.exec(lines[i]);
 		if (!match || match[2] !== USER_FILE || match[1] === "eval") continue;
-		const where = `${frames.file}:${position(Number(match[3]))}`;
+		const where = `${loaded.file}:${position(Number(match[3]))}`;
 		if (match[1] === "[anon]") {
 			// The body of an async method has lost its name on the way to ES5; the outermost one is exec's.
 			anonymous = out.length;
@@ -71,15 +94,11 @@ export function userFrames(text) {
 	return out.filter((frame, i) => i === 0 || frame !== out[i - 1]);
 }
 
-export function rawStack(error) {
-	return nativeStack.get.call(error);
-}
-
 Object.defineProperty(G.Error.prototype, "stack", {
 	configurable: true,
 	enumerable: false,
 	get() {
-		const text = nativeStack.get.call(this);
+		const text = rawStack(this);
 		if (typeof text !== "string") return text;
 		const list = userFrames(text);
 		const head = String(this);
@@ -115,8 +134,10 @@ for (let i = 0; i < names.length; i++) {
 	const made = wrap(names[i]);
 	if (i > 0) Object.setPrototypeOf(made, G.Error);
 }
-// Every error here records where it was made; there is nothing to add.
-define(G.Error, "captureStackTrace", function captureStackTrace() {});
+// An error records where it was made; anything else gets a text.
+define(G.Error, "captureStackTrace", function captureStackTrace(object) {
+	if (!(object instanceof G.Error)) define(object, "stack", new G.Error(object.message).stack.replace(/^Error/, String(object.name || "Error")));
+});
 
 function AggregateError(errors, message, options) {
 	const error = G.Error.call(this, message, options);

@@ -2,7 +2,7 @@
 import { host, isObject } from "./core.js";
 import { isBytes, octets } from "./bytes.js";
 import { HostError } from "./calls.js";
-import { rawStack, userFrames } from "./errors.js";
+import { rawStack, sourcePositions, userFrames } from "./errors.js";
 import { nativeParse, nativeStringify, sortedText } from "./json.js";
 
 const MAX_PAYLOAD = 99000;
@@ -143,11 +143,18 @@ function classify(error) {
 	return internal(payload.message || payload.name, payload);
 }
 
+// Positions in the author's own files, beside what the wire asks for.
+function addPositions(shown, error) {
+	const typescript = sourcePositions(error, MAX_FRAMES);
+	if (typescript.length > 0) shown.additional_properties = { typescript };
+}
+
 // The JSON text of the error object; keys in order.  Never throws.
 export function failureText(error) {
 	let shown;
 	try {
 		shown = classify(error);
+		if (error instanceof Error) addPositions(shown, error);
 		return sortedText(nativeParse(nativeStringify(shown)));
 	} catch (again) {
 		return nativeStringify(internalFailure("The function failed with an error that cannot be read"));

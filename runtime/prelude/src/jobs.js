@@ -127,6 +127,31 @@ function Promise(executor) {
 	}
 }
 
+// For async functions: a promise without an executor, and the waiting for any value without a promise for the end.
+export function newPromise() {
+	const made = Object.create(Promise.prototype);
+	made[STATE] = PENDING;
+	made[VALUE] = undefined;
+	made[WAITING] = [];
+	return made;
+}
+
+export { resolve as resolvePromise };
+export const rejectPromise = (promise, reason) => settle(promise, REJECTED, reason);
+
+const noop = () => undefined;
+
+export function awaitValue(value, onFulfilled, onRejected) {
+	let promise = value;
+	if (!isObject(value) || value[STATE] === undefined || value.constructor !== Promise) {
+		promise = newPromise();
+		resolve(promise, value);
+	}
+	const reaction = { promise: null, resolve: noop, reject: noop, onFulfilled, onRejected };
+	if (promise[STATE] === PENDING) promise[WAITING].push(reaction);
+	else react(reaction, promise[STATE], promise[VALUE]);
+}
+
 // A promise together with its resolve and reject, of the constructor C.
 function capability(C) {
 	const out = { promise: undefined, resolve: undefined, reject: undefined };

@@ -9,6 +9,7 @@ import "./arrays.js";
 import "./strings.js";
 import "./json.js";
 import "./date.js";
+import "./intl.js";
 import "./bytes.js";
 import "./url.js";
 import "./timers.js";
@@ -16,10 +17,10 @@ import "./fetch.js";
 
 import { callsPending, closeCalls, reply } from "./calls.js";
 import { G, define, host, isObject, nativeEval } from "./core.js";
-import { frames } from "./errors.js";
 import { failureText, internalFailure } from "./failure.js";
 import { drain, jobsPending } from "./jobs.js";
 import { nativeParse, nativeStringify } from "./json.js";
+import { setLoaded } from "./messages.js";
 import { require } from "./modules.js";
 import { dropRandomPool } from "./objects.js";
 import { createNango } from "./sdk.js";
@@ -45,7 +46,7 @@ function outputText(result) {
 		text = nativeStringify(result);
 	} catch (error) {
 		const why = error instanceof Error ? error.message : "an error was thrown while it was read";
-		throw new Error(`The output of the function is not JSON: ${why === "cyclic input" ? "it refers to itself" : why}`);
+		throw new Error(`The output of the function is not JSON: ${why.indexOf("Converting circular") === 0 ? "it refers to itself" : why}`);
 	}
 	if (text === undefined) return "";
 	if (text.length * 3 > MAX_OUTPUT) {
@@ -106,9 +107,7 @@ function warm(schema) {
 
 const sluice = {
 	load(code, fileName, functionName, kindHint) {
-		frames.file = fileName;
-		frames.text = code;
-		frames.table = null;
+		setLoaded(fileName, code);
 		const module = { exports: {} };
 		try {
 			const wrapper = nativeEval(`(function (exports, require, module) {${code}\n})`);
@@ -165,7 +164,7 @@ const sluice = {
 
 // Bundling renames what would hide a global of the same name.
 [
-	...["AggregateError", "BigInt", "Buffer", "Date", "Function", "Headers", "Map", "Promise", "Response", "Set"],
+	...["AggregateError", "Array", "BigInt", "Buffer", "Date", "Function", "Headers", "Map", "Promise", "Response", "Set"],
 	...["TextDecoder", "TextEncoder", "URL", "URLSearchParams", "WeakMap", "WeakSet"],
 	...["atob", "btoa", "clearInterval", "clearTimeout", "eval", "setInterval", "setTimeout"],
 ].forEach((name) => Object.defineProperty(G[name], "name", { value: name, configurable: true }));

@@ -4,15 +4,20 @@ import { iterate } from "./symbols.js";
 
 const ownKeys = Reflect.ownKeys;
 
+function objectOf(source) {
+	if (source === null || source === undefined) throw new TypeError("Cannot convert undefined or null to object");
+	return Object(source);
+}
+
 fill(Object, {
 	values(source) {
-		const from = Object(source);
+		const from = objectOf(source);
 		const keys = Object.keys(from);
 		for (let i = 0; i < keys.length; i++) keys[i] = from[keys[i]];
 		return keys;
 	},
 	entries(source) {
-		const from = Object(source);
+		const from = objectOf(source);
 		const keys = Object.keys(from);
 		const out = new Array(keys.length);
 		for (let i = 0; i < keys.length; i++) out[i] = [keys[i], from[keys[i]]];
@@ -62,6 +67,17 @@ define(Object, "assign", function assign(target) {
 	return nativeAssign(target);
 });
 
+// The engine refuses a receiver other than the object.
+const nativeGet = Reflect.get;
+define(Reflect, "get", function get(object, key, receiver) {
+	if (arguments.length < 3 || receiver === object) return nativeGet(object, key);
+	for (let at = object; at !== null; at = Object.getPrototypeOf(at)) {
+		const found = Object.getOwnPropertyDescriptor(at, key);
+		if (found !== undefined) return found.get === undefined ? found.value : found.get.call(receiver);
+	}
+	return undefined;
+});
+
 const sinh = (x) => (Math.exp(x) - Math.exp(-x)) / 2;
 const cosh = (x) => (Math.exp(x) + Math.exp(-x)) / 2;
 fill(Math, {
@@ -109,30 +125,6 @@ replace(Math, {
 	},
 });
 
-// 1234567.891 -> "1,234,567.891", the only locale there is.
-function grouped(number, options) {
-	if (!isFinite(number)) return number !== number ? "NaN" : number < 0 ? "-∞" : "∞";
-	const least = (options && options.minimumFractionDigits) || 0;
-	const most = options && options.maximumFractionDigits;
-	let text = Math.abs(number).toFixed(Math.min(20, most === undefined ? Math.max(least, 3) : most));
-	let point = text.indexOf(".");
-	if (point >= 0) {
-		let end = text.length;
-		while (end > point + 1 + least && text.charAt(end - 1) === "0") end--;
-		text = text.slice(0, end === point + 1 ? point : end);
-	}
-	point = text.indexOf(".");
-	const whole = point < 0 ? text : text.slice(0, point);
-	const parted = whole.replace(/(\d)(?=(\d{3})+$)/g, "$1,");
-	const negative = number < 0 && /[1-9]/.test(text);
-	return (negative ? "-" : "") + parted + (point < 0 ? "" : text.slice(point));
-}
-replace(Number.prototype, {
-	toLocaleString(locale, options) {
-		return grouped(Number(this), options);
-	},
-});
-
 fill(G, { globalThis: G });
 
 // Identifiers beyond 2^53, which functions compare, print and store as text.  No arithmetic: an object cannot
@@ -142,6 +134,9 @@ const interned = Object.create(null);
 function BigInt(value) {
 	if (this instanceof BigInt) throw new TypeError("BigInt is not a constructor");
 	if (value !== null && typeof value === "object" && value instanceof BigInt) return value;
+	if (value === null || value === undefined || typeof value === "symbol") {
+		throw new TypeError(`Cannot convert ${String(value)} to a BigInt`);
+	}
 	let text = typeof value === "boolean" ? String(Number(value)) : String(value).trim();
 	if (typeof value === "number") {
 		if (!Number.isInteger(value)) {
@@ -167,8 +162,14 @@ function comparable(text) {
 }
 
 define(BigInt.prototype, "constructor", BigInt);
-define(BigInt.prototype, "toString", function () {
-	return this.digits;
+define(BigInt.prototype, "toString", function (radix) {
+	if (radix === undefined || radix === 10) return this.digits;
+	const number = Number(this.digits);
+	if (!Number.isSafeInteger(number)) throw new RangeError("BigInt.prototype.toString: only base 10 beyond 2^53");
+	return number.toString(radix);
+});
+define(BigInt.prototype, "toLocaleString", function () {
+	return this.digits.replace(/(\d)(?=(\d{3})+$)/g, "$1,");
 });
 define(BigInt.prototype, "valueOf", function () {
 	return this;
@@ -183,3 +184,15 @@ define(BigInt.prototype, Symbol.toPrimitive, function (hint) {
 });
 Object.defineProperty(BigInt.prototype, Symbol.toStringTag, { value: "BigInt", configurable: true });
 define(G, "BigInt", BigInt);
+
+// ES built-ins whose subject never ends within a run.
+function WeakRef(target) {
+	if (!(this instanceof WeakRef)) throw new TypeError("Constructor WeakRef requires 'new'");
+	define(this, "deref", () => target);
+}
+function FinalizationRegistry() {
+	if (!(this instanceof FinalizationRegistry)) throw new TypeError("Constructor FinalizationRegistry requires 'new'");
+}
+replace(FinalizationRegistry.prototype, { register() {}, unregister: () => false });
+define(G, "WeakRef", WeakRef);
+define(G, "FinalizationRegistry", FinalizationRegistry);

@@ -3,9 +3,17 @@ import { isObject, put } from "./core.js";
 
 const METHODS_WITH_BODY = ["post", "put", "patch"];
 
+// "a.b[0].c" -> its names.  A member that is called like the whole path goes first ("@odata.nextLink").
+function namesOf(value, path) {
+	if (path in Object(value)) return [path];
+	const plain = path.replace(/\[(?:"([^"]*)"|'([^']*)'|([^\]]*))\]/g, (whole, a, b, c) => `.${a || b || c || ""}`);
+	return (plain[0] === "." && path[0] === "[" ? plain.slice(1) : plain).split(".");
+}
+
 function at(value, path) {
 	if (path === undefined || path === null || path === "") return value;
-	const names = String(path).split(".");
+	if (value === undefined || value === null) return undefined;
+	const names = namesOf(value, String(path));
 	let found = value;
 	for (let i = 0; i < names.length; i++) {
 		if (found === undefined || found === null) return undefined;

@@ -1,8 +1,6 @@
-// Strings: what ES2015 to ES2023 added, collation and normal forms for Latin text.
-import { G, define, fill, replace, toInteger } from "./core.js";
+// Strings: what ES2015 to ES2023 added; order, normal forms and case come from the host.
+import { G, define, fill, host, isObject, replace, toInteger } from "./core.js";
 import { iteratorKind, makeIterator } from "./symbols.js";
-// Made by the build from the Unicode tables of Node: "À" -> "A\u0300" and so on, as one text.
-import { decompositions } from "virtual:decompositions";
 
 const RegExp = G.RegExp;
 
@@ -63,7 +61,7 @@ fill(String.prototype, {
 	replaceAll(pattern, replacement) {
 		const text = String(this);
 		if (pattern instanceof RegExp) {
-			if (!pattern.global) throw new TypeError("replaceAll must be called with a global RegExp");
+			if (!pattern.global) throw new TypeError("String.prototype.replaceAll called with a non-global RegExp argument");
 			return text.replace(pattern, replacement);
 		}
 		const wanted = String(pattern);
@@ -108,116 +106,58 @@ fill(String, {
 });
 delete String.fromBufferRaw;
 
-// Normal forms.  The tables are read on the first use, which most functions never make.
-let decomposed = null;
-let composed = null;
-
-function readForms() {
-	decomposed = Object.create(null);
-	composed = Object.create(null);
-	const entries = decompositions.split(" ");
-	for (let i = 0; i < entries.length; i++) {
-		const from = entries[i].charAt(0);
-		decomposed[from] = entries[i].slice(1);
-		composed[entries[i].slice(1)] = from;
-	}
-}
-
 const ASCII = /^[\x00-\x7f]*$/;
-const MARKED = /[\s\S][\u0300-\u036f]+/g;
+const FORMS = ["NFC", "NFD", "NFKC", "NFKD"];
 
-function decompose(text) {
-	if (decomposed === null) readForms();
-	return text.replace(/[\u00c0-\u1eff]/g, (c) => decomposed[c] || c);
+// The language of a locale argument, for what differs by language; no such tag throws, as in Node.
+export function languageOf(locale) {
+	const tag = Array.isArray(locale) ? locale[0] : locale;
+	if (tag === undefined) return "en";
+	if (typeof tag !== "string" && !isObject(tag)) throw new TypeError("Incorrect locale information provided");
+	if (!/^[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*$/.test(String(tag))) throw new RangeError(`Incorrect locale information provided`);
+	return String(tag).split("-")[0].toLowerCase();
 }
 
-function compose(text) {
-	return decompose(text).replace(MARKED, (cluster) => {
-		let out = cluster.charAt(0);
-		let rest = "";
-		for (let i = 1; i < cluster.length; i++) {
-			const full = decomposed[out] || out;
-			const joined = composed[full + cluster.charAt(i)];
-			if (joined !== undefined && rest === "") out = joined;
-			else rest += cluster.charAt(i);
-		}
-		return out + rest;
-	});
-}
+const LEVELS = ["base", "accent", "case", "variant"];
 
-fill(String.prototype, {
-	normalize(form) {
-		const text = String(this);
-		const wanted = form === undefined ? "NFC" : String(form);
-		if (!/^NFK?[CD]$/.test(wanted)) {
-			throw new RangeError(`The normalization form should be one of NFC, NFD, NFKC, NFKD.`);
-		}
-		if (ASCII.test(text)) return text;
-		return wanted.charAt(wanted.length - 1) === "D" ? decompose(text) : compose(text);
-	},
-});
-
-// Collation as the root locale orders it: punctuation, digits, letters; then accents; then case, lower first.
-const ORDER = "_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789";
-
-function weight(c) {
-	const unit = c.charCodeAt(0);
-	if (unit <= 32) return unit;
-	const at = ORDER.indexOf(c);
-	return at < 0 ? unit + 256 : at + 64;
-}
-
-// Letters that count as others, told apart like accents.
-const VARIANTS = { ß: "ss", ẞ: "SS", æ: "ae", Æ: "AE", œ: "oe", Œ: "OE", ø: "o", Ø: "O", đ: "d", Đ: "D", ł: "l", Ł: "L" };
-
-function strip(text) {
-	if (ASCII.test(text)) return text;
-	return decompose(text)
-		.replace(/[\u0300-\u036f]/g, "")
-		.replace(/[ßẞæÆœŒøØđĐłŁ]/g, (c) => VARIANTS[c]);
-}
-
-function compareBase(a, b, numeric) {
-	const x = numeric ? a.match(/\d+|[\s\S]/g) || [] : a;
-	const y = numeric ? b.match(/\d+|[\s\S]/g) || [] : b;
-	const length = Math.min(x.length, y.length);
-	for (let i = 0; i < length; i++) {
-		if (x[i] === y[i]) continue;
-		if (numeric && /^\d/.test(x[i]) && /^\d/.test(y[i])) {
-			const difference = Number(x[i]) - Number(y[i]);
-			if (difference !== 0) return difference < 0 ? -1 : 1;
-			continue;
-		}
-		const difference = weight(x[i]) - weight(y[i]);
-		if (difference !== 0) return difference < 0 ? -1 : 1;
-	}
-	return x.length === y.length ? 0 : x.length < y.length ? -1 : 1;
-}
-
+// The order of two texts as English has it, which is that of most languages.
 export function collate(a, b, options) {
 	if (a === b) return 0;
-	const level = (options && options.sensitivity) || "variant";
-	const x = strip(a);
-	const y = strip(b);
-	const base = compareBase(x.toLowerCase(), y.toLowerCase(), Boolean(options && options.numeric));
-	if (base !== 0 || level === "base") return base;
-	if (level !== "case") {
-		const accents = a === x && b === y ? 0 : compareUnits(decompose(a).toLowerCase(), decompose(b).toLowerCase());
-		if (accents !== 0 || level === "accent") return accents;
+	const level = options && options.sensitivity !== undefined ? LEVELS.indexOf(String(options.sensitivity)) : 3;
+	if (level < 0) {
+		throw new RangeError(
+			`Value ${String(options.sensitivity)} out of range for String.prototype.localeCompare options property sensitivity`,
+		);
 	}
-	for (let i = 0; i < x.length; i++) {
-		if (x.charAt(i) !== y.charAt(i)) return x.charAt(i) === x.charAt(i).toLowerCase() ? -1 : 1;
-	}
-	return 0;
+	const order = host.collate(a, b, level, Boolean(options && options.numeric));
+	if (order !== 0 && options && options.caseFirst === "upper" && host.collate(a, b, 1, Boolean(options.numeric)) === 0) return -order;
+	return order;
 }
 
-function compareUnits(a, b) {
-	return a < b ? -1 : a > b ? 1 : 0;
-}
+const nativeUpper = String.prototype.toUpperCase;
+const nativeLower = String.prototype.toLowerCase;
 
 replace(String.prototype, {
 	localeCompare(that, locale, options) {
+		if (locale !== undefined) languageOf(locale);
 		return collate(String(this), String(that), options);
 	},
+	normalize(form) {
+		const text = String(this);
+		const wanted = FORMS.indexOf(form === undefined ? "NFC" : String(form));
+		if (wanted < 0) throw new RangeError("The normalization form should be one of NFC, NFD, NFKC, NFKD.");
+		return ASCII.test(text) ? text : host.normalize(text, wanted);
+	},
+	toUpperCase() {
+		return ASCII.test(this) ? nativeUpper.call(this) : host.changeCase(String(this), true, "");
+	},
+	toLowerCase() {
+		return ASCII.test(this) ? nativeLower.call(this) : host.changeCase(String(this), false, "");
+	},
+	toLocaleUpperCase(locale) {
+		return host.changeCase(String(this), true, languageOf(locale));
+	},
+	toLocaleLowerCase(locale) {
+		return host.changeCase(String(this), false, languageOf(locale));
+	},
 });
-

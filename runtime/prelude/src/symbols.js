@@ -1,5 +1,5 @@
 // Symbols and the iterators of strings and lists.
-import { G, define, getter, hasOwn, hiddenKey } from "./core.js";
+import { G, define, getter, hasOwn, hiddenKey, isObject } from "./core.js";
 
 const Symbol = G.Symbol;
 const well = ["asyncIterator", "match", "matchAll", "replace", "search", "split", "species", "unscopables"];
@@ -109,7 +109,8 @@ export function iterate(source, each) {
 	}
 	const method = source === null || source === undefined ? undefined : source[Symbol.iterator];
 	if (typeof method !== "function") {
-		throw new TypeError(`${source === null ? "null" : typeof source} is not iterable`);
+		const shown = source === undefined ? "undefined" : `${typeof source} ${source === null ? "null" : isObject(source) ? Object.prototype.toString.call(source) : String(source)}`;
+		throw new TypeError(`${shown} is not iterable (cannot read property Symbol(Symbol.iterator))`);
 	}
 	const iterator = method.call(source);
 	let at = 0;
