@@ -244,7 +244,7 @@ add_joined(const struct url *base, struct slice prefix, struct slice path, struc
 	buf_add_slice(out, base->authority);
 	add_cleaned(out, without_slashes_behind(prefix), "`{}");
 	if (path.len > 0) {
-		while (path.len > 0 && path.data[0] == '/')
+		if (path.data[0] == '/')
 			path = cut(path, 1);
 		buf_add_char(out, '/');
 		add_cleaned(out, path, "`{}");

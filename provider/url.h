@@ -33,7 +33,8 @@ enum url_elsewhere {
 	URL_SAME_ORIGIN, /* anything on the base URL's origin; then its path is not joined */
 };
 
-/* Appends base and endpoint to out, with exactly one slash between them and the queries of both.
+/* Appends base, without slashes behind, and endpoint to out, and the queries of both.  One slash is put
+ * between them; of those in front of endpoint it replaces one, as in the original (wire.md 8).
  * endpoint may be empty.  SL_INVALID: bad base, or an absolute endpoint that may not be. */
 SL_MUST_USE enum sl_code url_join(struct slice base, struct slice endpoint,
 				  enum url_elsewhere elsewhere, struct buf *out,

@@ -200,7 +200,7 @@ function transpile(text, fileName, check, options) {
 			fileName,
 			reportDiagnostics: false,
 			compilerOptions: { ...OPTIONS, ...options },
-			transformers: { before: [walker(check), lowerClasses(refuse), keepArguments] },
+			transformers: { before: [walker(check), lowerClasses(refuse), keepArguments, keepIn] },
 		});
 	} catch (error) {
 		if (error instanceof RangeError) throw tooDeep(text);
@@ -209,6 +209,17 @@ function transpile(text, fileName, check, options) {
 }
 
 const withoutMap = (out) => withoutHome(out.outputText).replace(/\n?\/\/# sourceMappingURL=[^\n]*\n?$/, "\n");
+
+// Duktape takes an `in` inside of brackets in the head of a for for that of for-in, unless it stands in
+// parentheses of its own; and for-of is lowered to such a head.
+function keepIn(context) {
+	const visit = (node) => {
+		const inner = ts.visitEachChild(node, visit, context);
+		const is = ts.isBinaryExpression(inner) && inner.operatorToken.kind === ts.SyntaxKind.InKeyword;
+		return is && !ts.isPrivateIdentifier(inner.left) ? context.factory.createParenthesizedExpression(inner) : inner;
+	};
+	return (file) => ts.visitEachChild(file, visit, context);
+}
 
 // Lowers code of our own: nothing is refused.
 export function lowerTrusted(text, fileName) {

@@ -68,7 +68,7 @@ function buildFolder() {
 	return found;
 }
 
-export async function startRig() {
+export async function startRig({ options = [] } = {}) {
 	const folder = mkdtempSync('/tmp/sluice-clients-'); // short: unix sockets live below it
 	chmodSync(folder, 0o711);
 	const port = await freePort();
@@ -77,7 +77,7 @@ export async function startRig() {
 	const descriptor = openSync(log, 'a');
 	const daemon = spawn(
 		join(buildFolder(), 'sluiced'),
-		['--standalone', join(folder, 'data'), '--listen', `127.0.0.1:${port}`, '--egress-allow=127.0.0.0/8'],
+		['--standalone', join(folder, 'data'), '--listen', `127.0.0.1:${port}`, '--egress-allow=127.0.0.0/8', ...options],
 		{ stdio: ['ignore', descriptor, descriptor], env: cleanEnvironment(), detached: true }
 	);
 	const ended = new Promise((done) => daemon.on('exit', (code) => done(code ?? 'signal')));

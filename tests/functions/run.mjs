@@ -1,29 +1,42 @@
 #!/usr/bin/env node
 // tests/functions/run.mjs - every function of project/ in Node on the published SDK and in the runner, against
-// the same scripted provider; what both asked, logged and answered must be the same, byte for byte.
+// the same scripted provider; what both asked, logged, stored and answered must be the same, byte for byte.
+// Then functions made from a seed: what their bodies return.
 //
-// usage: run.mjs [--show] [NAME-PART]...   (default: all)
-// Cases may say needs (what the daemon does not serve yet: skipped) or differs (why the two sides are not the
-// same: must differ); neither counts as passed.  Syncs are deployed and then skipped.
+// usage: run.mjs [--show] [--seed S] [--count N] [NAME-PART]...   (default: all; with a NAME-PART nothing is
+// made unless --count says so; --only-made leaves out project/)
+// A case may say differs (why the two sides are not the same: must differ), which does not count as passed, or
+// refused (what the deploy says when it takes it).
 // --show prints both traces.  The build under test is $RIG_BUILD (default: build-check or build).
 import { fork } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
-import { readProject } from '../../compiler/lib/project.mjs';
+import { DeployError, readProject } from '../../compiler/lib/project.mjs';
+import { generate } from './generated/index.mjs';
+import { comparable, difference } from './lib/compare.mjs';
 import { startDaemon } from './lib/daemon.mjs';
-import { startProvider, withoutKeys } from './lib/provider.mjs';
+import { differences } from './lib/made.mjs';
+import { startProvider } from './lib/provider.mjs';
+import { bothSides } from './lib/sides.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const PARALLEL = 4;
-const LOG_BYTES = 400; // the daemon's own log cuts texts
 const DEPLOY_AT_ONCE = 25;
-const INTEGRATIONS = { crm: 'private-api-bearer', basic: 'private-api-basic', github: 'github', hubspot: 'hubspot' };
+const INTEGRATIONS = {
+	...{ crm: 'private-api-bearer', basic: 'private-api-basic', github: 'github', hubspot: 'hubspot' },
+	...{ shop: 'private-api-bearer', hooks: 'unauthenticated', events: 'private-api-bearer', made: 'private-api-bearer' },
+};
+const FOLDERS = { actions: 'action', syncs: 'sync', 'on-events': 'on-event' };
 
-const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
-const show = process.argv.includes('--show');
+const { values: options, positionals: words } = parseArgs({
+	allowPositionals: true,
+	options: { show: { type: 'boolean' }, 'only-made': { type: 'boolean' }, seed: { type: 'string', default: '1' }, count: { type: 'string' } },
+});
+const count = Number(options.count ?? (words.length > 0 ? 0 : 200));
 
 async function readCases() {
 	const all = {};
@@ -42,7 +55,7 @@ function sources() {
 	for (const integration of readdirSync(join(here, 'project')).sort()) {
 		if (INTEGRATIONS[integration] === undefined) continue;
 		for (const folder of readdirSync(join(here, 'project', integration)).sort()) {
-			if (!['actions', 'syncs', 'on-events'].includes(folder)) continue;
+			if (FOLDERS[folder] === undefined) continue;
 			for (const file of readdirSync(join(here, 'project', integration, folder)).sort()) {
 				found.push({ integration, folder, name: file.replace(/\.ts$/, '') });
 			}
@@ -51,23 +64,36 @@ function sources() {
 	return found;
 }
 
-// The deploy request of these functions.
-async function compile(list) {
+// The deploy request of these functions, and of the made ones.
+async function compile(list, made) {
 	const folder = mkdtempSync(join(tmpdir(), 'sluice-functions-'));
 	try {
 		cpSync(join(here, 'project'), folder, { recursive: true });
-		const lines = list.map(({ integration, folder: kind, name }) => `import './${integration}/${kind}/${name}.js';`);
-		writeFileSync(join(folder, 'index.ts'), lines.join('\n'));
+		mkdirSync(join(folder, 'made', 'actions'), { recursive: true });
+		for (const { name, text } of made) writeFileSync(join(folder, 'made', 'actions', `${name}.ts`), text);
+		const all = [...list, ...made.map(({ name }) => ({ integration: 'made', folder: 'actions', name }))];
+		writeFileSync(join(folder, 'index.ts'), all.map(({ integration, folder: kind, name }) => `import './${integration}/${kind}/${name}.js';`).join('\n'));
 		return await readProject(folder);
 	} finally {
 		rmSync(folder, { recursive: true, force: true });
 	}
 }
 
+// Syncs run when the case says so, not on their own.  What is refused, by name: why.
 async function deployAll(daemon, body) {
-	for (let from = 0; from < body.flowConfigs.length; from += DEPLOY_AT_ONCE) {
-		await daemon.deploy({ ...body, flowConfigs: body.flowConfigs.slice(from, from + DEPLOY_AT_ONCE), reconcile: false, deployMode: 'single' });
+	const flows = body.flowConfigs.map((flow) => (flow.type === 'sync' ? { ...flow, auto_start: false } : flow));
+	const refused = new Map();
+	const deploy = (flowConfigs, onEventScriptsByProvider = []) => daemon.deploy({ ...body, flowConfigs, onEventScriptsByProvider, reconcile: false, deployMode: 'single' });
+	if (body.onEventScriptsByProvider.length > 0) await deploy([], body.onEventScriptsByProvider);
+	for (let from = 0; from < flows.length; from += DEPLOY_AT_ONCE) {
+		const some = flows.slice(from, from + DEPLOY_AT_ONCE);
+		try {
+			await deploy(some);
+		} catch {
+			for (const flow of some) await deploy([flow]).catch((error) => refused.set(flow.syncName, error.message));
+		}
 	}
+	return refused;
 }
 
 function startReference(server) {
@@ -82,116 +108,19 @@ function startReference(server) {
 		waiting.get(id)(answer);
 		waiting.delete(id);
 	});
-	child.on('exit', () => waiting.forEach((done) => done({ logs: [], error: { code: 'the process of the reference ended' } })));
+	const ended = { logs: [], error: { code: 'the process of the reference ended' } };
+	child.on('exit', () => waiting.forEach((done) => done(ended)));
+	child.on('error', () => {}); // told by exit
 	child.send({ server });
 	return {
 		run: (order) =>
 			new Promise((done) => {
 				waiting.set(++last, done);
-				child.send({ id: last, order });
+				if (child.connected) child.send({ id: last, order });
+				else done(ended);
 			}),
 		stop: () => child.disconnect(),
 	};
-}
-
-const UNESCAPE = { n: '\n', '"': '"', '\\': '\\' };
-function readLog(line) {
-	const [, level] = /level=(\w+)/.exec(line);
-	const [, message] = /message="(.*)"$/.exec(line);
-	const plain = message.replace(/\\(x[0-9a-f]{2}|.)/g, (whole, c) => (c[0] === 'x' && c.length === 3 ? String.fromCharCode(parseInt(c.slice(1), 16)) : (UNESCAPE[c] ?? whole)));
-	return { level, message: withoutKeys(plain).slice(0, LOG_BYTES / 4) };
-}
-
-// Only what the wire promises of an error; texts that are ours to choose are left out.
-function errorOf(answer) {
-	const { error } = JSON.parse(answer.text);
-	if (!error) return { status: answer.status, text: answer.text };
-	const out = { status: answer.status, code: error.code, payload: error.payload };
-	if (error.upstream) out.upstream = error.upstream;
-	if (error.code === 'script_network_error') out.payload = { code: error.payload.code, name: error.payload.name };
-	if (error.code === 'script_internal_error') {
-		const { message, name, stacktrace } = error.payload;
-		out.payload = { message, name, head: stacktrace?.[0], frames: stacktrace?.slice(1) ?? [] };
-		if (stacktrace?.length === 0) delete out.payload.head;
-	}
-	return out;
-}
-
-const lineOf = (frame) => /([\w-]+\.cjs):(\d+)/.exec(frame)?.slice(1, 3).join(':') ?? frame;
-
-function sorted(value) {
-	if (Array.isArray(value)) return value.map(sorted);
-	if (value === null || typeof value !== 'object') return value;
-	return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]));
-}
-
-function comparable(trace, run) {
-	const out = { ...trace };
-	if (out.error) {
-		out.error = sorted(out.error);
-		if (run.freeMessage && out.error.payload) delete out.error.payload.frames;
-		if (out.error.payload?.frames) {
-			const frames = out.error.payload.frames.map(lineOf);
-			out.error.payload.frames = run.frames === false ? frames.length > 0 : frames[0];
-		}
-		// The message of ours that says which limit or shape was hurt.
-		if (run.freeMessage && out.error.payload?.message) {
-			delete out.error.payload.message;
-			delete out.error.payload.head;
-		}
-	}
-	if (run.unordered) out.requests = out.requests.map((each) => JSON.stringify(each)).sort();
-	return JSON.stringify(out, null, 1);
-}
-
-const fillIn = (value, origin, key) =>
-	value === undefined ? undefined : JSON.parse(JSON.stringify(value).replaceAll('{{origin}}', origin).replaceAll('{{key}}', key));
-
-let keys = 0;
-const newKey = (side) => `k${side}${String(++keys).padStart(5, '0')}`;
-
-async function bothSides({ rig, flow, run }) {
-	const { provider, daemon, reference } = rig;
-	const scheme = INTEGRATIONS[flow.providerConfigKey];
-	const side = async (letter, perform) => {
-		const key = newKey(letter);
-		await daemon.connection(flow.providerConfigKey, scheme, key, run.metadata);
-		const requests = provider.open(key, run.answers);
-		const ended = await perform(key, fillIn(run.input, provider.origin, key));
-		return { requests, ...ended };
-	};
-	const [a, b] = await Promise.all([
-		side('a', async (key, input) => {
-			const answer = await reference.run({
-				...{ code: flow.fileBody.js, name: flow.syncName, type: flow.type },
-				...{ integration: flow.providerConfigKey, provider: scheme, connectionId: key, input },
-			});
-			const logs = answer.logs.map((entry) => ({ level: entry.level, message: withoutKeys(entry.message).slice(0, LOG_BYTES / 4) }));
-			const result = answer.error ? { error: answer.error } : { output: withoutKeys(answer.text) };
-			return { logs, ...result };
-		}),
-		side('b', async (key, input) => {
-			const answer = await daemon.trigger(flow.syncName, flow.providerConfigKey, key, input);
-			const logs = daemon.logsOf(key).map(readLog);
-			const result = answer.status === 200 ? { output: withoutKeys(answer.text) } : { error: errorOf(answer) };
-			return { logs, ...result };
-		}),
-	]);
-	const [wanted, got] = [comparable(a, run), comparable(b, run)].map(withoutKeys);
-	return { wanted, got };
-}
-
-// The lines that differ, with what is around them.
-function difference(wanted, got) {
-	const left = wanted.split('\n');
-	const right = got.split('\n');
-	const out = [];
-	for (let i = 0; i < Math.max(left.length, right.length) && out.length < 24; i++) {
-		if (left[i] === right[i]) continue;
-		if (left[i] !== undefined) out.push(`#   node:   ${left[i].slice(0, 1500)}`);
-		if (right[i] !== undefined) out.push(`#   runner: ${right[i].slice(0, 1500)}`);
-	}
-	return out.join('\n');
 }
 
 async function inParallel(list, worker) {
@@ -203,78 +132,136 @@ async function inParallel(list, worker) {
 	);
 }
 
+class Report {
+	counts = { agree: 0, differ: 0, known: 0, made: 0 };
+	functions = new Set();
+	#differing = new Map();
+	#number = 0;
+	#laps = [];
+	#at = Date.now();
+
+	lap(what) {
+		this.#laps.push(`${what} ${((Date.now() - this.#at) / 1000).toFixed(1)} s`);
+		this.#at = Date.now();
+	}
+
+	say(ok, what) {
+		console.log(`${ok ? 'ok' : 'not ok'} ${++this.#number} - ${what}`);
+		if (!ok) this.counts.differ++;
+	}
+
+	run(entry, name, what, { wanted, got }) {
+		const agrees = wanted === got;
+		if (entry.differs) this.#differing.set(name, this.#differing.get(name) || !agrees);
+		else {
+			this.functions.add(name);
+			if (agrees) this.counts.agree++;
+			this.say(agrees, what);
+		}
+		if (!agrees && (options.show || !entry.differs)) console.log(difference(wanted, got));
+		if (options.show) console.log(`# node\n${wanted}\n# runner\n${got}`);
+	}
+
+	// A deploy was refused, or should have been.
+	refused(entry, name, message) {
+		this.say(entry.refused !== undefined && message?.includes(entry.refused) === true, `${name}: ${entry.claim}, refused by the deploy`);
+		if (message) console.log(`# ${name}: ${message}`);
+	}
+
+	end(cases) {
+		for (const [name, differs] of this.#differing) {
+			if (differs) console.log(`# differs ${name}: ${cases[name].differs}`);
+			else this.say(false, `${name}: agrees now; take its mark away`);
+			if (differs) this.counts.known++;
+		}
+	}
+
+	sum() {
+		const { agree, differ, known, made } = this.counts;
+		console.log(`# ${this.#laps.join(', ')}`);
+		console.log(`1..${this.#number}`);
+		console.log(`# ${this.functions.size} functions, ${agree} runs agree, ${differ} differ; ${known} functions differ as written; ${made} made bodies agree`);
+		process.exitCode = differ > 0 ? 1 : 0;
+	}
+}
+
+async function runCase({ rig, flows, report }, { name, entry, run, label }) {
+	const what = `${name}: ${entry.claim}${label && ` (${label})`}`;
+	const flow = flows.get(name);
+	let outcome;
+	try {
+		const { wanted, got } = await bothSides({ rig, flow, scheme: INTEGRATIONS[flow.providerConfigKey], run });
+		outcome = { wanted: comparable(wanted, run), got: comparable(got, run) };
+	} catch (error) {
+		outcome = { wanted: 'no error of the harness', got: error.stack };
+	}
+	report.run(entry, name, what, outcome);
+}
+
+async function runMade({ rig, flows, report }, { name, bodies }) {
+	const list = await differences(rig, flows.get(name), INTEGRATIONS.made, bodies);
+	report.counts.made += bodies.length - list.length;
+	report.say(list.length === 0, `${name}: what ${bodies.length} made bodies return`);
+	for (const { at, wanted, got } of list) console.log(`# ${name} body ${at}: ${bodies[at]}\n#   node:   ${wanted}\n#   runner: ${got}`);
+}
+
+// The functions by name; those on events of an integration stand under the first one's name.
+function flowsOf(body, chosen) {
+	const flows = new Map(body.flowConfigs.map((flow) => [flow.syncName, flow]));
+	for (const { folder, name, integration } of chosen) if (folder === 'on-events') flows.set(name, { syncName: name, providerConfigKey: integration, type: 'on-event' });
+	return flows;
+}
+
 async function main() {
 	const cases = await readCases();
-	const chosen = sources().filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
+	const chosen = options['only-made'] ? [] : sources().filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
 	const without = chosen.filter(({ name }) => !cases[name]).map(({ name }) => name);
 	if (without.length > 0) throw new Error(`no case runs ${without.join(', ')}`);
-	const body = await compile(chosen); // those that cannot run yet must at least deploy
-	const flows = new Map(body.flowConfigs.map((flow) => [flow.syncName, flow]));
+	const made = generate(Number(options.seed), count);
+	const report = new Report();
+	const called = chosen.flatMap(({ name }) => cases[name].calls ?? []);
+	const all = [...chosen, ...sources().filter((each) => called.includes(each.name) && !chosen.some(({ name }) => name === each.name))];
+	const body = await compile(all, made);
+	const flows = flowsOf(body, chosen);
+	const events = body.onEventScriptsByProvider.flatMap(({ providerConfigKey, scripts }) => scripts.map((script) => ({ ...script, integration: providerConfigKey })));
+	report.lap('compile');
 
-	const rig = { provider: await startProvider(), daemon: null, reference: null };
-	const counts = { agree: 0, differ: 0, known: 0, skipped: 0 };
-	const differing = new Map();
-	const functions = new Set();
-	let number = 0;
-	const say = (ok, what, more = '') => console.log(`${ok ? 'ok' : 'not ok'} ${++number} - ${what}${more}`);
-	const laps = [];
-	let at = Date.now();
-	const lap = (what) => {
-		laps.push(`${what} ${((Date.now() - at) / 1000).toFixed(1)} s`);
-		at = Date.now();
-	};
+	const rig = { provider: await startProvider(), daemon: null, reference: null, events };
 	try {
 		rig.daemon = await startDaemon();
-		lap('start');
+		report.lap('start');
 		const base = `${rig.provider.origin}/api`;
 		for (const [name, scheme] of Object.entries(INTEGRATIONS)) await rig.daemon.integration(name, scheme, base);
-		await deployAll(rig.daemon, body);
-		lap('deploy');
+		const refused = await deployAll(rig.daemon, body);
+		report.lap('deploy');
 		rig.reference = startReference({ host: rig.daemon.host, secret: rig.daemon.secret, base });
-		const list = [];
-		for (const { name } of chosen) {
+		const list = chosen.flatMap(({ name }) => {
 			const entry = cases[name];
-			if (entry.needs) {
-				counts.skipped++;
-				console.log(`# skipped ${name} (${entry.claim}): needs ${entry.needs}`);
-			} else entry.runs.forEach((run, at) => list.push({ name, entry, run, label: run.label ?? (entry.runs.length > 1 ? `${at + 1}` : '') }));
-		}
-		await inParallel(list, async ({ name, entry, run, label }) => {
-			const what = `${name}: ${entry.claim}${label && ` (${label})`}`;
-			let outcome;
-			try {
-				outcome = await bothSides({ rig, flow: flows.get(name), run });
-			} catch (error) {
-				outcome = { wanted: 'no error of the harness', got: error.stack };
-			}
-			const { wanted, got } = outcome;
-			const agrees = wanted === got;
-			if (entry.differs) differing.set(name, differing.get(name) || !agrees);
-			else {
-				functions.add(name);
-				counts[agrees ? 'agree' : 'differ']++;
-				say(agrees, what);
-			}
-			if (!agrees && (show || !entry.differs)) console.log(difference(wanted, got));
-			if (show) console.log(`# node\n${wanted}\n# runner\n${got}`);
+			if (entry.refused || refused.has(name)) report.refused(entry, name, refused.get(name));
+			if (refused.has(name)) return [];
+			return entry.runs.map((run, at) => ({ name, entry, run, label: run.label ?? (entry.runs.length > 1 ? `${at + 1}` : '') }));
 		});
-		lap('runs');
-		for (const [name, differs] of differing) {
-			if (differs) console.log(`# differs ${name}: ${cases[name].differs}`);
-			else say(false, `${name}: agrees now; take its mark away`);
-			counts[differs ? 'known' : 'differ']++;
-		}
+		await inParallel(list, (each) => runCase({ rig, flows, report }, each));
+		report.end(cases);
+		report.lap('runs');
+		if (made.length > 0) await rig.daemon.connection('made', INTEGRATIONS.made, 'made');
+		for (const { name } of made) if (refused.has(name)) report.say(false, `${name}: ${refused.get(name)}`);
+		await inParallel(made.filter(({ name }) => !refused.has(name)), (each) => runMade({ rig, flows, report }, each));
+		report.lap('made');
 	} finally {
 		rig.reference?.stop();
 		rig.provider.stop();
 		await rig.daemon?.stop();
 	}
-	lap('stop');
-	console.log(`# ${laps.join(', ')}`);
-	console.log(`1..${number}`);
-	console.log(`# ${functions.size} functions, ${counts.agree} runs agree, ${counts.differ} differ; ${counts.known} functions differ as written, ${counts.skipped} functions skipped`);
-	process.exitCode = counts.differ > 0 ? 1 : 0;
+	report.lap('stop');
+	report.sum();
 }
 
-await main();
+try {
+	await main();
+} catch (error) {
+	if (!(error instanceof DeployError)) throw error;
+	console.log(`not ok 1 - the functions compile\n${error.message}`);
+	process.exitCode = 1;
+}
 process.exit(); // the rig's own timers would hold us

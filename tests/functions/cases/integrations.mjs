@@ -5,7 +5,6 @@ const rows = Array.from({ length: 3000 }, (_, i) => ({
 	owner: i % 11 === 0 ? null : { id: i % 17, email: `user${i % 17}@example.com` },
 	updated_at: new Date(1.7e12 + ((i * 104729) % 1e9) * 1000).toISOString(),
 }));
-const sync = { needs: 'records' };
 
 export default {
 	'shared-module': {
@@ -61,20 +60,15 @@ export default {
 	'html-to-text': { claim: 'HTML to text', runs: [{ answers: { 'GET /mail.html': [{ text: '<html><style>p{}</style><p>Hello&nbsp;<b>Žofie</b> &amp; &#128512;&#x41;</p><br/><a class="x" href="../reply?id=1&to=2">Reply</a> <a href="https://ex.com">x</a><script>alert("<b>")</script></html>', headers: { 'content-type': 'text/html; charset=utf-8' } }] } }] },
 	'large-list': { claim: 'a long list', runs: [{ answers: { 'GET /rows': [{ json: rows }] } }] },
 	'big-output': { claim: 'outputs up to 2 MiB', runs: [{ input: { bytes: 1000000 } }, { label: 'just fits', input: { bytes: 2097150 } }, { label: 'too large', input: { bytes: 2097152 }, freeMessage: true }] },
-	outputs: { claim: 'outputs of every kind', runs: ['undefined', 'null', 'false', 'zero', 'empty', 'text', 'number', 'list', 'date', 'map', 'buffer', 'toJSON', 'getter', 'instance', 'error', 'separators'].map((kind) => ({ label: kind, input: { kind } })) },
+	outputs: { claim: 'outputs of every kind', runs: ['undefined', 'null', 'false', 'zero', 'empty', 'text', 'number', 'list', 'date', 'map', 'buffer', 'toJSON', 'getter', 'instance', 'error', 'separators'].flatMap((kind) => [{ label: kind, input: { kind } }, { label: `${kind}, queued`, queued: true, input: { kind } }]) },
 	'module-state': { claim: 'module state is fresh in each run', runs: [{ label: 'first', input: { tag: 'a' } }, { label: 'second', input: { tag: 'b' } }] },
 	timers: { claim: 'timers', runs: [{}] },
 	'decorated-config': { claim: 'TypeScript only syntax', runs: [{ answers: { 'GET /configured': [{ json: { list: ['x', 'y'] } }] } }] },
-	'contacts-full': { claim: 'batchSave and trackDeletes', ...sync },
-	'deals-incremental': { claim: 'checkpoints, batchSave, batchDelete', ...sync },
-	'tickets-update': { claim: 'records read back, batchUpdate, webhooks', ...sync },
-	'after-connection': { claim: 'a function on an event', needs: 'on-event runs' },
 	'repo-issues': {
 		claim: 'pagination defaults of the provider',
-		differs: 'provider/catalog/github.json has a limit of 100 and headers of its own; the published catalog has neither',
 		runs: [{ input: { base: '{{origin}}/api' }, answers: { 'GET /repos/a/b/issues': [{ json: [{ title: 'one' }, { title: 'pr', pull_request: {} }], headers: { link: '<{{origin}}/api/repos/a/b/issues?state=all&per_page=100&page=2>; rel="next"' } }, { json: [{ title: 'two' }] }] } }],
 	},
-	'file-content': { differs: 'provider/catalog/github.json sends x-github-api-version; the published catalog does not', claim: 'headers of the provider and of the function', runs: [{ input: { base: '{{origin}}/api', path: 'docs/Ü ber.md' }, answers: { 'GET /repos/a/b/contents/docs/%C3%9C%20ber.md': [{ json: { content: 'SGFs\nbG8g8J+YgA==', encoding: 'base64', sha: 'abcdef0123456' } }] } }] },
+	'file-content': { claim: 'headers of the provider and of the function', runs: [{ input: { base: '{{origin}}/api', path: 'docs/Ü ber.md' }, answers: { 'GET /repos/a/b/contents/docs/%C3%9C%20ber.md': [{ json: { content: 'SGFs\nbG8g8J+YgA==', encoding: 'base64', sha: 'abcdef0123456' } }] } }] },
 	'hub-contacts': { claim: 'provider pagination, own limit', runs: [{ input: { base: '{{origin}}/api' }, answers: { 'GET /crm/v3/objects/contacts': [{ json: { results: [{ properties: { email: 'A@B' } }, {}], paging: { next: { after: '2' } } } }, { json: { results: [{ properties: { email: null } }] } }] } }] },
 	'basic-me': { claim: 'basic credentials', runs: [{ answers: { 'GET /me': [{ json: { me: 1 } }] } }] },
 };

@@ -5,6 +5,7 @@ const deep = (depth) => {
 };
 
 export default {
+	'lang-for-heads': { claim: 'in within heads of for loops', runs: [{ input: { row: { id: 1, tags: ['a', 'b'], owner: { x: 1, y: 2 } } } }, { label: 'without', input: { row: { name: 'n' } } }] },
 	'lang-dates': { claim: 'dates of providers are parsed as V8 does', runs: [{}] },
 	'lang-date-format': { claim: 'dates print as V8 prints them', runs: [{}] },
 	'lang-sort': { claim: 'sort is stable, localeCompare knows the language', runs: [{}] },
@@ -22,7 +23,6 @@ export default {
 	'lang-generators': { claim: 'generators', runs: [{ answers: { 'GET /pages': [{ json: [1, 2] }, { json: [3] }, { json: [] }, { json: [9, 9] }] } }] },
 	'lang-async': { claim: 'promises settle in the order of Node', runs: [{ unordered: true, answers: { 'GET /item/1': [{ json: { id: 1 } }], 'GET /item/2': [{ json: { id: 2 } }], 'GET /item/3': [{ json: { id: 3 } }] } }] },
 	'lang-deep-await': { claim: 'deep recursion through await', runs: [{ input: { depth: 1000 } }] },
-	'lang-deadlock': { claim: 'a promise that never settles fails as deadlock', needs: 'no reference: Node waits forever (the runner alone is tested in tests/compiler)', runs: [{}] },
 	'lang-regex': { claim: 'regular expressions', runs: [{}] },
 	'lang-strings': { claim: 'strings', runs: [{}] },
 	'lang-buffers': { claim: 'Buffer and typed arrays', runs: [{}] },

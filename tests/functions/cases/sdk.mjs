@@ -13,7 +13,7 @@ export default {
 			{ label: 'refused', input: { email: 'nope', age: 3.5, role: 'boss', extra: 1 } },
 		],
 	},
-	'trigger-action': { claim: 'an action calls another', needs: 'triggerAction', runs: [{}] },
-	'checkpoint-roundtrip': { claim: 'checkpoints of an action', needs: 'checkpoints', runs: [{}] },
-	locks: { claim: 'locks', needs: 'locks', runs: [{}] },
+	'trigger-action': { claim: 'an action calls another', calls: ['noop'], runs: [{}] },
+	'checkpoint-roundtrip': { claim: 'checkpoints of an action', runs: [{}] },
+	locks: { claim: 'locks', runs: [{}] },
 };

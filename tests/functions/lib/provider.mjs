@@ -102,7 +102,14 @@ export async function startProvider() {
 		open(key, answers) {
 			const run = { answers: answers ?? {}, used: {}, requests: [] };
 			runs.set(key, run);
-			return run.requests;
+			return {
+				requests: run.requests,
+				// Another step of the same run: its own answers and requests.
+				next(more) {
+					Object.assign(run, { answers: more ?? {}, used: {}, requests: [] });
+					return run.requests;
+				},
+			};
 		},
 		stop() {
 			server.closeAllConnections();
