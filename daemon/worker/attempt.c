@@ -284,6 +284,8 @@ write_context(const struct attempt *attempt, struct buf *out)
 	jw_member_int(&w, "attempt", attempt->number);
 	jw_member_text(&w, "loggerLevel", attempt->logger->level);
 	if (attempt->sync != NULL)
+		jw_member_int(&w, "syncJobId", attempt->seq);
+	if (attempt->sync != NULL)
 		write_sync_context(attempt->sync, &w);
 	else
 		jw_member_text(&w, "variant", "base");
@@ -384,6 +386,7 @@ attempt_start(struct daemon *daemon, const struct attempt_ask *ask, attempt_cb *
 	attempt->state = ATTEMPT_RESOLVING;
 	if (ask->job_id != NULL)
 		memcpy(attempt->job_id, ask->job_id, sizeof(attempt->job_id));
+	attempt->seq = ask->seq;
 	attempt->number = ask->number;
 	attempt->environment_id = ask->environment_id;
 	attempt->version_id = ask->function_version_id;

@@ -19,6 +19,7 @@
 
 struct attempt_ask {
 	const char *job_id; /* NULL: a sync call */
+	int64_t seq;        /* of the job in the ledger; 0: a sync call */
 	int number;         /* from 1 */
 	int64_t environment_id, function_version_id, connection_id;
 	enum job_kind kind;
@@ -78,6 +79,7 @@ struct attempt {
 	enum attempt_state state;
 	enum attempt_begin begin;
 	char job_id[UUID_TEXT]; /* "" for a sync call */
+	int64_t seq;            /* of the job; 0: none */
 	int number;
 	int64_t environment_id, version_id, connection_id;
 	enum job_kind kind;

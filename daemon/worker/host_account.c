@@ -127,7 +127,12 @@ wrote_metadata(struct host_call *call, int status, enum sl_code code, const stru
 	jw_init(&w, &out);
 	jw_object(&w);
 	jw_member_int(&w, "status", status);
-	jw_member_raw(&w, "data", call->meta.raw);
+	jw_key(&w, "data");
+	jw_object(&w);
+	jw_member_raw(&w, "metadata", json_get(call->meta, "metadata").raw);
+	jw_member_text(&w, "connection_id", call->connection->row.connection_id);
+	jw_member_text(&w, "provider_config_key", call->connection->row.unique_key);
+	jw_object_end(&w);
 	jw_object_end(&w);
 	host_answer_json(call, &out);
 	buf_fini(&out);

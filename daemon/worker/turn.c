@@ -195,6 +195,7 @@ start_entry(struct turn *turn, struct slice input)
 	const struct envelope *envelope = &turn->entry[turn->at].envelope;
 	struct attempt_ask ask = {
 	    .job_id = envelope->job_id,
+	    .seq = envelope->seq,
 	    .number = envelope->attempt,
 	    .environment_id = envelope->environment_id,
 	    .function_version_id = envelope->function_version_id,

@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <glob.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,6 +58,21 @@ sweep(void)
 		closedir(dir);
 }
 
+static int
+count_files(void)
+{
+	const char *top = getenv("srcdir");
+	char pattern[4096];
+	glob_t found;
+	int count;
+
+	snprintf(pattern, sizeof(pattern), "%s/provider/catalog/*.json", top != NULL ? top : ".");
+	check_int(glob(pattern, 0, NULL, &found), ==, 0);
+	count = (int)found.gl_pathc;
+	globfree(&found);
+	return count;
+}
+
 static void
 all_shipped_definitions_load(void)
 {
@@ -88,14 +105,15 @@ all_shipped_definitions_load(void)
 	struct catalog *catalog = shipped();
 
 	check(catalog != NULL);
-	check_int(catalog_count(catalog), ==, sizeof(names) / sizeof(names[0]));
+	check_int(catalog_count(catalog), ==, count_files());
 	for (int i = 0; i < catalog_count(catalog); i++) {
 		const struct provider *provider = catalog_at(catalog, i);
 
-		check_text(provider->name, names[i]);
-		check(catalog_find(catalog, names[i]) == provider);
+		check(catalog_find(catalog, provider->name) == provider);
 		check(provider->base_url != NULL);
 	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		check(catalog_find(catalog, names[i]) != NULL);
 	check(catalog_find(catalog, "nope") == NULL);
 	check(catalog_find(catalog, "") == NULL);
 	check(catalog_at(catalog, -1) == NULL);

@@ -37,9 +37,9 @@ const run = { where: null, logger: null, context: null };
 function keeper(ms) {
 	let kept = Object.create(null);
 	return {
-		async get(key, make) {
+		async get(key, make, anew) {
 			const found = kept[key];
-			if (found !== undefined && Date.now() - found.at < ms) return found.value;
+			if (!anew && found !== undefined && Date.now() - found.at < ms) return found.value;
 			const value = await make();
 			kept[key] = { value, at: Date.now() };
 			return value;
@@ -174,9 +174,9 @@ function account() {
 			providerConfigKey: providerConfigKey || run.where.providerConfigKey,
 			connectionId: connectionId || run.where.connectionId,
 		});
-		const make = () => ask("connection", meta);
-		if (options && Object.keys(options).some((name) => options[name])) return make();
-		return connections.get(JSON.stringify([meta.providerConfigKey, meta.connectionId]), make);
+		const anew = isObject(options) && Object.keys(options).some((name) => options[name]);
+		const key = JSON.stringify([meta.providerConfigKey, meta.connectionId]);
+		return connections.get(key, () => ask("connection", meta), anew);
 	};
 	const getIntegration = async (options) => {
 		const include = (options && options.include) || [];
@@ -190,22 +190,26 @@ function account() {
 		return metadataResponse(answer);
 	};
 	const getMetadata = async () => (await getConnection()).metadata;
-	const updateMetadata = write("metadata_update");
+	const setMetadata = write("metadata_set");
 	return {
 		getConnection,
 		getIntegration,
 		getMetadata,
-		updateMetadata,
-		setMetadata: write("metadata_set"),
+		updateMetadata: write("metadata_update"),
+		setMetadata,
 		getToken: async () => tokenOf((await getConnection()).credentials),
 		getWebhookURL: async () => {
 			const integration = await getIntegration({ include: ["webhook"] });
 			return integration === null ? undefined : integration.webhook_url;
 		},
 		getEnvironmentVariables: async () => (await ask("environment_variables", {})) || [],
-		getFlowAttributes: () => ask("get_flow_attributes", {}),
+		getFlowAttributes: () => {
+			if (!run.context.syncJobId) throw new Error("There is no current sync to get attributes from");
+			return ask("get_flow_attributes", {});
+		},
+		getVariant: () => run.context.variant || "base",
 		getFieldMapping: async () => ((await getMetadata()) || {}).fieldMapping || {},
-		setFieldMapping: (mapping) => updateMetadata({ fieldMapping: mapping }),
+		setFieldMapping: (mapping) => setMetadata(mapping),
 	};
 }
 
@@ -345,7 +349,7 @@ function addMembers(out, kind) {
 	out.nangoConnectionId = context.nangoConnectionId;
 	out.environmentId = context.environmentId;
 	out.environmentName = context.environmentName;
-	out.syncJobId = undefined;
+	out.syncJobId = context.syncJobId;
 	out.syncConfig = { sync_name: context.functionName };
 	out.runnerFlags = {};
 	out.scriptType = SCRIPT_TYPES[kind];

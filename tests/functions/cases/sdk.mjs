@@ -1,5 +1,5 @@
 export default {
-	'imported-action-error': { claim: 'ActionError from the module nango', runs: [{}] },
+	'imported-action-error': { differs: 'the original has no module nango at run time; here its ActionError is that of the nango object', claim: 'ActionError from the module nango', runs: [{}] },
 	metadata: { claim: 'metadata is read, merged and replaced', runs: [{ metadata: { region: 'us', fields: { a: 'b' } } }, { label: 'none' }] },
 	connection: { claim: 'connection and token', runs: [{ metadata: { x: 1 } }] },
 	'unknown-connection': { claim: 'an unknown connection is an error', runs: [{}] },
