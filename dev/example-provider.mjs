@@ -17,6 +17,7 @@ if (!portFile || apiKey === '') {
 
 const digest = (text) => createHash('sha256').update(text).digest();
 const wanted = digest(`Bearer ${apiKey}`);
+const CONTACTS = 50;
 const names = ['Ada Byron', 'Grace Murray', 'Edsger van Rotterdam', 'Barbara Huberman'];
 let limited = false;
 
@@ -40,6 +41,17 @@ function deals(id) {
 	];
 }
 
+// { contacts, next }: next is the cursor of the page behind, or null.
+function page(query) {
+	const from = Number(query.get('cursor') ?? 0);
+	const limit = Number(query.get('limit') ?? 10);
+	if (!Number.isInteger(from) || from < 0 || !Number.isInteger(limit) || limit < 1 || limit > 50) {
+		return undefined;
+	}
+	const ids = Array.from({ length: CONTACTS }, (_, index) => String(index + 1)).slice(from, from + limit);
+	return { contacts: ids.map(contact), next: from + limit < CONTACTS ? String(from + limit) : null };
+}
+
 function serve(request, response) {
 	request.resume();
 	const log = (status) => console.log(`${new Date().toISOString()} ${request.method} ${request.url} ${status}`);
@@ -55,7 +67,12 @@ function serve(request, response) {
 		limited = true;
 		return end(429, { message: 'slow down' }, { 'retry-after': '1' });
 	}
-	const match = /^\/contacts\/(\d{1,9})(\/deals)?$/.exec(new URL(request.url, 'http://localhost').pathname);
+	const url = new URL(request.url, 'http://localhost');
+	if (url.pathname === '/contacts' && request.method === 'GET') {
+		const found = page(url.searchParams);
+		return found ? end(200, found) : end(400, { message: 'cursor is one that was given, limit is 1 to 50' });
+	}
+	const match = /^\/contacts\/(\d{1,9})(\/deals)?$/.exec(url.pathname);
 	if (!match) {
 		return end(404, { message: 'no such resource' });
 	}
