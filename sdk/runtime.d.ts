@@ -9,6 +9,9 @@ declare const console: Record<
 	(...data: any[]) => void
 >;
 
+/** zod, crypto, url and buffer; an import is checked, this is not. */
+declare function require(module: string): any;
+
 declare namespace NodeJS {
 	interface Timeout {
 		ref(): this;

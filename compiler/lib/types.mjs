@@ -30,7 +30,7 @@ function settings(names) {
 	return {
 		compilerOptions: {
 			target: "esnext",
-			lib: ["es2023"],
+			lib: ["es2023", "es2024.object", "es2024.collection", "es2024.promise"],
 			module: "preserve",
 			moduleResolution: "bundler",
 			strict: true,

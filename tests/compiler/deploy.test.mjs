@@ -30,11 +30,15 @@ const ACTION = `import { createAction } from "nango"; import * as z from "zod";
 export default createAction({ description: "d", input: z.object({ a: z.string() }), output: z.void(), exec: async () => {} });`;
 const one = (text) => project({ "index.ts": 'import "./crm/actions/one.js";', "crm/actions/one.ts": text });
 
-test("the example becomes one flow config of the published shape", async () => {
+const exampleFlow = (body, name) => body.flowConfigs.find((flow) => flow.syncName === name);
+
+test("the example becomes flow configs of the published shape", async () => {
 	const body = await readProject(example);
 	assert.deepEqual(Object.keys(body), ["flowConfigs", "onEventScriptsByProvider", "deployMode", "reconcile", "debug", "sdkVersion"]);
-	const [flow] = body.flowConfigs;
-	assert.equal(flow.syncName, "contact-summary");
+	assert.deepEqual(body.flowConfigs.map((each) => [each.syncName, each.type]), [["contacts", "sync"], ["contact-summary", "action"]]);
+	const sync = exampleFlow(body, "contacts");
+	assert.deepEqual([sync.runs, sync.auto_start, sync.models], ["every hour", true, ["Contact"]]);
+	const flow = exampleFlow(body, "contact-summary");
 	assert.equal(flow.providerConfigKey, "demo-crm");
 	assert.equal(flow.input, "ActionInput_demo_crm_contactsummary");
 	assert.deepEqual(flow.models, ["ActionOutput_demo_crm_contactsummary"]);
@@ -53,7 +57,7 @@ test("the example becomes one flow config of the published shape", async () => {
 });
 
 test("the example runs under the engine", { skip: !haveEngine && "no duk" }, async () => {
-	const [flow] = (await readProject(example)).flowConfigs;
+	const flow = exampleFlow(await readProject(example), "contact-summary");
 	const http = `function (m) { return m.endpoint === "/contacts/42"
 		? { body: '{"id":"42","name":"Ada","email":"a@b","company":"C","city":"Z"}' }
 		: { body: '{"deals":[{"id":"1","title":"t","amount":3,"currency":"EUR","stage":"won"},{"id":"2","title":"t","amount":4,"currency":"EUR","stage":"open"}]}' }; }`;

@@ -29,6 +29,7 @@ const DEPLOY_AT_ONCE = 25;
 const INTEGRATIONS = {
 	...{ crm: 'private-api-bearer', basic: 'private-api-basic', github: 'github', hubspot: 'hubspot' },
 	...{ shop: 'private-api-bearer', hooks: 'unauthenticated', events: 'private-api-bearer', made: 'private-api-bearer' },
+	...{ sales: 'private-api-bearer', desk: 'private-api-bearer', drive: 'private-api-bearer', people: 'private-api-bearer', books: 'private-api-bearer', store: 'private-api-bearer', growth: 'private-api-bearer', devtools: 'private-api-bearer' },
 };
 const FOLDERS = { actions: 'action', syncs: 'sync', 'on-events': 'on-event' };
 

@@ -128,9 +128,10 @@ function copyOf(list) {
 function from(value, second, length) {
 	if (typeof value === "string") return wrap(encode(value, second));
 	if (value === null || typeof value !== "object") {
-		throw new TypeError(
-			`The first argument must be of type string or an instance of Buffer, ArrayBuffer, or Array or an Array-like Object. Received ${value === null ? "null" : `type ${typeof value}`}`,
-		);
+		const received = value === null || value === undefined ? String(value) : `type ${typeof value} (${String(value)})`;
+		const error = new TypeError(`The first argument must be of type string or an instance of Buffer, ArrayBuffer, or Array or an Array-like Object. Received ${received}`);
+		error.code = "ERR_INVALID_ARG_TYPE";
+		throw error;
 	}
 	if (value instanceof ArrayBuffer) {
 		const start = toInteger(second);

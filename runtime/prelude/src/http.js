@@ -227,6 +227,7 @@ export async function request(config, where) {
 	if (config.responseType === "stream") {
 		throw new Error('responseType "stream" is not supported: use "arraybuffer"');
 	}
+	if (!config.endpoint && !config.baseUrlOverride) throw new Error("missing_api_url: the request needs an endpoint");
 	const method = String(config.method || "GET").toUpperCase();
 	const headers = plainHeaders(config.headers);
 	const body = bodyOf(config.data, headers, method);

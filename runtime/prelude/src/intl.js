@@ -200,7 +200,8 @@ function pieces(time, locale, given, need) {
 	const days = datePieces(date, asked, tag);
 	const clock = timePieces(date, asked, options, tag);
 	const isLong = asked.month === "long" || (asked.styled && (options.dateStyle === "full" || options.dateStyle === "long"));
-	const join = asked.styled ? (isLong ? " at " : ", ") : isLong ? " at " : ", ";
+	const isBare = days.length === 1 && days[0][0] === "weekday";
+	const join = isLong ? " at " : isBare ? " " : ", ";
 	const out = days.concat(days.length > 0 && clock.length > 0 ? [["literal", tag === "sv-SE" ? " " : join]] : [], clock);
 	if (asked.timeZoneName) out.push(["literal", " "], ["timeZoneName", zoneName(options.timeZone, time)]);
 	return out;

@@ -1,6 +1,6 @@
 // The engine's words for what went wrong, put as V8 puts them: functions show them to their users.  V8 quotes the
 // source, so does this: the line of compiled code that failed is looked up, which costs nothing until something fails.
-import { G, define, hasOwn, hiddenKey, nativeEval } from "./core.js";
+import { G, define, hasOwn, hiddenKey, isObject, nativeEval } from "./core.js";
 
 const nativeStack = Object.getOwnPropertyDescriptor(G.Error.prototype, "stack").get;
 
@@ -44,7 +44,7 @@ function lineOf(error) {
 const siteOf = (error) => lineText(lineOf(error));
 
 const REAL_LINE = hiddenKey("line");
-const NEAR = 6;
+const NEAR = 60;
 
 // The engine takes a call of what is no function for some instructions earlier than it is: the line is corrected
 // to the next one that `pattern` fits.  Answers what the pattern's group holds, or null.
@@ -162,6 +162,14 @@ function member(error, pattern) {
 const assigned = (error) => member(error, "[\\w$\\])]\\.([\\w$]+) (?:[-+*/%&|^]|<<|>>>?)?= ");
 const holder = (error) => (/\.length (?:[-+])?= /.test(siteOf(error)) ? "[object Array]" : "#<Object>");
 
+const RANGES = {
+	toFixed: "toFixed() digits argument must be between 0 and 100",
+	toPrecision: "toPrecision() argument must be between 1 and 100",
+	toExponential: "toExponential() argument must be between 0 and 100",
+	toString: "toString() radix argument must be between 2 and 36",
+};
+const outside = (method) => (method === null ? null : RANGES[method]);
+
 const EXACT = {
 	"not extensible": (error) => {
 		const name = assigned(error);
@@ -189,6 +197,7 @@ const EXACT = {
 	"cannot number coerce Symbol": () => "Cannot convert a Symbol value to a number",
 	"invalid input": (error) => (error instanceof G.URIError ? "URI malformed" : null),
 	"Invalid Date": () => "Invalid time value",
+	"number outside range": (error) => outside(member(error, "\\.(to(?:Fixed|Precision|Exponential|String))\\(")),
 	"invalid instanceof rval": () => "Right-hand side of 'instanceof' is not callable",
 };
 
@@ -222,6 +231,12 @@ export function notIterable(value, helper) {
 	const line = siteOf(error);
 	const text = find(line, `${helper}\\(((?:[^(),]|\\((?:[^()]|\\([^()]*\\))*\\))+)[,)]`);
 	const shown = value === null ? "null" : value === undefined ? "undefined" : typeof value;
+	// "const [a] = list" names the list; of a member, a parameter or an element V8 shows the value.
+	if (text !== null && !/^[A-Za-z$][\w$]*$/.test(text) && find(line, `${helper}\\(${escaped(text)}(, \\d+)\\)`) !== null) {
+		const kind = value === null ? "object null" : value === undefined || isObject(value) ? shown : `${shown} ${value}`;
+		define(error, "message", `${kind} is not iterable (cannot read property Symbol(Symbol.iterator))`);
+		return error;
+	}
 	define(error, "message", `${text === null ? shown : written(text === "void 0" ? "undefined" : text)} is not iterable`);
 	return error;
 }

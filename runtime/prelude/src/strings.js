@@ -135,9 +135,15 @@ export function collate(a, b, options) {
 }
 
 const nativeUpper = String.prototype.toUpperCase;
+const nativeRepeat = String.prototype.repeat;
 const nativeLower = String.prototype.toLowerCase;
 
 replace(String.prototype, {
+	repeat(count) {
+		const times = toInteger(count);
+		if (times < 0 || times === Infinity) throw new RangeError(`Invalid count value: ${count}`);
+		return nativeRepeat.call(this, times);
+	},
 	localeCompare(that, locale, options) {
 		if (locale !== undefined) languageOf(locale);
 		return collate(String(this), String(that), options);
