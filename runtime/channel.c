@@ -60,6 +60,10 @@ runner_frame_ok(const struct runner_expect *expect, const struct frame *frame, c
 	*why = "frame for another run";
 	if (frame->field[1].number != expect->run_id)
 		return false;
+	*why = "call without an id that wants an answer";
+	if (type == RUNNER_CALL && frame->field[2].number == 0 &&
+	    !slice_is(frame->field[3].bytes, "log"))
+		return false;
 	*why = "call id out of order";
 	if (type == RUNNER_CALL && frame->field[2].number != 0 &&
 	    frame->field[2].number <= expect->last_call)

@@ -23,7 +23,8 @@
  *   LOADED  [11, ok, error json]
  *   RUN     [2, run id, kind, input json, context json, cpu limit ms]
  *   CALL    [12, run id, call id, op, meta json, body]
- *           the function asks for something; call id 0: no answer wanted
+ *           the function asks for something; call id 0: no answer wanted, of the op log only (what
+ *           nobody waits for is not counted against CALLS_OPEN_MAX)
  *   REPLY   [3, run id, call id, ok, meta json, body]
  *           the answer; ok false: meta is an error object
  *   DONE    [14, run id, ok, payload json]
@@ -54,7 +55,7 @@
  *   metadata_update        likewise
  *   environment_variables  {} -> [{name,value}]
  *   get_flow_attributes    {} -> the attributes of the function's definition
- *   log                    {level,message,meta?}; call id 0
+ *   log                    {level,message,meta?}; call id may be 0
  *   fetch                  {url,method,headers}; body: request bytes
  *                          -> {status,statusText,headers,url,redirected}; body: response bytes.
  *                          ok=false: "url_not_allowed", or a transport failure as of http

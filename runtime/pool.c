@@ -324,6 +324,18 @@ run_finish_crashed(struct run *run, const char *text)
 	run_finish(run, RUN_CRASHED, SLICE_LITERAL(""), text);
 }
 
+static void
+note_answered(struct run *run, int64_t call_id)
+{
+	int at = 0;
+
+	while (at < run->calls_open && run->open[at].id != call_id)
+		at++;
+	assert(at < run->calls_open); /* answered once */
+	run->open_bytes -= run->open[at].bytes;
+	run->open[at] = run->open[--run->calls_open];
+}
+
 void
 run_reply(struct run *run, int64_t call_id, bool ok, struct slice meta, struct slice body)
 {
@@ -333,7 +345,7 @@ run_reply(struct run *run, int64_t call_id, bool ok, struct slice meta, struct s
 	assert(process != NULL && call_id > 0 && call_id <= run->last_call);
 	if (run->aborted || process->channel == NULL)
 		return;
-	run->calls_open--;
+	note_answered(run, call_id);
 	if (meta.len > PAYLOAD_MAX || body.len > PAYLOAD_MAX - meta.len) {
 		ok = false;
 		meta = SLICE_LITERAL("{\"code\":\"response_too_large\","

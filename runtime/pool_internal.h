@@ -18,6 +18,9 @@
 
 /* A zygote or function process that has not answered a control matter for so long is stuck. */
 #define POOL_STUCK_MS 15000
+/* More calls in flight, or what comes after so many bytes of them, wait in the function's socket. */
+#define CALLS_OPEN_MAX 64
+#define CALLS_OPEN_BYTES ((size_t)RUNNER_FRAME_MAX)
 
 /* DOWN -> STARTING (spawned) -> UP (said HELLO); any -> REAPING (killed) -> DOWN. */
 enum zygote_state {
@@ -92,8 +95,14 @@ struct run {
 	char *job; /* owned; "": none */
 	int64_t deadline_at_ms;
 	int64_t last_call;
-	int calls_open; /* asked and not answered */
-	bool aborted;   /* run_abort(): whatever comes, it ends as RUN_ABORTED */
+	/* Asked and not answered, and what they hold. */
+	struct {
+		int64_t id;
+		size_t bytes;
+	} open[CALLS_OPEN_MAX];
+	int calls_open;
+	size_t open_bytes;
+	bool aborted; /* run_abort(): whatever comes, it ends as RUN_ABORTED */
 	const struct run_events *events;
 	void *arg;
 };

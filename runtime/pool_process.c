@@ -18,7 +18,6 @@
 /* A load asks for nothing outside, so the wall clock bounds what CPU time it may use; the floor is
  * for machines under load. */
 #define LOAD_MS_MIN 10000
-#define CALLS_OPEN_MAX 64 /* more calls in flight wait in the function's socket */
 
 static const bool process_allows[PROCESS_STATES][PROCESS_STATES] = {
     [PROCESS_WAITING] = {[PROCESS_FORKING] = true},
@@ -207,7 +206,8 @@ consider_pause(struct process *process)
 
 	if (process->channel == NULL)
 		return;
-	channel_pause(process->channel, (run != NULL && run->calls_open >= CALLS_OPEN_MAX) ||
+	channel_pause(process->channel, (run != NULL && (run->calls_open >= CALLS_OPEN_MAX ||
+							 run->open_bytes >= CALLS_OPEN_BYTES)) ||
 					    channel_waiting(process->channel) > CHANNEL_OUT_LOW);
 }
 
@@ -222,12 +222,19 @@ take_call(struct process *process, const struct frame *frame)
 {
 	struct run *run = process->run;
 	int64_t call_id = frame->field[2].number;
+	size_t bytes = frame->field[4].bytes.len + frame->field[5].bytes.len;
 
 	if (run->aborted)
 		return;
+	if (call_id != 0 && run->calls_open == CALLS_OPEN_MAX) { /* its channel has failed */
+		violate(process, "more calls than are answered");
+		return;
+	}
 	if (call_id != 0) {
 		run->last_call = call_id;
-		run->calls_open++;
+		run->open[run->calls_open].id = call_id;
+		run->open[run->calls_open++].bytes = bytes;
+		run->open_bytes += bytes;
 		consider_pause(process);
 	}
 	run->events->on_call(run->arg, run, call_id, frame->field[3].bytes, frame->field[4].bytes,

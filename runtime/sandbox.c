@@ -166,10 +166,12 @@ allow_serve(scmp_filter_ctx ctx, const struct range *arena)
 	return rc;
 }
 
+/* The memfd is memory that no limit of the process counts, so it must not grow past the arena. */
 static int
-allow_load(scmp_filter_ctx ctx)
+allow_load(scmp_filter_ctx ctx, const struct range *arena)
 {
-	int rc = ALLOW(SCMP_SYS(pwrite64), 1, SCMP_A0(SCMP_CMP_EQ, SANDBOX_MEMORY));
+	int rc = ALLOW(SCMP_SYS(pwrite64), 3, SCMP_A0(SCMP_CMP_EQ, SANDBOX_MEMORY),
+		       SCMP_A2(SCMP_CMP_LE, arena->len), SCMP_A3(SCMP_CMP_LT, arena->len));
 
 	if (rc == 0)
 		rc = ALLOW(SCMP_SYS(fcntl), 2, SCMP_A0(SCMP_CMP_EQ, SANDBOX_MEMORY),
@@ -243,7 +245,7 @@ add_rules(scmp_filter_ctx ctx, enum sandbox_level level, const struct range *are
 	if (rc == 0 && (root || level == SANDBOX_LOAD || level == SANDBOX_SERVE))
 		rc = allow_serve(ctx, arena);
 	if (rc == 0 && (root || level == SANDBOX_LOAD))
-		rc = allow_load(ctx);
+		rc = allow_load(ctx, arena);
 	if (rc == 0 && (root || level == SANDBOX_FUNCTION))
 		rc = allow_function(ctx);
 	if (rc == 0 && root)

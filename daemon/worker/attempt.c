@@ -18,6 +18,7 @@
 #include "sql/settle.h"
 
 #define START_RETRY_MS 100
+#define CLOSE_RETRY_MS 250
 #define RESULT_MAX (1 << 20)
 
 static const bool attempt_allows[6][6] = {
@@ -66,6 +67,7 @@ attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, stru
 	struct buf result;
 
 	attempt->run = NULL;
+	loop_timer_stop(attempt->timer); /* it may be due in this turn of the loop */
 	host_cancel_all(attempt);
 	attempt_gate_close(attempt);
 	host_release_locks(attempt);
@@ -77,7 +79,7 @@ attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, stru
 		sync_run_result(attempt->sync, &result);
 		run = (struct settle_run){.sync_id = attempt->sync->id,
 					  .began_ms = attempt->began_ms,
-					  .result = result.data};
+					  .result = result.over ? NULL : result.data};
 		end.run = &run;
 	}
 	attempt->cb(attempt->arg, &end);
@@ -127,6 +129,10 @@ on_unseen(void *arg, enum sl_code code, const char *const *ids, int count,
 	attempt->pending = false;
 	if (attempt->aborting || code == SL_CONFLICT) {
 		attempt_finish_aborted(attempt);
+		return;
+	}
+	if (code == SL_UNAVAILABLE) { /* again, until Postgres is back or the session is lost */
+		loop_timer_in(attempt->timer, CLOSE_RETRY_MS);
 		return;
 	}
 	if (code != SL_OK) {
@@ -205,6 +211,7 @@ succeed(struct attempt *attempt, struct slice output)
 		if (attempt->sync->track_deletes && !attempt->aborting) {
 			attempt->run = NULL;
 			host_cancel_all(attempt);
+			attempt_gate_drop(attempt); /* calls that waited there are gone */
 			attempt->closing = attempt->sync->model_count;
 			attempt_enter(attempt, ATTEMPT_CLOSING);
 			close_next(attempt);
@@ -348,9 +355,8 @@ start_run(struct attempt *attempt, struct run **run, struct sl_error *error)
 }
 
 void
-attempt_try_start(void *arg)
+attempt_try_start(struct attempt *attempt)
 {
-	struct attempt *attempt = arg;
 	struct sl_error error;
 	struct run *run = NULL;
 	enum sl_code code = start_run(attempt, &run, &error);
@@ -375,6 +381,26 @@ attempt_try_start(void *arg)
 			     error.text);
 }
 
+static void
+on_timer(void *arg)
+{
+	struct attempt *attempt = arg;
+
+	switch (attempt->state) {
+	case ATTEMPT_STARTING:
+		attempt_try_start(attempt);
+		return;
+	case ATTEMPT_CLOSING:
+		attempt_effect(attempt, delete_unseen, attempt);
+		return;
+	case ATTEMPT_RESOLVING:
+	case ATTEMPT_PREPARING:
+	case ATTEMPT_RUNNING:
+	case ATTEMPT_ENDED:
+		return;
+	}
+}
+
 /* ---- start and abort ------------------------------------------------------------------------- */
 
 struct attempt *
@@ -395,7 +421,7 @@ attempt_start(struct daemon *daemon, const struct attempt_ask *ask, attempt_cb *
 	attempt->began_ms = clock_wall_ms();
 	attempt->input = sl_memdup(ask->input.data, ask->input.len);
 	attempt->input_len = ask->input.len;
-	attempt->timer = loop_timer_new(daemon->loop, attempt_try_start, attempt);
+	attempt->timer = loop_timer_new(daemon->loop, on_timer, attempt);
 	attempt->gate = attempt_gate_new(attempt);
 	attempt->checkpoint.last = &attempt->checkpoint.first;
 	attempt->cb = cb;

@@ -96,7 +96,7 @@ struct attempt {
 	struct sync_run *sync; /* of JOB_SYNC and JOB_WEBHOOK, once it is known */
 	struct run *run;
 	struct attempt_gate *gate;
-	struct loop_timer *timer; /* waits for a runner */
+	struct loop_timer *timer; /* waits for a runner, or to ask the ledger again */
 	int64_t deadline_mono_ms;
 	int64_t began_ms; /* wall time of the start */
 	int starts_left;
@@ -133,7 +133,9 @@ void attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg);
 
 /* The job's id, of the outermost attempt; "" for a sync call. */
 const char *attempt_job(const struct attempt *attempt);
-/* The session that its writes to the ledger must name; 0: none is asked of a sync call. */
+/* The session that its writes to the ledger must name, and then are refused if it has ended; 0: none
+ * is asked of a sync call. */
+#define ATTEMPT_NO_SESSION (-1) /* the worker's has ended: refused in any case */
 int64_t attempt_session(const struct attempt *attempt);
 
 #endif

@@ -52,7 +52,12 @@ attempt_job(const struct attempt *attempt)
 int64_t
 attempt_session(const struct attempt *attempt)
 {
-	return attempt_job(attempt)[0] != '\0' ? settle_session(attempt->daemon->settle) : 0;
+	int64_t session;
+
+	if (attempt_job(attempt)[0] == '\0')
+		return 0;
+	session = settle_session(attempt->daemon->settle);
+	return session != 0 ? session : ATTEMPT_NO_SESSION;
 }
 
 struct attempt_gate *
@@ -74,7 +79,7 @@ attempt_gate_free(struct attempt_gate *gate)
 }
 
 void
-attempt_gate_close(struct attempt *attempt)
+attempt_gate_drop(struct attempt *attempt)
 {
 	struct attempt_gate *gate = outermost(attempt)->gate;
 	struct effect **link = &gate->first, *effect;
@@ -88,6 +93,14 @@ attempt_gate_close(struct attempt *attempt)
 		free(effect);
 	}
 	gate->last = link;
+}
+
+void
+attempt_gate_close(struct attempt *attempt)
+{
+	struct attempt_gate *gate = attempt->gate;
+
+	attempt_gate_drop(attempt);
 	if (attempt->parent != NULL)
 		return;
 	loop_timer_stop(gate->look);

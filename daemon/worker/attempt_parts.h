@@ -6,7 +6,7 @@
 
 /* ---- attempt.c ---- */
 void attempt_enter(struct attempt *attempt, enum attempt_state to);
-void attempt_try_start(void *arg); /* in STARTING */
+void attempt_try_start(struct attempt *attempt); /* in STARTING */
 void attempt_finish(struct attempt *attempt, enum job_state state, bool aborted,
 		    struct slice output);
 /* Failed for a reason of ours; error: payload.error, or NULL. */
@@ -21,7 +21,9 @@ void attempt_resolve(void *arg); /* in RESOLVING; goes on to STARTING */
 /* ---- attempt_effect.c ---- */
 struct attempt_gate *attempt_gate_new(struct attempt *attempt);
 void attempt_gate_free(struct attempt_gate *gate);
-/* The attempt ends: what waits on its behalf is forgotten, here and in those it runs inside of. */
+/* What waits on its behalf is forgotten, here and in those it runs inside of. */
+void attempt_gate_drop(struct attempt *attempt);
+/* Likewise, and for good: the attempt ends. */
 void attempt_gate_close(struct attempt *attempt);
 
 #endif

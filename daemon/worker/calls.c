@@ -116,6 +116,19 @@ calls_add(struct calls *calls, const struct attempt_ask *ask, attempt_cb *cb, vo
 	return SL_OK;
 }
 
+void
+calls_refuse(struct calls *calls)
+{
+	static const struct attempt_end end = {.state = JOB_FAILED, .aborted = true};
+
+	while (calls->first != NULL) {
+		struct call *call = take_first(calls);
+
+		call->cb(call->arg, &end);
+		call_free(call);
+	}
+}
+
 struct calls *
 calls_new(struct daemon *daemon, void (*on_end)(void *arg), void *arg)
 {

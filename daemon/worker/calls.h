@@ -20,5 +20,6 @@ int calls_waiting(const struct calls *calls);
 SL_MUST_USE enum sl_code calls_add(struct calls *calls, const struct attempt_ask *ask,
 				   attempt_cb *cb, void *arg, struct sl_error *error);
 void calls_start(struct calls *calls, int room); /* starts at most room of those that wait */
+void calls_refuse(struct calls *calls);          /* ends those that wait as aborted */
 
 #endif

@@ -138,6 +138,8 @@ dispatch_is_ready(const struct dispatch *dispatch)
 static void
 start_calls(struct dispatch *dispatch)
 {
+	if (dispatch->stopped) /* those that end now are ended with the pool */
+		return;
 	calls_start(dispatch->calls, runners(dispatch) - dispatch->turn_count - dispatch->reserved -
 					 calls_running(dispatch->calls));
 }
@@ -727,6 +729,7 @@ on_stop_timer(void *arg)
 		return;
 	}
 	dispatch->forced = true;
+	calls_refuse(dispatch->calls);
 	reset(dispatch, true, "drain timeout");
 	loop_timer_in(dispatch->stop_timer, FORCE_MS);
 }

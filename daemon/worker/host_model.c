@@ -316,11 +316,12 @@ host_merging(struct host_call *call)
 		    "The merging strategy must be \"override\" or \"ignore_if_modified_after\"");
 		return;
 	}
-	if (call->model->merging_set) {
+	if (call->model->merging_set && !call->model->merging_told) {
+		call->model->merging_told = true;
 		log_warn("merging_strategy_kept", "job=%s model=%s remedy=%s",
 			 attempt_job(call->attempt), log_text(call->model->name),
 			 log_text("setMergingStrategy counts once for a model in a run"));
-	} else {
+	} else if (!call->model->merging_set) {
 		call->model->merging_set = true;
 		if (careful)
 			call->model->since_us = call->attempt->began_ms * 1000;

@@ -18,6 +18,7 @@
 #define MERGE_ROUNDS 3
 #define MERGED_MAX (32 << 20)  /* bytes of one merged record */
 #define SEALED_MAX (160 << 20) /* of one record: a frame's body in base64 */
+#define ITEMS_MAX (192u << 20) /* of all of a batch; more is only what an update merges into */
 
 /* ---- what a batch is --------------------------------------------------------------------------- */
 
@@ -34,6 +35,7 @@ struct batch {
 	/* What is sent to the ledger; payloads are owned, ids borrowed from entries. */
 	struct record_item *items;
 	int item_count;
+	size_t item_bytes;
 	/* Rows that are read in several pages. */
 	int64_t after_us;
 	char after_uuid[UUID_TEXT];
@@ -45,6 +47,7 @@ drop_items(struct batch *batch)
 	for (int i = 0; i < batch->item_count; i++)
 		free((void *)(uintptr_t)batch->items[i].payload.data);
 	batch->item_count = 0;
+	batch->item_bytes = 0;
 }
 
 static void
@@ -108,7 +111,7 @@ read_entries(struct host_call *call, struct batch *batch, struct json_value list
 {
 	struct json_iter it;
 	bool good = true;
-	int index = 0;
+	int index = 0, twice = 0;
 
 	json_iter_init(&it, list);
 	while (good && json_iter_next(&it)) {
@@ -119,14 +122,16 @@ read_entries(struct host_call *call, struct batch *batch, struct json_value list
 			batch->entries[batch->count] = (struct entry){.id = id, .value = it.value};
 			map_put_text(batch->by_id, id, (void *)(uintptr_t)++batch->count);
 		} else if (good) {
-			log_warn("record_twice", "job=%s model=%s id=%s remedy=%s",
-				 attempt_job(call->attempt), log_text(call->model->name),
-				 log_text(id),
-				 log_text("only the first record of an id counts in one call"));
+			twice++;
 			free(id);
 		}
 	}
 	json_iter_fini(&it);
+	if (twice > 0 && !call->model->twice_told) /* ids may be of people: they are not named */
+		log_warn("record_twice", "job=%s model=%s count=%d remedy=%s",
+			 attempt_job(call->attempt), log_text(call->model->name), twice,
+			 log_text("only the first record of an id counts in one call"));
+	call->model->twice_told = call->model->twice_told || twice > 0;
 	return good;
 }
 
@@ -187,6 +192,7 @@ add_item(struct host_call *call, const char *id, struct slice plain)
 	record_seal(call->attempt->daemon->ring, call->attempt->sync->connection_id,
 		    call->model->full, id, plain, &sealed);
 	item->payload.data = buf_take(&sealed, &item->payload.len);
+	batch->item_bytes += item->payload.len;
 	return item;
 }
 
@@ -335,6 +341,10 @@ merge_row(struct host_call *call, const struct record_row *row)
 		if (merged.over)
 			code = sl_fail(&error, SL_EXHAUSTED, "a merged record is over %d MiB",
 				       MERGED_MAX >> 20);
+		else if (batch->item_bytes > ITEMS_MAX)
+			code = sl_fail(&error, SL_EXHAUSTED,
+				       "the merged records are over %u MiB: update fewer at once",
+				       ITEMS_MAX >> 20);
 	}
 	if (code == SL_OK)
 		memcpy(add_item(call, batch->entries[index - 1].id, buf_slice(&merged))->expected,

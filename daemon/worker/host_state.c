@@ -94,8 +94,7 @@ checkpoint_failed(struct host_call *call, enum sl_code code, const struct sl_err
 	if (code == SL_UNAVAILABLE && host_retry(call, ((struct step *)call->state)->serve))
 		return;
 	next = leave_line(call);
-	if (code == SL_CONFLICT && attempt_job(call->attempt)[0] != '\0' &&
-	    attempt_session(call->attempt) == 0)
+	if (code == SL_CONFLICT && attempt_session(call->attempt) == ATTEMPT_NO_SESSION)
 		host_fail_write(call, code, error);
 	else if (code == SL_CONFLICT)
 		host_fail(call, "checkpoint_conflict",

@@ -14,8 +14,9 @@ struct sync_model {
 	char *name; /* as the definition has it */
 	char *full; /* as records are stored: Model, or Model::variant */
 	int64_t added, updated, deleted;
-	bool touched;     /* written to: it stands in the result */
-	bool merging_set; /* setMergingStrategy() was called */
+	bool touched;                  /* written to: it stands in the result */
+	bool merging_set;              /* setMergingStrategy() was called */
+	bool merging_told, twice_told; /* the log has it that it was again; that an id came twice */
 	int64_t since_us; /* not 0: records changed after this wall time are left alone */
 };
 

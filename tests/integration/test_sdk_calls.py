@@ -1,7 +1,9 @@
 """What any function may ask for besides requests: fetch, locks, checkpoints, other functions, its log."""
+import http.client
 import os
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from rig import Rig, wait_until
@@ -39,8 +41,8 @@ FUNCTIONS = {
             " await nango.log('warned', { level: 'warn' });",
     "level": "return nango.logger.level;",
     "keys": "return { keys: Object.keys(nango), connection: typeof nango.nangoConnectionId, type: nango.scriptType };",
-    "integration": "return { plain: await nango.getIntegration(), more: await nango.getIntegration({ include: ['webhook', 'credentials'] }),"
-                   " url: await nango.getWebhookURL(), attributes: await nango.getFlowAttributes() };",
+    "integration": CAUGHT + "return { plain: await nango.getIntegration(), more: await nango.getIntegration({ include: ['webhook', 'credentials'] }),"
+                   " url: await nango.getWebhookURL(), attributes: await caught(() => nango.getFlowAttributes()) };",
     "no_records": CAUGHT + "return { save: typeof nango.batchSave, start: await caught(() => nango.startSync('w', ['x'], 'c')) };",
     "sync": CAUGHT + "return caught(() => nango.triggerSync(input.key || 'w', input.connection || 'c', input.sync, input.options));",
 }
@@ -298,7 +300,7 @@ def the_integration_shows_what_is_included(rig):
     got = rig.call("integration").json
     assert "webhook_url" not in got["plain"] and "credentials" not in got["plain"], got
     assert got["more"]["webhook_url"] is None and "credentials" in got["more"] and got["url"] is None, got
-    assert got["attributes"] == {}, got
+    assert got["attributes"]["message"] == "There is no current sync to get attributes from", got
 
 
 @test
@@ -324,6 +326,30 @@ def without_redis_a_lock_is_unavailable_and_the_rest_works(rig):
         assert rig.call("checkpoint_date").status == 200
     finally:
         rig.redis.start()
+
+
+@test
+def callers_that_wait_for_a_runner_are_answered_when_the_drain_time_is_over(rig):
+    node, answers = rig.nodes[0], []
+
+    def ask(gate):
+        try:
+            answers.append(rig.call("lock_hang", {"key": gate, "gate": gate}, seconds=20))
+        except (OSError, http.client.HTTPException):
+            pass  # those that run are cut off with the node
+    callers = [threading.Thread(target=ask, args=(f"drain{n}",)) for n in range(5)]
+    for n, caller in enumerate(callers):
+        caller.start()
+        if n < 3:
+            rig.witness.wait_seen(f"/hang/drain{n}")
+    time.sleep(0.3)  # the last two are in line
+    assert node.stop() == 0, node.log()[-2000:]
+    for caller in callers:
+        caller.join()
+    assert [(a.status, a.json["error"]["code"]) for a in answers if a.status == 410] == [(410, "script_aborted")] * 2, answers
+    for n in range(5):
+        rig.witness.release(f"drain{n}")
+    node.start()
 
 
 @test

@@ -2,6 +2,7 @@
 import json
 import os
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -199,6 +200,42 @@ def a_definition_with_track_deletes_deletes_the_unseen_after_each_good_run(rig):
     second = go(rig, "auto")
     assert second["track"] is True and result(rig, "auto") == (1, {"Item": {"added": 0, "updated": 0, "deleted": 1}}), second
     assert shown(go(rig, "auto")["before"])["1"][0] == "DELETED"
+
+
+@test
+def effects_that_nobody_waited_for_are_dropped_before_the_unseen_are_deleted(rig):
+    # Saves that wait for the first word of the ledger when the function returns.
+    script = ('"use strict";\nmodule.exports = { default: { type: "sync", description: "test", frequency: "every hour", models: {},'
+              " exec: async (nango) => { for (let i = 0; i < 40; i++) nango.batchSave([{ id: 'n' + i }], 'Item'); } } };\n")
+    deploy(rig, {**sync_flow("hasty", "", track_deletes=True), "fileBody": {"js": script, "ts": "export default {};"}})
+    for times in range(1, 6):
+        rig.connection(f"hasty{times}")
+        assert rig.call("go", {"connection": f"hasty{times}", "sync": "hasty"}).json == "asked"
+    wait_until("the runs are settled", lambda: not open_jobs(rig), 20)
+    assert rig.postgres.query("SELECT count(*), min(s.last_state), max(s.last_state) FROM sync s JOIN function f ON f.id = s.function_id"
+                              " WHERE f.name = 'hasty'") == [["5", "1", "1"]]
+    assert rig.nodes[0].process.poll() is None
+
+
+@test
+def unseen_records_are_deleted_although_postgres_was_away_at_the_end(rig):
+    code = "const n = (await nango.getCheckpoint() || { n: 0 }).n; await nango.saveCheckpoint({ n: n + 1 });" \
+           "await nango.batchSave(n === 0 ? [{ id: '1' }, { id: '2' }] : [{ id: '2' }], 'Item'); if (n === 1) await nango.get({ endpoint: '/hang/unseen' });"
+    run(rig, "unseen", code, track_deletes=True)
+    go(rig, "unseen", wait=False)
+    rig.witness.wait_seen("/hang/unseen")
+    # Who holds the model's lock keeps the delete waiting; then its connection is cut.
+    key = "hashtextextended('Item', (SELECT id FROM connection WHERE connection_id = 'unseen'))"
+    waits = "FROM pg_stat_activity WHERE wait_event = 'advisory' AND query LIKE '%pg_advisory_xact_lock%'"
+    holder = threading.Thread(target=rig.postgres.query, args=(f"SELECT pg_advisory_lock({key}), pg_sleep(4)",))
+    holder.start()
+    wait_until("the lock is held", lambda: rig.postgres.query("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), 5)
+    rig.witness.release("unseen")
+    wait_until("the delete waits", lambda: rig.postgres.query(f"SELECT 1 {waits}"), 5)
+    assert rig.postgres.query(f"SELECT pg_terminate_backend(pid) {waits}") == [["t"]]
+    holder.join()
+    wait_until("the run is settled", lambda: not open_jobs(rig), 20)
+    assert result(rig, "unseen") == (1, {"Item": {"added": 0, "updated": 0, "deleted": 1}}), result(rig, "unseen")
 
 
 @test

@@ -461,6 +461,31 @@ each_process_is_under_the_filters_of_its_level(void)
 	stop();
 }
 
+/* 12 calls of 8 MiB: what is not answered waits in the runner once 64 MiB are here. */
+static void
+calls_that_hold_much_wait_in_the_runner(void)
+{
+	static const char code[] =
+	    "exports.run = function (h) { var body = new Uint8Array(8 << 20), n = 0;"
+	    "for (var i = 0; i < 12; i++) h.call('http', {}, body, function () {"
+	    "if (++n === 12) h.done(n); }); }";
+	struct job job = {0};
+
+	begin();
+	submit(&job, 1, code, SAFE_MS);
+	wait_calls(&job, 8);
+	pass_ms(300);
+	check_int(job.calls, ==, 8);
+	for (int64_t id = 8; id >= 1; id--)
+		run_reply(job.run, id, true, SLICE_LITERAL("{}"), SLICE_LITERAL(""));
+	wait_calls(&job, 12);
+	for (int64_t id = 9; id <= 12; id++)
+		run_reply(job.run, id, true, SLICE_LITERAL("{}"), SLICE_LITERAL(""));
+	wait_end(&job);
+	check_text(job.payload, "12");
+	stop();
+}
+
 static void
 a_frozen_run_is_killed_at_its_deadline(void)
 {
@@ -895,6 +920,7 @@ enum lie {
 	LIE_UNKNOWN_TYPE,
 	LIE_MISSHAPEN,
 	LIE_CALL_ORDER,
+	LIE_CALL_WITHOUT_ID,
 	LIE_LOADED_TWICE,
 	LIE_OVERSIZED_FUNCTION,
 	LIE_NESTED,
@@ -953,6 +979,8 @@ lying_function(int fd, enum lie lie)
 		SAY(fd, -1, "iiisss", RUNNER_CALL, run, 5, 0, 0, 0);
 		SAY(fd, -1, "iiisss", RUNNER_CALL, run, 5, 0, 0, 0);
 	}
+	if (lie == LIE_CALL_WITHOUT_ID)
+		SAY(fd, -1, "iiisss", RUNNER_CALL, run, 0, 0, 0, 0);
 	if (lie == LIE_LOADED_TWICE)
 		SAY(fd, -1, "ibs", RUNNER_LOADED, 1, 0);
 	if (lie == LIE_OVERSIZED_FUNCTION && !wire_write(fd, SLICE_LITERAL("\xff\xff\xff\xff"), -1))
@@ -1080,6 +1108,7 @@ run_all(void)
 	CHECK_RUN(a_killed_run_is_reported_with_its_signal);
 	CHECK_RUN(a_killed_function_process_takes_its_run_along);
 	CHECK_RUN(each_process_is_under_the_filters_of_its_level);
+	CHECK_RUN(calls_that_hold_much_wait_in_the_runner);
 	CHECK_RUN(a_frozen_run_is_killed_at_its_deadline);
 	CHECK_RUN(a_run_survives_being_stopped_and_continued);
 	CHECK_RUN(what_a_run_does_to_its_world_is_gone_in_the_next);

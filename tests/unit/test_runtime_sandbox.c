@@ -118,6 +118,8 @@ CALL(do_setns, SYS_setns, 3, 0)
 CALL(do_pkey, SYS_pkey_mprotect, NULL, 0, PROT_EXEC, -1)
 #define OVER (MAP_PRIVATE | MAP_FIXED)
 CALL(do_fill, SYS_pwrite64, SANDBOX_MEMORY, NULL, 0, 0)
+CALL(do_fill_far, SYS_pwrite64, SANDBOX_MEMORY, NULL, 0, ARENA_LEN)
+CALL(do_fill_more, SYS_pwrite64, SANDBOX_MEMORY, NULL, ARENA_LEN + 1, 0)
 CALL(do_fill_socket, SYS_pwrite64, SANDBOX_SOCKET, NULL, 0, 0)
 CALL(do_seal, SYS_fcntl, SANDBOX_MEMORY, F_ADD_SEALS, 0)
 CALL(do_get_seals, SYS_fcntl, SANDBOX_MEMORY, F_GET_SEALS)
@@ -211,6 +213,8 @@ static const struct attempt attempts[] = {
     {"dup3", do_dup3, NOWHERE, false},
 #endif
     {"pwrite64 to the memfd", do_fill, LOAD, false},
+    {"pwrite64 behind the arena's length", do_fill_far, NOWHERE, false},
+    {"pwrite64 of more than the arena", do_fill_more, NOWHERE, false},
     {"pwrite64 to the socket", do_fill_socket, NOWHERE, false},
     {"fcntl that seals the memfd", do_seal, LOAD, false},
     {"fcntl that reads the memfd's seals", do_get_seals, NOWHERE, false},
