@@ -225,12 +225,33 @@ succeed(struct attempt *attempt, struct slice output)
 	attempt_finish(attempt, JOB_SUCCEEDED, attempt->aborting, SLICE_LITERAL("true"));
 }
 
+/* It goes into the ledger and into answers as it is, so a runner that lies ends here. */
+static bool
+is_json(enum run_end end, struct slice payload)
+{
+	struct json_value value;
+
+	if (end != RUN_OK && end != RUN_ERROR)
+		return true;
+	if (payload.len == 0)
+		return end == RUN_OK;
+	return json_check(payload, &value, NULL) == SL_OK &&
+	       (end == RUN_OK || value.type == JSON_OBJECT_);
+}
+
 static void
 on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const char *text)
 {
 	struct attempt *attempt = arg;
 
 	(void)run;
+	if (!is_json(end, payload)) {
+		log_warn("security_event", "kind=protocol function=%s environment=%lld detail=%s",
+			 attempt->function->row.name, (long long)attempt->environment_id,
+			 log_text("its result is no JSON"));
+		end = RUN_CRASHED;
+		text = "the function's process broke the protocol: its result is no JSON";
+	}
 	switch (end) {
 	case RUN_OK:
 		succeed(attempt, payload);
