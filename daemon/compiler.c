@@ -389,8 +389,8 @@ pump_soon(void *arg)
 }
 
 void
-compiler_lower(struct compiler *compiler, const char *js, const char *name, const char *integration,
-	       const char *type, compiler_cb *cb, void *arg)
+compiler_lower(struct compiler *compiler, const char *js, const char *ts, const char *name,
+	       const char *integration, const char *type, compiler_cb *cb, void *arg)
 {
 	struct request *request = sl_alloc(sizeof(*request));
 	struct json_writer w;
@@ -409,6 +409,8 @@ compiler_lower(struct compiler *compiler, const char *js, const char *name, cons
 	jw_member_text(&w, "integration", integration);
 	jw_member_text(&w, "type", type);
 	jw_member_text(&w, "js", js);
+	if (ts != NULL)
+		jw_member_text(&w, "ts", ts);
 	jw_object_end(&w);
 	buf_add_char(&request->line, '\n');
 	*compiler->last = request;

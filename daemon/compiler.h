@@ -19,8 +19,9 @@ void compiler_free(struct compiler *compiler); /* kills the worker */
  * remedy). */
 typedef void compiler_cb(void *arg, enum sl_code code, const char *es5,
 			 const struct sl_error *error);
-/* js: CommonJS bundle; type: "action", "sync", "on-event".  cb once, from the loop. */
-void compiler_lower(struct compiler *compiler, const char *js, const char *name,
+/* js: CommonJS bundle; ts: the function's TypeScript, for the places in errors, may be NULL; type:
+ * "action", "sync", "on-event".  cb once, from the loop. */
+void compiler_lower(struct compiler *compiler, const char *js, const char *ts, const char *name,
 		    const char *integration, const char *type, compiler_cb *cb, void *arg);
 
 #endif

@@ -69,6 +69,7 @@ prelude_sources = \
 	runtime/prelude/src/objects.js \
 	runtime/prelude/src/paginate.js \
 	runtime/prelude/src/sdk.js \
+	runtime/prelude/src/stream.js \
 	runtime/prelude/src/strings.js \
 	runtime/prelude/src/symbols.js \
 	runtime/prelude/src/timers.js \

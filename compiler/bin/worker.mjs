@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // worker.mjs: compiles functions on request.  One JSON text per line, in and out, one request at a time:
-//   {"id":1,"op":"lower","js":"...","name":"fn","integration":"pck","type":"action"}
+//   {"id":1,"op":"lower","js":"...","ts":"...","name":"fn","integration":"pck","type":"action"}
 //   {"id":1,"ok":true,"code":"...","ms":12,"cached":false}
 //   {"id":2,"op":"compile","source":"...","name":"fn","integration":"pck","type":"action","typeCheck":true}
 //   {"id":2,"op":"compile","files":{"pck/actions/fn.ts":"..."},"entry":"pck/actions/fn.ts","name":"fn","integration":"pck"}
@@ -71,7 +71,7 @@ async function answer(request) {
 		case "ping":
 			return {};
 		case "lower":
-			out = lowerCached(request.js, { name: String(request.name), integration: String(request.integration) });
+			out = lowerCached(request.js, { name: String(request.name), integration: String(request.integration), written: request.ts });
 			break;
 		case "compile":
 			out = await compile(request);

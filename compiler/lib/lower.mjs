@@ -160,6 +160,12 @@ function checkNode(file, node) {
 	}
 }
 
+// What a module in the form of CommonJS has only inside of functions.
+function checkTop(file, node) {
+	if (node.kind !== K.AwaitExpression && !(node.kind === K.ForOfStatement && node.awaitModifier !== undefined)) return;
+	refuse(file, node.getStart(file), "await outside of a function", "await inside of exec");
+}
+
 function rewriteNode(file, node) {
 	switch (node.kind) {
 		case K.RegularExpressionLiteral:
@@ -186,9 +192,15 @@ function syntaxError(file, diagnostic) {
 function walker(check) {
 	return (context) => (file) => {
 		if (file.parseDiagnostics.length > 0) throw syntaxError(file, file.parseDiagnostics[0]);
+		let depth = 0;
 		const visit = (node) => {
 			check(file, node);
-			return rewriteNode(file, ts.visitEachChild(node, visit, context));
+			if (depth === 0) checkTop(file, node);
+			const inside = ts.isFunctionLike(node) ? 1 : 0;
+			depth += inside;
+			const out = rewriteNode(file, ts.visitEachChild(node, visit, context));
+			depth -= inside;
+			return out;
 		};
 		return ts.visitEachChild(file, visit, context);
 	};
@@ -233,14 +245,16 @@ function inSource(error, map) {
 	return error;
 }
 
-// source: the bundle, with its source map inline or without; name, integration: for the file name in messages.
+// source: the bundle, with its source map inline or without; name, integration: for the file name in messages;
+// written: the TypeScript of the function's own file, if its bundler may have printed it anew.
 // Returns ES5 text ending in the tables of maps.mjs, which the prelude reads when it prints a stack.
-export function lower(source, { name = "function", integration = "integration" } = {}) {
+export function lower(source, { name = "function", integration = "integration", written } = {}) {
 	if (typeof source !== "string") throw new Refusal("no source was given");
 	if (source.length > MAX_SOURCE) throw tooLarge(source, MAX_SOURCE, "the source");
 	const text = stripSource(source);
 	if (text.length > MAX_CODE) throw tooLarge(text, MAX_CODE, "the code");
 	const map = inlineMap(source);
+	if (typeof written === "string") map?.correct((path) => path.startsWith(`${integration}/`) && path.endsWith(`/${name}.ts`), written);
 	const fileName = `${name}-${integration}.js`.replace(/[^A-Za-z0-9_.-]/g, "_");
 	try {
 		const out = transpile(text, fileName, checkNode, EXACT);

@@ -8,6 +8,8 @@
 // repeats the entry before.  In the first table SOURCES are URI-encoded paths separated by "|", an entry is
 // "line:column" or, where the file changes, "line:column:file" (index of the file), and "-" is a line
 // without a source.  Stack traces print positions of the bundle, as Node does; the first table is for people.
+import { alignment } from "./align.mjs";
+
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const VALUE = new Int8Array(128).fill(-1);
 for (let i = 0; i < BASE64.length; i++) VALUE[BASE64.charCodeAt(i)] = i;
@@ -67,6 +69,8 @@ function tidy(path) {
 
 export class SourceMap {
 	#lines = [];
+	#texts = [];
+	#corrections = new Map();
 
 	// text: JSON.  Throws when it is no source map.
 	constructor(text) {
@@ -77,11 +81,24 @@ export class SourceMap {
 		if (map.sources.length > MAX_SOURCES) throw new RangeError("the source map has too many sources");
 		// What a bundler made itself has no file.
 		this.sources = map.sources.map((path) => (/^nango:/.test(String(path)) ? null : tidy(path)));
+		this.#texts = Array.isArray(map.sourcesContent) ? map.sourcesContent : [];
 		readMappings(map.mappings, (line, column, source, sourceLine, sourceColumn) => {
 			if (source < 0 || source >= this.sources.length || sourceLine < 0 || sourceColumn < 0) return;
 			if (column < 0) return;
 			(this.#lines[line] ??= []).push(column, source, sourceLine, sourceColumn);
 		});
+	}
+
+	// text: what the author of the source that isEntry(path) is true for wrote, when it may differ from what the map knows.
+	correct(isEntry, text) {
+		const source = this.sources.findIndex((path) => path !== null && isEntry(path));
+		const printed = this.#texts[source];
+		try {
+			const move = typeof printed === "string" ? alignment(printed, text) : null;
+			if (move !== null) this.#corrections.set(source, move);
+		} catch (error) {
+			if (!(error instanceof RangeError)) throw error; // a text too deep to read: the map stands as it is
+		}
 	}
 
 	// Where a 1-based position comes from: { source, file, line, column } or null.
@@ -97,7 +114,8 @@ export class SourceMap {
 		}
 		const [, source, at, atColumn] = list.slice(low * 4, low * 4 + 4);
 		if (this.sources[source] === null) return null;
-		return { source, file: this.sources[source], line: at + 1, column: atColumn + 1 };
+		const place = this.#corrections.get(source)?.(at + 1, atColumn + 1) ?? { line: at + 1, column: atColumn + 1 };
+		return { source, file: this.sources[source], ...place };
 	}
 }
 

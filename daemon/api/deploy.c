@@ -398,7 +398,7 @@ lower_next(struct deploy *deploy)
 	if (deploy->at < deploy->count) {
 		const struct deploy_item *item = &deploy->item[deploy->at];
 
-		compiler_lower(daemon->compiler, item->js, item->name, item->integration,
+		compiler_lower(daemon->compiler, item->js, item->ts, item->name, item->integration,
 			       item->type, on_lowered, deploy);
 		return;
 	}

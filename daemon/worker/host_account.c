@@ -232,6 +232,15 @@ level_of(struct json_value level)
 	return LOG_LEVEL_INFO;
 }
 
+/* As the log shows it. */
+static const char *
+job_shown(const struct attempt *attempt)
+{
+	const char *job = attempt_job(attempt);
+
+	return job[0] != '\0' ? job : "none";
+}
+
 /* One line more; past the limit one notice, and false from then on. */
 static bool
 log_has_room(struct attempt *attempt, size_t len)
@@ -245,7 +254,7 @@ log_has_room(struct attempt *attempt, size_t len)
 	if (attempt->log_full)
 		log_warn("function_log_full",
 			 "job=%s function=%s connection=%s limit=%lld effect=%s",
-			 attempt_job(attempt), attempt->function->row.name,
+			 job_shown(attempt), attempt->function->row.name,
 			 log_text(attempt->connection->row.connection_id), (long long)most,
 			 log_text("further lines of this run are dropped"));
 	return !attempt->log_full;
@@ -262,7 +271,7 @@ host_log(struct host_call *call)
 
 	if (log_has_room(attempt, call->meta.raw.len + LOG_LINE_COST))
 		log_event(level_of(json_get(call->meta, "level")), "function_log",
-			  "job=%s function=%s connection=%s message=%s%s%s", attempt_job(attempt),
+			  "job=%s function=%s connection=%s message=%s%s%s", job_shown(attempt),
 			  attempt->function->row.name,
 			  log_text(attempt->connection->row.connection_id), log_text(message),
 			  meta[0] != '\0' ? " meta=" : "", meta[0] != '\0' ? log_text(meta) : "");

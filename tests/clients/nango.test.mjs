@@ -251,6 +251,9 @@ test('triggerActionAsync and getAsyncActionResult work by id and by statusUrl', 
 
 test('an ActionError arrives as 500 with its payload', async () => {
 	const { status, error } = await failure(nango.triggerAction(pck, 'ann', 'refuse', { why: 'no' }));
+	const lines = readFileSync(join(project, pck, 'actions', 'refuse.ts'), 'utf8').split('\n');
+	const at = lines.findIndex((line) => line.includes('throw')) + 1;
+	assert.match(error.additional_properties.typescript[0], new RegExp(`^${pck}/actions/refuse\\.ts:${at}:\\d+$`));
 	assert.equal(status, 500);
 	assert.equal(error.code, 'action_script_runtime_error');
 	assert.deepEqual(error.payload, { code: 7, reason: 'no' });

@@ -189,6 +189,34 @@ test("a bundle with its map leads to the TypeScript, and so do its errors", () =
 	});
 });
 
+test("a bundle of a text that was printed anew leads to the text that was written", () => {
+	const written = [
+		"// of the author",
+		'import { createAction } from "nango";',
+		"",
+		"interface A { a: string }",
+		"",
+		"export default createAction({",
+		"\tdescription: 'x',",
+		"",
+		"\texec: async (nango, input: A) => { if (input.a) { return 1 } throw (new Error('b')); }",
+		"});",
+	].join("\n");
+	const printed = 'interface A {\n  a: string;\n}\nexport default {\n  type: "action",\n  description: \'x\',\n  exec: async (nango, input: A) => {\n    if (input.a) {\n      return 1;\n    }\n    throw new Error(\'b\');\n  }\n};';
+	const js = "var one = 1;\nthrow new Error('b');\neval(one);";
+	// The three lines are those of "type", "throw" and "return" of the printed text.
+	const map = { version: 3, sources: ["crm/actions/one.ts"], sourcesContent: [printed], names: [], mappings: "AAIE;AAME;AAFE" };
+	const column = (word) => written.split("\n")[8].indexOf(word) + 1;
+	const named = { name: "one", integration: "crm", written };
+	const without = withMap(js.replace("eval", "fine"), map);
+	assert.deepEqual(locate(lower(without, named), 2).source, { file: "crm/actions/one.ts", line: 9, column: column("throw") });
+	assert.throws(() => lower(withMap(js, map), named), (error) => error.line === 9 && error.column === column("return"));
+	for (const other of [printed, "", "export default {};", "(".repeat(100000), "const a = `"]) {
+		assert.deepEqual(locate(lower(without, { ...named, written: other }), 2).source, { file: "crm/actions/one.ts", line: 11, column: 5 }, other.slice(0, 30));
+	}
+	assert.equal(locate(lower(without, { ...named, name: "two" }), 2).source.line, 11, "of another file");
+});
+
 test("a broken or hostile map is as good as none", () => {
 	const js = "var a = 1;";
 	const maps = [

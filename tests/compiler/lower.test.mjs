@@ -53,6 +53,8 @@ const REFUSED = [
 	["eval('1')", "eval", 1, 1],
 	["new Function('return 1')", "new Function", 1, 1],
 	["with (a) { b }", "with statement", 1, 1],
+	["var a;\nawait a;", "await outside of a function", 2, 1],
+	["var f = async () => await 1;\nif (f) { for await (const b of f()) f(b); }", "await outside of a function", 2, 10],
 	["let n = 10n;", "BigInt literal", 1, 9],
 	["/(?<=a)b/", "regular expression lookbehind", 1, 1],
 	["/(?<!a)b/", "regular expression lookbehind", 1, 1],

@@ -43,6 +43,15 @@ FUNCTIONS = {
     "keys": "return { keys: Object.keys(nango), connection: typeof nango.nangoConnectionId, type: nango.scriptType };",
     "integration": CAUGHT + "return { plain: await nango.getIntegration(), more: await nango.getIntegration({ include: ['webhook', 'credentials'] }),"
                    " url: await nango.getWebhookURL(), attributes: await caught(() => nango.getFlowAttributes()) };",
+    "stream": "const ask = () => nango.get({ endpoint: input.endpoint, responseType: 'stream' });"
+              " const kept = []; for await (const chunk of (await ask()).data) kept.push(chunk);"
+              " const { data } = await ask(); const parts = []; data.on('data', (chunk) => parts.push(chunk));"
+              " await new Promise((done, failed) => data.on('error', failed).once('end', done));"
+              " const none = (await ask()).data.setEncoding('utf8'); let text = ''; none.on('data', (chunk) => { text += chunk });"
+              " const early = text; await new Promise((done) => none.on('close', done));"
+              " return { kept: Buffer.concat(kept).toString(), parts: Buffer.concat(parts).toString(), early, text };",
+    "stranger": CAUGHT + "return [await caught(() => nango.getConnection('w', 'nobody')), await caught(() => nango.get({ endpoint: '/ok', connectionId: 'nobody' }))];",
+    "stranger_raw": "await nango.getConnection('w', 'nobody');",
     "no_records": CAUGHT + "return { save: typeof nango.batchSave, start: await caught(() => nango.startSync('w', ['x'], 'c')) };",
     "sync": CAUGHT + "return caught(() => nango.triggerSync(input.key || 'w', input.connection || 'c', input.sync, input.options));",
 }
@@ -301,6 +310,23 @@ def the_integration_shows_what_is_included(rig):
     assert "webhook_url" not in got["plain"] and "credentials" not in got["plain"], got
     assert got["more"]["webhook_url"] is None and "credentials" in got["more"] and got["url"] is None, got
     assert got["attributes"]["message"] == "There is no current sync to get attributes from", got
+
+
+@test
+def a_stream_is_read_as_a_list_of_chunks_and_by_its_events(rig):
+    got = rig.call("stream", {"endpoint": "/ok/stream"}).json
+    assert '"path": "/ok/stream", "n": 1}' in got["kept"] and '"n": 2}' in got["parts"] and '"n": 3}' in got["text"], got
+    assert got["early"] == "", "who listens hears of it after the code that asked"
+    assert rig.call("stream", {"endpoint": "/status/418"}).code == "script_http_error"
+
+
+@test
+def a_connection_that_is_not_there_is_the_apis_404(rig):
+    for got in rig.call("stranger").json:
+        assert got["axios"] and got["status"] == 404 and got["data"]["error"]["code"] == "not_found", got
+    answer = rig.call("stranger_raw")
+    assert answer.status == 424 and answer.code == "script_http_error", answer
+    assert answer.json["error"]["upstream"]["status"] == 404, answer
 
 
 @test

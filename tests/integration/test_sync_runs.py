@@ -132,7 +132,7 @@ def a_delete_keeps_the_given_payload_and_counts_known_ids(rig):
 @test
 def more_than_a_chunk_is_saved_and_listed_in_pages(rig):
     code = "const many = []; for (let i = 0; i < 2050; i++) many.push({ id: i, n: i }); const ok = await nango.batchSave(many, 'Item');" \
-           "const empty = await nango.batchSave([], 'Item'); const seen = new Set(); let cursor;" \
+           "const empty = await nango.batchSave([], 'Item') && await nango.batchSave(null, 'Item') && await nango.batchDelete(undefined, 'Item'); const seen = new Set(); let cursor;" \
            "for (const r of await all('Item')) { seen.add(r.id); if (seen.size === 2000) cursor = r._nango_metadata.cursor; }" \
            "const byIds = await nango.getRecordsByIds([0, 1, '2', 'none', 2049], 'Item');" \
            "return { ok, empty, seen: seen.size, rest: (await all('Item', { cursor })).length," \

@@ -116,7 +116,8 @@ function upstream(response) {
 
 function actionFailure(error) {
 	const payload = plain(error.payload);
-	const shown = payload === undefined ? {} : isObject(payload) ? payload : { message: payload };
+	const named = isObject(payload) && !Array.isArray(payload);
+	const shown = payload === undefined || payload === null ? {} : named ? payload : { message: payload };
 	const said = text(shown.message, undefined) || text(error.message, undefined);
 	const message = said || `The function failed with an ActionError: ${cut(sortedText(shown))}`;
 	return { code: "action_script_runtime_error", message, payload: shown };

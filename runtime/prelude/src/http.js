@@ -2,6 +2,7 @@
 import { define, getter, host, isObject, put } from "./core.js";
 import { isBytes, octets, wrap } from "./bytes.js";
 import { HostError, call } from "./calls.js";
+import { streamOf } from "./stream.js";
 import { URLSearchParams } from "./url.js";
 
 const FORM = "application/x-www-form-urlencoded";
@@ -192,6 +193,33 @@ function transportError(error, config, request) {
 	return made;
 }
 
+// What the host says without an answer, as the API answers it.
+function answerOf(error) {
+	if (!(error instanceof HostError)) return {};
+	if (error.code !== "unknown_connection" || typeof error.answer.status === "number") return error.answer;
+	return { status: 404, body: { error: { code: "not_found", message: error.message } } };
+}
+
+// A refusal of the host that describes an answer of the API becomes what a client of the API throws.
+export async function asClient(method, url, asked) {
+	try {
+		return await asked;
+	} catch (error) {
+		const answer = answerOf(error);
+		if (typeof answer.status !== "number") throw error;
+		const config = { method, url };
+		const code = answer.status < 500 ? "ERR_BAD_REQUEST" : "ERR_BAD_RESPONSE";
+		const message = `Request failed with status code ${answer.status}`;
+		throw new AxiosError(message, code, config, { method: method.toUpperCase(), path: url }, {
+			data: answer.body,
+			status: answer.status,
+			statusText: "",
+			headers: responseHeaders({ "content-type": "application/json; charset=utf-8" }),
+			config,
+		});
+	}
+}
+
 const PASSED = [
 	"retries",
 	"retryOn",
@@ -224,9 +252,6 @@ function question(config, method, headers, where) {
 // config, request }, rejects with an AxiosError.
 export async function request(config, where) {
 	if (!isObject(config)) throw new Error("The request needs a configuration object with an endpoint");
-	if (config.responseType === "stream") {
-		throw new Error('responseType "stream" is not supported: use "arraybuffer"');
-	}
 	if (!config.endpoint && !config.baseUrlOverride) throw new Error("missing_api_url: the request needs an endpoint");
 	const method = String(config.method || "GET").toUpperCase();
 	const headers = plainHeaders(config.headers);
@@ -236,7 +261,7 @@ export async function request(config, where) {
 	const sent = { method, path: meta.endpoint };
 	let answer;
 	try {
-		answer = await call("http", meta, body);
+		answer = await asClient("get", `/connections/${meta.connectionId}`, call("http", meta, body));
 	} catch (error) {
 		throw transportError(error, shown, sent);
 	}
@@ -248,7 +273,10 @@ export async function request(config, where) {
 		config: shown,
 		request: sent,
 	};
-	if (response.status >= 200 && response.status < 300) return response;
+	if (response.status >= 200 && response.status < 300) {
+		if (config.responseType === "stream") response.data = streamOf(wrap(octets(answer.body || new Uint8Array(0))));
+		return response;
+	}
 	const code = response.status >= 400 && response.status < 500 ? "ERR_BAD_REQUEST" : "ERR_BAD_RESPONSE";
 	throw new AxiosError(`Request failed with status code ${response.status}`, code, shown, sent, response);
 }

@@ -3,7 +3,7 @@ import { define, isObject } from "./core.js";
 import { HostError, ask, call, tell } from "./calls.js";
 import { ActionError } from "./failure.js";
 import { Headers, Response } from "./fetch.js";
-import { AxiosError, request, responseHeaders } from "./http.js";
+import { asClient, request } from "./http.js";
 import { paginate } from "./paginate.js";
 
 const LEVELS = ["debug", "info", "warn", "error", "off"];
@@ -176,7 +176,7 @@ function account() {
 		});
 		const anew = isObject(options) && Object.keys(options).some((name) => options[name]);
 		const key = JSON.stringify([meta.providerConfigKey, meta.connectionId]);
-		return connections.get(key, () => ask("connection", meta), anew);
+		return connections.get(key, () => asClient("get", `/connections/${meta.connectionId}`, ask("connection", meta)), anew);
 	};
 	const getIntegration = async (options) => {
 		const include = (options && options.include) || [];
@@ -211,26 +211,6 @@ function account() {
 		getFieldMapping: async () => ((await getMetadata()) || {}).fieldMapping || {},
 		setFieldMapping: (mapping) => setMetadata(mapping),
 	};
-}
-
-// A refusal of the host that describes an answer of the API becomes what a client of the API throws.
-async function asClient(method, url, asked) {
-	try {
-		return await asked;
-	} catch (error) {
-		const answer = error instanceof HostError ? error.answer : {};
-		if (typeof answer.status !== "number") throw error;
-		const config = { method, url };
-		const code = answer.status < 500 ? "ERR_BAD_REQUEST" : "ERR_BAD_RESPONSE";
-		const message = `Request failed with status code ${answer.status}`;
-		throw new AxiosError(message, code, config, { method: method.toUpperCase(), path: url }, {
-			data: answer.body,
-			status: answer.status,
-			statusText: "",
-			headers: responseHeaders({ "content-type": "application/json; charset=utf-8" }),
-			config,
-		});
-	}
 }
 
 function orchestration() {
@@ -271,6 +251,7 @@ function withoutMetadata(record) {
 
 function recordWriter(op) {
 	return async (list, model) => {
+		if (!list) return true;
 		if (!Array.isArray(list)) throw new Error(`${op} needs a list of records`);
 		for (let from = 0; from < list.length; from += CHUNK) {
 			const chunk = list.slice(from, from + CHUNK).map(withoutMetadata);
