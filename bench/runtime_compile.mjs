@@ -1,6 +1,6 @@
 // runtime_compile.mjs OUT - compiles the functions of bench/functions and of tests/functions/project, as a
 // deploy does, to OUT/bench/NAME.js and OUT/project/NAME.js; those of bench also for Node: OUT/node/NAME.mjs.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -38,6 +38,7 @@ for (const file of readdirSync(join(here, 'functions'))) {
 }
 for (const integration of readdirSync(project)) {
 	const folder = join(project, integration, 'actions');
+	if (!existsSync(folder)) continue;
 	for (const file of readdirSync(folder)) {
 		const js = await bundle(join(folder, file), { format: 'cjs', external: ['nango', 'zod', 'crypto', 'url', 'buffer', 'node:*'] });
 		const name = `${integration}-${file.replace(/\.ts$/, '')}`;

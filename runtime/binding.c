@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "base/frame.h"
 #include "runtime/channel.h"
+#include "runtime/inflate.h"
+#include "runtime/number.h"
 #include "runtime/runner.h"
 #include "runtime/text.h"
 #include "runtime/unicode.h"
@@ -530,6 +532,14 @@ binding_install(duk_context *ctx, struct runner *runner)
 	    {"changeCase", host_change_case, 3},
 	    {"zoneOffset", host_zone_offset, 2},
 	    {"escapeLone", host_escape_lone, 1},
+	    {"inflate", inflate_bytes, 2},
+	    {"Number", number_construct, DUK_VARARGS},
+	    {"parseFloat", number_parse_float, 1},
+	    {"parseInt", number_parse_int, 2},
+	    {"toString", number_to_string, 1},
+	    {"toFixed", number_to_fixed, 1},
+	    {"round", number_round, 1},
+	    {"cbrt", number_cbrt, 1},
 	    {NULL, NULL, 0},
 	};
 

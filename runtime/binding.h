@@ -17,7 +17,7 @@
  *   __host.utf8Encode(text) -> bytes
  *   __host.utf8Decode(bytes) -> text         invalid: U+FFFD
  *   __host.base64(bytes, urlSafe) -> text
- *   __host.base64Decode(text) -> bytes       either alphabet; stops at junk
+ *   __host.base64Decode(text) -> bytes       either alphabet; skips junk, stops at padding
  *   __host.hex(bytes) -> text
  *   __host.hexDecode(text) -> bytes
  *   __host.collate(a, b, level, numeric) -> number
@@ -27,6 +27,9 @@
  *   __host.changeCase(text, upper, language) -> text
  *   __host.escapeLone(text) -> text          each lone surrogate as \udXXX
  *   __host.zoneOffset(zone, ms) -> number    ms ahead of UTC; NaN: no such zone
+ *   __host.inflate(bytes, size) -> bytes     raw DEFLATE (RFC 1951) of that size; it throws for another
+ *   __host.Number, parseFloat, parseInt, toString, toFixed, round, cbrt
+ *                                            take the place of the engine's (runtime/number.h)
  *
  * The prelude defines a global `__sluice` (not enumerable) that the runner calls, and user code
  * cannot reach (the runner takes the reference and deletes the global):

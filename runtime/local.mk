@@ -17,6 +17,8 @@ runner_parts = \
 	runtime/binding.c runtime/binding.h \
 	runtime/digest.c runtime/digest.h \
 	runtime/function.c runtime/run.c runtime/script.c \
+	runtime/inflate.c runtime/inflate.h \
+	runtime/number.c runtime/number.h \
 	runtime/snapshot.c runtime/snapshot.h \
 	runtime/timers.c runtime/timers.h \
 	runtime/unicode.c runtime/unicode.h \
@@ -24,8 +26,8 @@ runner_parts = \
 runner_sources = runtime/runner_main.c $(runner_parts)
 sluice_runner_SOURCES = $(runner_sources)
 nodist_sluice_runner_SOURCES = runtime/bytecode.c
-sluice_runner_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS) $(OPENSSL_CFLAGS) $(ICU_CFLAGS)
-sluice_runner_LDADD = libruntime.a libbase.a $(DUKTAPE_LIBS) $(SECCOMP_LIBS) $(OPENSSL_LIBS) $(MSGPACK_LIBS) $(ICU_LIBS)
+sluice_runner_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS) $(OPENSSL_CFLAGS) $(ICU_CFLAGS) $(ZLIB_CFLAGS)
+sluice_runner_LDADD = libruntime.a libbase.a $(DUKTAPE_LIBS) $(SECCOMP_LIBS) $(OPENSSL_LIBS) $(MSGPACK_LIBS) $(ICU_LIBS) $(ZLIB_LIBS)
 
 # The same runner with a prelude of a few lines, for tests of the C side alone.
 check_PROGRAMS += sluice-runner-mini
@@ -48,6 +50,7 @@ mkbytecode_LDADD = libruntime.a libbase.a $(DUKTAPE_LIBS)
 # The prelude is made from a checkout with Node and is shipped in the tarball; its bytecode is made
 # here, by the Duktape that will load it.
 prelude_sources = \
+	runtime/prelude/src/arguments.js \
 	runtime/prelude/src/arrays.js \
 	runtime/prelude/src/bytes.js \
 	runtime/prelude/src/calls.js \
@@ -73,6 +76,7 @@ prelude_sources = \
 	runtime/prelude/src/strings.js \
 	runtime/prelude/src/symbols.js \
 	runtime/prelude/src/timers.js \
+	runtime/prelude/src/unzip.js \
 	runtime/prelude/src/url.js \
 	runtime/prelude/src/zod.js
 EXTRA_DIST += runtime/prelude/prelude.js $(prelude_sources)

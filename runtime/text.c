@@ -328,20 +328,30 @@ base64_digit(unsigned char c)
 	return -1;
 }
 
+/* A character above U+00FF counts by its low byte, as Node has it. */
 bool
 text_add_base64_decoded(struct slice text, struct buf *out)
 {
 	uint32_t group = 0;
 	int bits = 0;
 
-	for (size_t at = 0; at < text.len; at++) {
-		unsigned char c = (unsigned char)text.data[at];
-		int digit = base64_digit(c);
+	for (size_t at = 0, len = 1, bad; at < text.len; at += len) {
+		const unsigned char *bytes = (const unsigned char *)text.data + at;
+		unsigned char c = bytes[0];
+		int digit;
 
-		if (c == ' ' || (c >= '\t' && c <= '\r'))
-			continue;
-		if (digit < 0)
+		len = sequence(bytes, text.len - at, true, &bad);
+		if (len == 3)
+			c = (unsigned char)three_byte_unit(bytes);
+		else if (len == 2 && bytes[0] > 0xc3)
+			c = (unsigned char)(bytes[0] << 6 | (bytes[1] & 0x3f));
+		else if (len == 0)
+			len = 1;
+		digit = base64_digit(c);
+		if (c == '=')
 			break;
+		if (digit < 0)
+			continue;
 		group = group << 6 | (uint32_t)digit;
 		bits += 6;
 		if (bits >= 8) {

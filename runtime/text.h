@@ -42,7 +42,7 @@ bool text_escape_lone(struct slice cesu8, struct buf *out);
 
 /* RFC 4648, section 4 (padded) or, url_safe, section 5 (not padded). */
 bool text_add_base64(struct slice bytes, bool url_safe, struct buf *out);
-/* Either alphabet; white space is skipped, padding or any other byte ends the text. */
+/* text is CESU-8.  Either alphabet; padding ends the text, any other character is skipped, as in Node. */
 bool text_add_base64_decoded(struct slice text, struct buf *out);
 bool text_add_hex(struct slice bytes, struct buf *out);        /* lower case */
 bool text_add_hex_decoded(struct slice text, struct buf *out); /* ends at the first bad pair */

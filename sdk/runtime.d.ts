@@ -201,6 +201,31 @@ declare module 'buffer' {
 	export { BufferClass as Buffer, decode as atob, encode as btoa, buffer as default };
 }
 
+// Archives that are in memory; there are no streams and no files.
+declare module 'unzipper' {
+	interface File {
+		path: string;
+		type: 'Directory' | 'File';
+		comment: string;
+		flags: number;
+		compressionMethod: number;
+		compressedSize: number;
+		uncompressedSize: number;
+		crc32: number;
+		lastModifiedDateTime: Date;
+		isUnicode: boolean;
+		buffer(): Promise<Buffer>;
+	}
+	interface CentralDirectory {
+		files: File[];
+		numberOfRecords: number;
+		comment: string;
+	}
+	const Open: { buffer(data: Buffer): Promise<CentralDirectory> };
+	const unzipper: { Open: typeof Open };
+	export { CentralDirectory, File, Open, unzipper as default };
+}
+
 declare module 'node:crypto' {
 	export * from 'crypto';
 	export { default } from 'crypto';

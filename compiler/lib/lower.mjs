@@ -13,7 +13,7 @@ import { lowerRegex, unsupportedRegex } from "./regex.mjs";
 import { Refusal, tooDeep, tooLarge } from "./refusal.mjs";
 
 // Part of the cache key of compiled code: raise it when the output changes for the same input.
-export const PIPELINE = 4;
+export const PIPELINE = 5;
 export const MAX_SOURCE = 50 * 1000 * 1000;
 // What remains once the inline source map is gone: a function, its libraries and no data files.
 export const MAX_CODE = 2 * 1000 * 1000;
@@ -212,7 +212,7 @@ function transpile(text, fileName, check, options) {
 			fileName,
 			reportDiagnostics: false,
 			compilerOptions: { ...OPTIONS, ...options },
-			transformers: { before: [walker(check), lowerClasses(refuse), keepArguments, keepIn] },
+			transformers: { before: [walker(check), lowerClasses(refuse), keepArguments, keepIn, markPatterns] },
 		});
 	} catch (error) {
 		if (error instanceof RangeError) throw tooDeep(text);
@@ -229,6 +229,21 @@ function keepIn(context) {
 		const inner = ts.visitEachChild(node, visit, context);
 		const is = ts.isBinaryExpression(inner) && inner.operatorToken.kind === ts.SyntaxKind.InKeyword;
 		return is && !ts.isPrivateIdentifier(inner.left) ? context.factory.createParenthesizedExpression(inner) : inner;
+	};
+	return (file) => ts.visitEachChild(file, visit, context);
+}
+
+// What a pattern takes apart stands in two pairs of parentheses, which cost nothing: by them the prelude tells
+// "const { a } = u" from "const a = u.a" when u is undefined.
+function markPatterns(context) {
+	const { factory } = context;
+	const visit = (node) => {
+		const inner = ts.visitEachChild(node, visit, context);
+		if (!ts.isVariableDeclaration(inner) || inner.initializer === undefined || !ts.isObjectBindingPattern(inner.name)) return inner;
+		const { elements } = inner.name;
+		if (elements.length === 0 || elements[0].dotDotDotToken !== undefined || elements[0].initializer !== undefined) return inner;
+		const marked = factory.createParenthesizedExpression(factory.createParenthesizedExpression(inner.initializer));
+		return factory.updateVariableDeclaration(inner, inner.name, inner.exclamationToken, inner.type, marked);
 	};
 	return (file) => ts.visitEachChild(file, visit, context);
 }

@@ -9,16 +9,16 @@ export const MODULES = new Set([
 	"node:url",
 	"buffer",
 	"node:buffer",
+	"unzipper",
 ]);
 
 // Other names of the same module.
 export const ALIASES = { "zod/v4": "zod" };
 
-const USABLE = "only relative files, nango, zod, crypto, url and buffer can be used";
+const USABLE = "only relative files, nango, zod, crypto, url, buffer and unzipper can be used";
 const REMEDIES = {
 	soap: "send the envelope as XML with nango.post({ data: \"<soap:Envelope>...\" })",
 	botbuilder: "call the Bot Framework's REST API with nango.post",
-	unzipper: "let the provider send the files one by one, or a format that is not compressed",
 	"nango/experimental": "createFunction cannot be run yet: use createAction, createSync or createOnEvent",
 	"nango/test": "keep tests out of what a function imports",
 	fetch: "call the provider with nango.get, or any address with nango.uncontrolledFetch",

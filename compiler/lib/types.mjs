@@ -48,7 +48,7 @@ function settings(names) {
 
 const REMEDIES = {
 	2304: "declare or import the name; a run has the language, zod, URL, Buffer and timers, but not Node's process or the DOM",
-	2307: "import relative files of the project, nango, zod, crypto, url or buffer",
+	2307: "import relative files of the project, nango, zod, crypto, url, buffer or unzipper",
 	2322: "change the value, or the type that is declared for it",
 	2339: "use a property that the type has, or extend the type",
 	2345: "change the argument to what the call expects",

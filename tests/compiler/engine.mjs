@@ -70,7 +70,7 @@ export function run(source, options = {}) {
 		"DRIVE(this);",
 	].join("\n");
 	writeFileSync(file, text);
-	const ended = spawnSync("duk", [file], { encoding: "utf8", timeout: 20000, maxBuffer: 64 << 20 });
+	const ended = spawnSync("duk", [file], { encoding: "utf8", timeout: 60000, maxBuffer: 64 << 20 });
 	if (ended.status !== 0) throw new Error(`duk failed: ${ended.stderr}${ended.stdout.slice(0, 2000)}`);
 	const report = JSON.parse(ended.stdout);
 	if (report.done && report.done[1] !== "") report.result = JSON.parse(report.done[1]);

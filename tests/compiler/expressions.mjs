@@ -58,15 +58,18 @@ export async function recordUnicode(body) {
 	const texts = String.prototype;
 	const answers = {};
 	const own = {};
+	const compared = new Map();
 	const note = (key, value) => {
 		answers[JSON.stringify(key)] = value;
 		return value;
 	};
 	const wrapped = {
 		localeCompare(that, locale, options) {
+			const key = JSON.stringify([LEVELS.indexOf(options?.sensitivity ?? "variant"), Boolean(options?.numeric)]);
 			const value = own.localeCompare.call(this, that, locale, options);
-			const level = LEVELS.indexOf(options?.sensitivity ?? "variant");
-			return note(["collate", String(this), String(that), level, Boolean(options?.numeric)], value);
+			if (!compared.has(key)) compared.set(key, { options, texts: new Set() });
+			compared.get(key).texts.add(String(this)).add(String(that));
+			return value;
 		},
 		normalize(form) {
 			return note(["normalize", String(this), FORMS.indexOf(form ?? "NFC")], own.normalize.call(this, form));
@@ -86,8 +89,16 @@ export async function recordUnicode(body) {
 		own[name] = texts[name];
 		Object.defineProperty(texts, name, { value: wrapped[name], configurable: true, writable: true });
 	}
+	// Another sort compares other pairs.
+	const noteAll = () => {
+		for (const [key, { options, texts: list }] of compared) {
+			for (const a of list) for (const b of list) note(["collate", a, b, ...JSON.parse(key)], own.localeCompare.call(a, b, "en", options));
+		}
+	};
 	try {
-		return { out: await body(), answers };
+		const out = await body();
+		noteAll();
+		return { out, answers };
 	} finally {
 		for (const name of Object.keys(own)) {
 			Object.defineProperty(texts, name, { value: own[name], configurable: true, writable: true });
@@ -95,11 +106,17 @@ export async function recordUnicode(body) {
 	}
 }
 
+// The long numbers in texts, which the host reads in the runner.
+function noteNumbers(text, answers) {
+	for (const [, digits] of text.matchAll(/'([-+]?[0-9.]{16,}(?:e[-+]?[0-9]+)?)'/g)) answers[JSON.stringify(["Number", digits])] = Number(digits);
+}
+
 // [{ source, wanted, got }]
 export async function compareLines(lines) {
 	const text = program(lines);
 	const made = (0, eval)(`"use strict"; (async (require) => { ${text} })`);
 	const { out: wanted, answers } = await recordUnicode(() => made(require));
+	noteNumbers(text, answers);
 	const source = `"use strict"; exports.default = { type: "action", async exec() { ${text} } };`;
 	const report = run(source, { unicode: answers });
 	if (report.loadError !== null) throw new Error(JSON.stringify(report.loadError));

@@ -33,7 +33,6 @@ const GROUPS = {
 		"return [1,2,3].indexOf(2) + [1,2,3].lastIndexOf(3)",
 		"return Object.keys([1,2].entries()).length",
 		"var out = []; for (var [i, v] of ['a','b'].entries()) out.push(i + v); return out",
-		["return Object.groupBy([1,2,3], x => x % 2 ? 'odd' : 'even')", { odd: [1, 3], even: [2] }],
 	],
 	"objects have the methods of ES2023": [
 		"return Object.entries({a:1,b:2})",

@@ -8,6 +8,7 @@ import { bundle } from "../../compiler/lib/bundle.mjs";
 import { lower } from "../../compiler/lib/lower.mjs";
 import { checkFiles } from "../../compiler/lib/source.mjs";
 import { haveEngine, run } from "./engine.mjs";
+import { recordUnicode } from "./expressions.mjs";
 
 const require = createRequire(new URL("../../compiler/package.json", import.meta.url));
 
@@ -178,8 +179,8 @@ for (const [claim, bodies] of Object.entries(GROUPS)) {
 		const js = await bundleOf(bodies);
 		const module = { exports: {} };
 		new Function("module", "exports", "require", js)(module, module.exports, require);
-		const expected = await module.exports.default.exec({}, {});
-		const report = run(js, { lowered: lower(js, { name: "fn", integration: "crm" }) });
+		const { out: expected, answers } = await recordUnicode(() => module.exports.default.exec({}, {}));
+		const report = run(js, { lowered: lower(js, { name: "fn", integration: "crm" }), unicode: answers });
 		assert.equal(report.loadError, null, JSON.stringify(report.loadError));
 		assert.equal(report.done[0], true, report.done[1]);
 		for (const [at, body] of bodies.entries()) {

@@ -84,6 +84,65 @@ texts_are_ordered_normalised_and_cased_by_icu(void)
 	stop();
 }
 
+/* Three entries: d/, d/a.csv (deflated, 88 bytes), b.txt (stored). */
+static const char archive[] =
+    "UEsDBBQAAAAAAI9SJVgAAAAAAAAAAAAAAAACAAAAZC9QSwMEFAAAAAgAj1IlWEmaa70PAAAAWAAAAAcA"
+    "AABkL2EuY3N2y0zRyUvMTeUy1KmgKgYAUEsDBBQAAAAAAI9SJVjPYiAZBQAAAAUAAAAFAAAAYi50eHRw"
+    "bGFpblBLAQIUAxQAAAAAAI9SJVgAAAAAAAAAAAAAAAACAAAAAAAAAAAAAACAAQAAAABkL1BLAQIUAxQA"
+    "AAAIAI9SJVhJmmu9DwAAAFgAAAAHAAAAAAAAAAAAAACAASAAAABkL2EuY3N2UEsBAhQDFAAAAAAAj1Il"
+    "WM9iIBkFAAAABQAAAAUAAAAAAAAAAAAAAIABVAAAAGIudHh0UEsFBgAAAAADAAMAmAAAAHwAAAAAAA==";
+
+static void
+an_archive_is_read_in_memory(void)
+{
+	static const char code[] = ACTION(
+	    "var b = Buffer.from(input, 'base64'), at = b.indexOf('d/a.csv', b.lastIndexOf('d/a.csv')) - 46;"
+	    "return require('unzipper').Open.buffer(b).then(function (zip) {"
+	    " return Promise.all(zip.files.map(function (f) { return f.buffer().then(function (d) {"
+	    "  return [f.path, f.type, f.compressedSize < f.uncompressedSize, d.length, d.toString().slice(0, 9),"
+	    "   f.lastModifiedDateTime.toISOString()]; }); }));"
+	    "}).then(function (out) { b.writeUInt32LE(2000000000, at + 24);"
+	    " return require('unzipper').Open.buffer(b).then(function (zip) { return zip.files[1].buffer(); })"
+	    " .then(function () { return 'read'; }, function (e) { out.push(e.message); return out; }); });");
+	char input[1024];
+	struct job job = {0};
+
+	snprintf(input, sizeof(input), "\"%s\"", archive);
+	start();
+	check_int(try_submit(&job, 1, 1, code, input, SAFE_MS), ==, SL_OK);
+	wait_end(&job);
+	check_text(
+	    job.payload,
+	    "[[\"d/\",\"Directory\",false,0,\"\",\"2024-01-05T10:20:30.000Z\"],"
+	    "[\"d/a.csv\",\"File\",true,88,\"id,name\\n1\",\"2024-01-05T10:20:30.000Z\"],"
+	    "[\"b.txt\",\"File\",false,5,\"plain\",\"2024-01-05T10:20:30.000Z\"],\"the compressed data is damaged\"]");
+	stop();
+}
+
+static void
+numbers_are_read_and_printed_as_the_standard_has_it(void)
+{
+	struct job job;
+
+	start();
+	job = run_code(
+	    1,
+	    ACTION(
+		"return [Number('9007199254740993'), parseFloat(' 9007199254740993.0x'),"
+		" parseInt('9007199254740993', 10), Number(' -12.5e1 '), Number('0x1F'), String(parseFloat('0x1234567890123456')),"
+		" parseInt('0x1f'), parseInt('12px'), parseInt('z', 36), new Number(5) + 1,"
+		" new Number(7) instanceof Number, Number.MAX_SAFE_INTEGER, Number.isInteger(5), Number.parseFloat === parseFloat,"
+		" String(Number('9007199254740993 x')), (1e21).toString(36), (0.1).toString(3), (-255.5).toString(16),"
+		" (2.5).toFixed(0), (1.005).toFixed(2), (-2.5).toFixed(0), (123.456).toFixed(25), (-0).toFixed(1), (1e21).toFixed(2),"
+		" Math.round(9007199254740991), Math.round(0.49999999999999994), Math.cbrt(27), Math.cbrt(2)];"),
+	    SAFE_MS);
+	check_text(
+	    job.payload,
+	    "[9007199254740992,9007199254740992,9007199254740992,-125,31,\"0\",31,12,35,6,true,9007199254740"
+	    "991,true,true,\"NaN\",\"5v1j4f4ds7c000\",\"0.0022002200220022002200220022002201\",\"-ff.8\",\"3\",\"1.00\",\"-3\",\"123.4560000000000030695446185\",\"0.0\",\"1e+21\",9007199254740991,0,3,1.2599210498948732]");
+	stop();
+}
+
 static void
 zod_parses_and_refuses(void)
 {
@@ -395,6 +454,8 @@ run_all(void)
 	CHECK_RUN(an_action_returns_its_input);
 	CHECK_RUN(a_request_goes_out_by_a_call_and_its_answer_comes_back);
 	CHECK_RUN(texts_are_ordered_normalised_and_cased_by_icu);
+	CHECK_RUN(an_archive_is_read_in_memory);
+	CHECK_RUN(numbers_are_read_and_printed_as_the_standard_has_it);
 	CHECK_RUN(zod_parses_and_refuses);
 	CHECK_RUN(a_thrown_error_has_the_shape_of_the_wire);
 	CHECK_RUN(a_promise_that_nothing_can_settle_is_a_deadlock);

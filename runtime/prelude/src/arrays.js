@@ -5,7 +5,7 @@ import { iterable, iterate } from "./symbols.js";
 const ArrayProto = G.Array.prototype;
 
 function fails(callback) {
-	throw new TypeError(`${isObject(callback) ? "#<Object>" : String(callback)} is not a function`);
+	throw new TypeError(`${Array.isArray(callback) ? "[object Array]" : isObject(callback) ? "#<Object>" : String(callback)} is not a function`);
 }
 
 function byText(a, b) {

@@ -1,4 +1,5 @@
 // Buffer, TextEncoder, TextDecoder, atob, btoa.  The host converts; here are only the shapes.
+import { checkNumbers, invalidValue, outOfRange, rangeError, wrongType } from "./arguments.js";
 import { G, clamp, define, getter, hasOwn, hiddenKey, host, replace, toInteger } from "./core.js";
 
 const Native = G.Buffer;
@@ -125,17 +126,22 @@ function copyOf(list) {
 	return out;
 }
 
+const FIRST = "first argument must be of type string or an instance of Buffer, ArrayBuffer, or Array or an Array-like Object";
+const isList = (value) => value instanceof Uint8Array;
+
+function checkBytes(name, value) {
+	if (!isList(value)) throw wrongType(`"${name}" argument must be an instance of Buffer or Uint8Array`, value);
+}
+
 function from(value, second, length) {
 	if (typeof value === "string") return wrap(encode(value, second));
-	if (value === null || typeof value !== "object") {
-		const received = value === null || value === undefined ? String(value) : `type ${typeof value} (${String(value)})`;
-		const error = new TypeError(`The first argument must be of type string or an instance of Buffer, ArrayBuffer, or Array or an Array-like Object. Received ${received}`);
-		error.code = "ERR_INVALID_ARG_TYPE";
-		throw error;
-	}
+	if (value === null || typeof value !== "object") throw wrongType(FIRST, value);
 	if (value instanceof ArrayBuffer) {
 		const start = toInteger(second);
-		return wrap(new Uint8Array(value, start, length === undefined ? value.byteLength - start : length));
+		if (start > value.byteLength) throw rangeError('"offset" is outside of buffer bounds', "ERR_BUFFER_OUT_OF_BOUNDS");
+		const size = length === undefined ? value.byteLength - start : Math.max(0, toInteger(length));
+		if (start + size > value.byteLength) throw rangeError('"length" is outside of buffer bounds', "ERR_BUFFER_OUT_OF_BOUNDS");
+		return wrap(new Uint8Array(value, start, size));
 	}
 	if (value instanceof Uint8Array) {
 		const out = new Native(value.length);
@@ -144,16 +150,27 @@ function from(value, second, length) {
 	}
 	if (value.type === "Buffer" && Array.isArray(value.data)) return copyOf(value.data);
 	const plain = typeof value.valueOf === "function" ? value.valueOf() : value;
-	if (plain !== value && plain !== null && plain !== undefined) return from(plain, second, length);
-	return copyOf(Array.isArray(value) || typeof value.length === "number" ? value : Array.from(value));
+	if (plain !== value && plain !== null && plain !== undefined && (typeof plain === "string" || typeof plain === "object")) {
+		return from(plain, second, length);
+	}
+	if (value.length !== undefined || value.buffer instanceof ArrayBuffer) return copyOf(typeof value.length === "number" ? value : []);
+	const exotic = value[Symbol.toPrimitive];
+	if (typeof exotic === "function") {
+		const text = exotic.call(value, "string");
+		if (typeof text === "string") return wrap(encode(text, second));
+	}
+	throw wrongType(FIRST, value);
+}
+
+function checkSize(size) {
+	if (typeof size !== "number") throw wrongType('"size" argument must be of type number', size);
+	if (!(size >= 0 && size <= 4294967296)) throw outOfRange("size", ">= 0 && <= 4294967296", size);
 }
 
 function alloc(size, filler, encoding) {
-	if (typeof size !== "number" || !(size >= 0) || size > 0x7fffffff) {
-		throw new RangeError(`The value of "size" is out of range. Received ${String(size)}`);
-	}
+	checkSize(size);
 	const out = new Native(size);
-	out.fill(filler === undefined ? 0 : filler, 0, size, encoding);
+	out.fill(filler === undefined ? 0 : filler, 0, out.length, encoding);
 	return out;
 }
 
@@ -179,11 +196,23 @@ replace(Buffer, {
 			return false;
 		}
 	},
-	byteLength: (value, encoding) => (typeof value === "string" ? encode(value, encoding).length : value.byteLength),
-	compare: (a, b) => Native.compare(a, b),
+	byteLength(value, encoding) {
+		if (typeof value === "string") return encode(value, encoding).length;
+		if (!isBytes(value)) throw wrongType('"string" argument must be of type string or an instance of Buffer or ArrayBuffer', value);
+		return value.byteLength;
+	},
+	compare(a, b) {
+		checkBytes("buf1", a);
+		checkBytes("buf2", b);
+		return Native.compare(a, b);
+	},
 	concat(list, total) {
+		if (!Array.isArray(list)) throw wrongType('"list" argument must be an instance of Array', list);
 		let size = 0;
-		for (let i = 0; i < list.length; i++) size += list[i].length;
+		for (let i = 0; i < list.length; i++) {
+			checkBytes(`list[${i}]`, list[i]);
+			size += list[i].length;
+		}
 		const out = alloc(total === undefined ? size : total);
 		let at = 0;
 		for (let i = 0; i < list.length && at < out.length; i++) {
@@ -207,10 +236,42 @@ function findBytes(bytes, wanted, start) {
 	return -1;
 }
 
+function wantedBytes(value, encoding) {
+	if (typeof value === "number") return [value & 255];
+	if (typeof value === "string") return encode(value, encoding);
+	if (!isList(value)) throw wrongType('"value" argument must be one of type number or string or an instance of Buffer or Uint8Array', value);
+	return value;
+}
+
+function swap(size) {
+	return function () {
+		if (this.length % size !== 0) throw rangeError(`Buffer size must be a multiple of ${8 * size}-bits`, "ERR_INVALID_BUFFER_SIZE");
+		for (let i = 0; i < this.length; i += size) this.subarray(i, i + size).reverse();
+		return this;
+	};
+}
+
+checkNumbers(proto);
+const nativeCopy = proto.copy;
+const nativeCompare = proto.compare;
 replace(proto, {
+	swap16: swap(2),
+	swap32: swap(4),
+	swap64: swap(8),
+	copy(target, to, start, end) {
+		checkBytes("target", target);
+		if (toInteger(to) < 0) throw outOfRange("targetStart", ">= 0", to);
+		if (toInteger(start) < 0 || toInteger(start) > this.length) throw outOfRange("sourceStart", `>= 0 && <= ${this.length}`, start);
+		return nativeCopy.call(this, target, to, start, end);
+	},
+	compare(target, a, b, c, d) {
+		checkBytes("target", target);
+		if (a === undefined && c === undefined) return nativeCompare.call(this, target);
+		return Native.compare(this.subarray(c, d), target.subarray(a, b));
+	},
 	toString(encoding, start, end) {
 		const whole = start === undefined && end === undefined;
-		return decode(whole ? this : this.subarray(start, end), encoding);
+		return decode(whole ? this : this.subarray(Math.max(0, toInteger(start)), end === undefined ? end : Math.max(0, toInteger(end))), encoding);
 	},
 	toJSON() {
 		return { type: "Buffer", data: Array.prototype.slice.call(this) };
@@ -222,29 +283,38 @@ replace(proto, {
 		return this.subarray(start, end);
 	},
 	equals(other) {
-		if (!(other instanceof Uint8Array)) throw new TypeError("The argument must be an instance of Buffer or Uint8Array");
+		checkBytes("otherBuffer", other);
 		return this.length === other.length && Native.compare(this, other) === 0;
 	},
 	write(text, offset, length, encoding) {
 		const at = typeof offset === "number" ? offset : 0;
 		const name = typeof offset === "string" ? offset : typeof length === "string" ? length : encoding;
-		const bytes = encode(String(text), name);
+		if (typeof text !== "string") throw new TypeError("argument must be a string");
+		if (at < 0 || at > this.length) throw outOfRange("offset", `>= 0 && <= ${this.length}`, at);
+		const bytes = encode(text, name);
 		const room = Math.min(typeof length === "number" ? length : Infinity, this.length - at);
-		const count = Math.min(bytes.length, room);
+		let count = Math.min(bytes.length, room);
+		// No part of a character.
+		if (count < bytes.length && kind(name) === "utf8") while (count > 0 && (bytes[count] & 0xc0) === 0x80) count--;
 		for (let i = 0; i < count; i++) this[at + i] = bytes[i];
 		return count;
 	},
 	fill(value, start, end, encoding) {
 		const name = typeof start === "string" ? start : encoding;
-		const from0 = typeof start === "string" ? 0 : clamp(start, this.length, 0);
-		const to = clamp(end, this.length, this.length);
-		const by = typeof value === "number" ? [value & 255] : typeof value === "string" ? encode(value, name) : value;
-		for (let i = from0; i < to; i++) this[i] = by.length === 0 ? 0 : by[(i - from0) % by.length];
+		const at = typeof start === "string" || start === undefined ? 0 : start;
+		const to = end === undefined ? this.length : end;
+		if (!(at >= 0)) throw outOfRange("offset", ">= 0 && <= 4294967296", at);
+		if (!(to >= 0 && to <= this.length)) throw outOfRange("end", `>= 0 && <= ${this.length}`, to);
+		let by = value;
+		if (typeof value === "number" || typeof value === "boolean") by = [value & 255];
+		else if (typeof value === "string") by = value === "" ? [0] : encode(value, name);
+		if (by.length === 0) throw invalidValue("value", typeof value === "string" ? `'${value}'` : "<Buffer >");
+		for (let i = at; i < to; i++) this[i] = by[(i - at) % by.length];
 		return this;
 	},
 	indexOf(value, start, encoding) {
-		const wanted = typeof value === "number" ? [value & 255] : typeof value === "string" ? encode(value, encoding) : value;
-		return findBytes(this, wanted, clamp(start, this.length, 0));
+		if (typeof start === "string") return this.indexOf(value, 0, start);
+		return findBytes(this, wantedBytes(value, encoding), clamp(start, this.length, 0));
 	},
 	includes(value, start, encoding) {
 		return this.indexOf(value, start, encoding) >= 0;
@@ -256,7 +326,7 @@ Object.getOwnPropertyNames(proto).forEach((name) => {
 	if (other !== name && typeof proto[name] === "function") define(proto, other, proto[name]);
 });
 define(proto, "lastIndexOf", function (value, start, encoding) {
-	const wanted = typeof value === "number" ? [value & 255] : typeof value === "string" ? encode(value, encoding) : value;
+	const wanted = wantedBytes(value, typeof start === "string" ? start : encoding);
 	const last = this.length - wanted.length;
 	for (let i = start === undefined ? last : Math.min(last, clamp(start, this.length, last)); i >= 0; i--) {
 		let j = 0;
@@ -265,6 +335,10 @@ define(proto, "lastIndexOf", function (value, start, encoding) {
 	}
 	return -1;
 });
+getter(proto, "parent", function () {
+	return this.buffer;
+});
+define(Buffer, "poolSize", 8192);
 define(G, "Buffer", Buffer);
 
 // Text encoding of the web.
@@ -347,22 +421,29 @@ replace(TextDecoder.prototype, {
 });
 define(G, "TextDecoder", TextDecoder);
 
-function invalidCharacter() {
-	const error = new Error("Invalid character");
+function invalidCharacter(text) {
+	const error = new Error(text);
 	define(error, "name", "InvalidCharacterError");
 	throw error;
 }
 
+function checkInput(given) {
+	if (given.length === 0) throw new TypeError('The "input" argument must be specified');
+}
+
 replace(G, {
 	btoa(value) {
+		checkInput(arguments);
 		const text = String(value);
-		for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 255) invalidCharacter();
+		for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 255) invalidCharacter("Invalid character");
 		return host.base64(latin1(text), false);
 	},
 	atob(value) {
+		checkInput(arguments);
 		const text = String(value).replace(/[\t\n\f\r ]/g, "");
 		const bare = text.length % 4 === 0 ? text.replace(/==?$/, "") : text;
-		if (bare.length % 4 === 1 || !/^[A-Za-z0-9+/]*$/.test(bare)) invalidCharacter();
+		if (!/^[A-Za-z0-9+/]*$/.test(bare)) invalidCharacter("Invalid character");
+		if (bare.length % 4 === 1) invalidCharacter("The string to be decoded is not correctly encoded.");
 		return units(host.base64Decode(bare), 255);
 	},
 });

@@ -1,12 +1,13 @@
 // Date: parsing and printing as V8 does with TZ=UTC.
-import { G, define, replace } from "./core.js";
+import { G, define, hasOwn, replace } from "./core.js";
 
 const Native = G.Date;
 const proto = Native.prototype;
 const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTH_NAMES = MONTHS.map((name) => name.toUpperCase());
 // Hours west of Greenwich are negative.
-const ZONES = { z: 0, ut: 0, utc: 0, gmt: 0, est: -5, edt: -4, cst: -6, cdt: -5, mst: -7, mdt: -6, pst: -8, pdt: -7 };
+const ZONES = { Z: 0, UT: 0, UTC: 0, GMT: 0, EST: -5, EDT: -4, CST: -6, CDT: -5, MST: -7, MDT: -6, PST: -8, PDT: -7 };
 
 const two = (n) => (n < 10 ? `0${n}` : String(n));
 const three = (n) => (n < 10 ? `00${n}` : n < 100 ? `0${n}` : String(n));
@@ -21,8 +22,7 @@ function build(year, month, day, hour, minute, second, ms, offset) {
 	return Math.abs(time) <= LIMIT ? time : NaN;
 }
 
-const ISO =
-	/^([+-]\d{6}|\d{4})(?:-(\d\d)(?:-(\d\d))?)?(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?\s*([Zz]|[+-]\d\d:?\d\d)?$/;
+const ISO = /^([+-]\d{6}|\d{4})(?:-(\d\d)(?:-(\d\d))?)?(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?([Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?)?$/;
 
 function offsetOf(zone) {
 	if (zone === undefined || zone === "" || zone === "Z" || zone === "z") return 0;
@@ -38,50 +38,117 @@ function parseIso(text) {
 	return build(+m[1], +(m[2] || 1), +(m[3] || 1), +(m[4] || 0), +(m[5] || 0), +(m[6] || 0), ms, offsetOf(m[8]));
 }
 
-const TOKEN = /\([^()]*\)|\d+|[A-Za-z]+|[^\s]/g;
+// What V8 takes to be words starts at "A"; brackets hold comments.
+const TOKEN = /\d+|[A-Z\[-\u2027\u202a-\ufefe]+|\s+|[^]/g;
+// The start of a date of the standard, which may be all there is of one.
+const START = /^(\d{4})(?!\d)(?:-(?:(0[1-9]|1[0-2])(?!\d)(?:-(?:(0[1-9]|[12]\d|3[01])(?!\d))?)?)?)?/;
 
-// "Jan 5, 2024 10:00 PM GMT+0200", "Fri, 05 Jan 2024 10:00:00 GMT", "2024/01/05", "1/5/2024 10:00:00.123".
-function parseLoose(text) {
-	const tokens = text.match(TOKEN) || [];
-	const numbers = [];
+const isDay = (n) => n >= 1 && n <= 31;
+
+function withoutComments(text) {
+	let out = "";
+	let depth = 0;
+	for (let i = 0; i < text.length; i++) {
+		const c = text.charAt(i);
+		if (c === "(") depth++;
+		else if (c === ")" && depth > 0) depth--;
+		else if (depth === 0) out += c;
+	}
+	return out;
+}
+
+// V8's reading of what is no date of the standard: "Jan 5, 2024 10:00 PM GMT+0200", "2024/01/05", "1/5/2024 10:00:00.123".
+function parseLoose(given) {
+	let text = (given.indexOf("(") < 0 ? given : withoutComments(given)).replace(/^-000000/, "-");
+	const day = [];
 	const time = [];
+	const start = START.exec(text);
+	if (start !== null) {
+		for (let i = 1; i < 4; i++) if (start[i] !== undefined) day.push(Number(start[i]));
+		text = text.slice(start[0].length);
+	}
+	const tokens = text.toUpperCase().match(TOKEN) || [];
+	let hasNumber = day.length > 0;
 	let month = 0;
-	let half = "";
-	let offset = 0;
-	let ms = 0;
-	for (let i = 0; i < tokens.length; i++) {
-		const token = tokens[i];
-		const next = tokens[i + 1];
+	let half = -1;
+	let sign = 0;
+	let zoneHour = -1;
+	let zoneMinute = -1;
+	// Whether n is what the time lacks next.
+	const expects = (n) => (time.length === 1 && n < 60) || (time.length === 2 && n < 60) || (time.length === 3 && n < 1000);
+	const isUtc = () => zoneHour === 0 && zoneMinute === 0;
+	let i = 0;
+	function skip(symbol) {
+		if (tokens[i] !== symbol) return false;
+		i++;
+		return true;
+	}
+	function finish(n) {
+		time.push(n);
+		while (time.length < 4) time.push(0);
+	}
+
+	while (i < tokens.length) {
+		const token = tokens[i++];
 		if (/^\d/.test(token)) {
-			if (next === ":" && time.length < 3) {
-				time.push(Number(token));
+			const n = Number(token);
+			hasNumber = true;
+			if (skip(":")) {
+				if (time.length === 4 || (tokens[i] === ":" && time.length > 0)) return NaN;
+				time.push(n);
+				if (skip(":")) time.push(0);
+				else skip(".");
+			} else if (tokens[i] === "." && expects(n)) {
 				i++;
-			} else if (time.length > 0 && time.length < 3 && tokens[i - 1] === ":") {
-				time.push(Number(token));
-				if (next === "." && /^\d/.test(tokens[i + 2] || "")) {
-					ms = Number(`${tokens[i + 2]}00`.slice(0, 3));
-					i += 2;
-				}
+				time.push(n);
+				if (!/^\d/.test(tokens[i] || "")) return NaN;
+				finish(Number(`${tokens[i++]}00`.slice(0, 3)));
+			} else if (zoneHour >= 0 && zoneMinute < 0 && n < 60) {
+				skip(".");
+				zoneMinute = n;
+			} else if (expects(n)) {
+				finish(n);
+				if (tokens[i] !== undefined && !/^(?:\s+|Z|[-+])$/.test(tokens[i])) return NaN;
 			} else {
-				numbers.push(Number(token));
+				skip(".");
+				if (day.length === 3) return NaN;
+				day.push(n);
+				skip("-");
 			}
-		} else if (/^[A-Za-z]/.test(token)) {
-			const word = token.toLowerCase();
-			const at = MONTHS.map((name) => name.toLowerCase()).indexOf(word.slice(0, 3));
-			if ((word === "am" || word === "pm") && time.length > 0) half = word;
-			else if (at >= 0) month = at + 1;
-			else if (ZONES[word] !== undefined && numbers.length + time.length > 0) offset = ZONES[word] * 60;
-			// Words may stand before the first number only: names of days, most of all.
-			else if (numbers.length + time.length > 0) return NaN;
-		} else if ((token === "+" || token === "-") && time.length > 0 && /^\d/.test(next || "")) {
-			const digits = tokens[i + 2] === ":" ? next + tokens[i + 3] : next;
-			offset = offsetOf(token + (digits.length < 3 ? `${two(+digits)}00` : `0${digits}`.slice(-4)));
-			i += tokens[i + 2] === ":" ? 3 : 1;
-		} else if (token === ":" && time.length === 0) {
+		} else if (/^[A-Z\[-\ufefe]/.test(token) && !/^\s/.test(token)) {
+			const named = MONTH_NAMES.indexOf(token.slice(0, 3)) + 1;
+			if ((token === "AM" || token === "PM") && time.length > 0) {
+				half = token === "AM" ? 0 : 12;
+			} else if (named > 0 && token.length > 2) {
+				month = named;
+				skip("-");
+			} else if (hasNumber && hasOwn(ZONES, token)) {
+				sign = ZONES[token] < 0 ? -1 : 1;
+				zoneHour = Math.abs(ZONES[token]);
+				zoneMinute = 0;
+			} else if (hasNumber || /^\d/.test(tokens[i] || "")) {
+				return NaN;
+			}
+		} else if ((token === "+" || token === "-") && (time.length > 0 || isUtc())) {
+			const digits = /^\d/.test(tokens[i] || "") ? tokens[i++] : "";
+			sign = token === "-" ? -1 : 1;
+			hasNumber = true;
+			if (tokens[i] === ":") {
+				i++;
+				zoneHour = Number(digits);
+				zoneMinute = -1;
+			} else if (digits.length > 0 && digits.length < 5) {
+				zoneHour = digits.length < 3 ? Number(digits) : Math.floor(Number(digits) / 100);
+				zoneMinute = digits.length < 3 ? 0 : Number(digits) % 100;
+			} else {
+				return NaN;
+			}
+		} else if ((token === "+" || token === "-" || token === ")") && hasNumber) {
 			return NaN;
 		}
 	}
-	return assemble(numbers, month, time, half, offset, ms);
+	const offset = sign * (Math.max(zoneHour, 0) * 60 + Math.max(zoneMinute, 0));
+	return assemble(day, month, time, half, offset);
 }
 
 function fullYear(year) {
@@ -89,27 +156,28 @@ function fullYear(year) {
 	return year < 100 ? 1900 + year : year;
 }
 
-const isDay = (n) => n >= 1 && n <= 31;
-
 // Month, day, year in the order that the sizes of the numbers allow; what is missing is 1.
-function assemble(numbers, named, time, half, offset, ms) {
-	if (numbers.length === 0 || numbers.length > 3) return NaN;
+function assemble(numbers, named, time, half, offset) {
+	if (numbers.length === 0) return NaN;
 	const [a, b, c] = numbers.concat([1, 1]);
 	let parts;
 	if (named > 0) parts = isDay(a) ? [b, named, a] : [a, named, b];
 	else parts = isDay(a) ? [c, a, b] : [a, b, c];
 	let hour = time[0] || 0;
-	if (half !== "") {
-		if (hour < 1 || hour > 12) return NaN;
-		hour = (hour % 12) + (half === "pm" ? 12 : 0);
+	if (half >= 0) {
+		if (hour > 12) return NaN;
+		hour = (hour % 12) + half;
 	}
-	return build(fullYear(parts[0]), parts[1], parts[2], hour, time[1] || 0, time[2] || 0, ms, offset);
+	return build(fullYear(parts[0]), parts[1], parts[2], hour, time[1] || 0, time[2] || 0, time[3] || 0, offset);
 }
 
+const YEAR_TEXT = /^[+-]?\d{4,6}(?:-\d\d){0,2}[Tt]/;
+
 function parse(value) {
-	const text = String(value).trim();
-	const iso = parseIso(text);
-	return iso === null ? parseLoose(text) : iso;
+	const source = String(value);
+	const iso = parseIso(source.charCodeAt(0) > 32 ? source : source.trim());
+	if (iso !== null) return iso;
+	return YEAR_TEXT.test(source) ? NaN : parseLoose(source);
 }
 
 function Date(year) {
@@ -122,7 +190,7 @@ function Date(year) {
 		if (value !== null && typeof value === "object") {
 			value = value instanceof Date ? value.getTime() : toPrimitive(value);
 		}
-		made = new Native(typeof value === "string" ? parse(value) : Number(value));
+		made = new Native(typeof value === "string" ? parse(value) : Number(value) + 0); // not minus zero
 	} else {
 		const a = arguments;
 		const part = (i, fallback) => (i < a.length ? a[i] : fallback);
@@ -146,21 +214,16 @@ define(proto, "constructor", Date);
 define(Date, "now", Native.now);
 define(Date, "parse", parse);
 // One argument is enough since ES2017.
-define(Date, "UTC", (year, month, day, hour, minute, second, ms) =>
-	Native.UTC(
-		year,
-		month === undefined ? 0 : month,
-		day === undefined ? 1 : day,
-		hour || 0,
-		minute || 0,
-		second || 0,
-		ms || 0,
-	),
-);
+define(Date, "UTC", function UTC(year, month) {
+	const list = Array.prototype.slice.call(arguments);
+	if (list.length === 0) return NaN;
+	if (month === undefined && list.length < 2) list[1] = 0;
+	return Native.UTC.apply(null, list);
+});
 define(G, "Date", Date);
 
 function yearText(year) {
-	if (year < 0) return `-${`00000${-year}`.slice(-6)}`;
+	if (year < 0) return `-${-year < 1000 ? `000${-year}`.slice(-4) : -year}`;
 	return year < 1000 ? `000${year}`.slice(-4) : String(year);
 }
 

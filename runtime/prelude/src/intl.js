@@ -129,8 +129,9 @@ function wanted(given, need) {
 // [[type, value]...]; texts between parts are "literal".
 function datePieces(date, asked, tag) {
 	const names = { year: "year", month: "month", day: "day" };
+	const year = date.getUTCFullYear();
 	const value = {
-		year: asked.year && sized(date.getUTCFullYear(), asked.year),
+		year: asked.year && sized(year > 0 ? year : 1 - year, asked.year), // there was no year 0
 		month: asked.month && sized(date.getUTCMonth() + 1, asked.month),
 		day: asked.day && sized(date.getUTCDate(), asked.day),
 	};

@@ -165,8 +165,8 @@ const sluice = {
 // Bundling renames what would hide a global of the same name.
 [
 	...["AggregateError", "Array", "BigInt", "Buffer", "Date", "Function", "Headers", "Map", "Promise", "Response", "Set"],
-	...["TextDecoder", "TextEncoder", "URL", "URLSearchParams", "WeakMap", "WeakSet"],
-	...["atob", "btoa", "clearInterval", "clearTimeout", "eval", "setInterval", "setTimeout"],
+	...["Number", "TextDecoder", "TextEncoder", "URL", "URLSearchParams", "WeakMap", "WeakSet"],
+	...["atob", "btoa", "clearInterval", "clearTimeout", "eval", "parseFloat", "parseInt", "setInterval", "setTimeout"],
 ].forEach((name) => Object.defineProperty(G[name], "name", { value: name, configurable: true }));
 
 ["CBOR", "Duktape", "alert", "performance", "print", "require"].forEach((name) => {

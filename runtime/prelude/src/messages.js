@@ -132,10 +132,13 @@ function destructured(error, key, value) {
 	if (!plainName.test(key)) return null;
 	const line = lineOf(error);
 	const text = lineText(line);
+	// The compiler marks what one name is taken from.
+	const marked = find(text, `\\(\\(((?:[^()]|\\([^()]*\\))*)\\)\\)\\.${escaped(key)}\\b`);
+	if (marked !== null) return marked === "void 0" ? "undefined" : marked;
 	const temporary = find(text, `\\b(_[a-z]\\w*)\\.${escaped(key)}\\b`);
 	if (temporary === null) return null;
 	const from = find(text, `\\b${temporary} = ((?:[\\w$.]|\\[[^\\]]*\\]|\\([^()]*(?:\\([^()]*\\))?[^()]*\\))+),`);
-	if (from !== null) return from === "void 0" ? "undefined" : from;
+	if (from !== null) return from === "void 0" ? "undefined" : from.replace(/^\(\((.*)\)\)$/, "$1");
 	const isParameter = new RegExp(`function [\\w$]*\\((?:[^()]*, )?${temporary}[,)]`).test(lineText(line - 1) + text);
 	if (!isParameter) return null;
 	return value === "null" ? "object null" : value;
@@ -150,7 +153,10 @@ function missing(error, text) {
 		return `${match[3] === "null" ? "object null" : "undefined"} is not iterable (cannot read property ${key})`;
 	}
 	const from = destructured(error, key, match[3]);
-	if (from !== null) return `Cannot destructure property '${key}' of '${written(from)}' as it is ${match[3]}.`;
+	if (from !== null) {
+		const source = written(from).replace(/([\w$\])])\([^()]*\)$/, "$1(...)");
+		return `Cannot destructure property '${key}' of '${source}' as it is ${match[3]}.`;
+	}
 	return `Cannot read properties of ${match[3]} (reading '${key}')`;
 }
 
@@ -195,6 +201,13 @@ const EXACT = {
 	"not object coercible": () => "Cannot convert undefined or null to object",
 	"cannot string coerce Symbol": () => "Cannot convert a Symbol value to a string",
 	"cannot number coerce Symbol": () => "Cannot convert a Symbol value to a number",
+	"encode recursion limit": () => "Maximum call stack size exceeded",
+	"decode recursion limit": () => "Maximum call stack size exceeded",
+	"expected Date": () => "this is not a Date object.",
+	"invalid args": (error) => {
+		const method = find(siteOf(error), "\\.(startsWith|endsWith|includes)\\(");
+		return method === null ? null : `First argument to String.prototype.${method} must not be a regular expression`;
+	},
 	"invalid input": (error) => (error instanceof G.URIError ? "URI malformed" : null),
 	"Invalid Date": () => "Invalid time value",
 	"number outside range": (error) => outside(member(error, "\\.(to(?:Fixed|Precision|Exponential|String))\\(")),
@@ -237,7 +250,12 @@ export function notIterable(value, helper) {
 		define(error, "message", `${kind} is not iterable (cannot read property Symbol(Symbol.iterator))`);
 		return error;
 	}
-	define(error, "message", `${text === null ? shown : written(text === "void 0" ? "undefined" : text)} is not iterable`);
+	let message = `${text === null ? shown : written(text === "void 0" ? "undefined" : text)} is not iterable`;
+	if (helper === "__read" && /\.apply\(.*__spreadArray\(/.test(line)) {
+		if (value === null || value === undefined) message += ` (cannot read property ${shown})`;
+		else message = "Spread syntax requires ...iterable[Symbol.iterator] to be a function";
+	}
+	define(error, "message", message);
 	return error;
 }
 

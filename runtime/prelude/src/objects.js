@@ -1,5 +1,5 @@
 // Object, Function, Number, Math, Reflect and globals: what the engine lacks of ES2015 to ES2023.
-import { G, define, fill, hasOwn, host, isObject, put, replace } from "./core.js";
+import { G, define, fill, hasOwn, host, isObject, put, replace, toInteger } from "./core.js";
 import { iterate } from "./symbols.js";
 
 const ownKeys = Reflect.ownKeys;
@@ -37,15 +37,6 @@ fill(Object, {
 		for (let i = 0; i < keys.length; i++) {
 			put(out, keys[i], Object.getOwnPropertyDescriptor(source, keys[i]));
 		}
-		return out;
-	},
-	groupBy(source, choose) {
-		const out = Object.create(null);
-		iterate(source, (member, at) => {
-			const key = choose(member, at);
-			if (key in out) out[key].push(member);
-			else out[key] = [member];
-		});
 		return out;
 	},
 	hasOwn(object, key) {
@@ -92,15 +83,29 @@ fill(Math, {
 	tanh: (x) => (x > 20 ? 1 : x < -20 ? -1 : sinh(x) / cosh(x)),
 });
 
-// The engine's cube root of 27 is a little more than 3.
-const nativeCbrt = Math.cbrt;
-replace(Math, {
-	cbrt(x) {
-		const root = nativeCbrt(x);
-		const whole = Math.round(root);
-		return whole * whole * whole === Number(x) ? whole : root;
-	},
+// The engine rounds long digits up at an exact half, and the last digits of other bases are its own: the host's are
+// V8's.
+const NativeNumber = G.Number;
+Object.getOwnPropertyNames(NativeNumber).forEach((name) => {
+	Object.defineProperty(host.Number, name, Object.getOwnPropertyDescriptor(NativeNumber, name));
 });
+replace(G, { Number: host.Number, parseFloat: host.parseFloat, parseInt: host.parseInt });
+replace(Number, { parseFloat, parseInt });
+define(Number.prototype, "constructor", Number);
+replace(Number.prototype, { toString: host.toString, toFixed: host.toFixed });
+replace(Math, { round: host.round, cbrt: host.cbrt });
+
+function digits(name, least) {
+	const native = Number.prototype[name];
+	define(Number.prototype, name, function (count) {
+		if (count !== undefined && !(toInteger(count) >= least && toInteger(count) <= 100) && isFinite(this)) {
+			throw new RangeError(`${name}() argument must be between ${least} and 100`);
+		}
+		return native.call(this, count);
+	});
+}
+digits("toPrecision", 1);
+digits("toExponential", 0);
 
 // A copy of this memory would repeat a generator's numbers: each comes from the kernel, in small lots that are
 // dropped when a run starts.

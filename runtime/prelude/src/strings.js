@@ -135,14 +135,13 @@ export function collate(a, b, options) {
 }
 
 const nativeUpper = String.prototype.toUpperCase;
-const nativeRepeat = String.prototype.repeat;
 const nativeLower = String.prototype.toLowerCase;
+const nativeRepeat = String.prototype.repeat;
 
 replace(String.prototype, {
 	repeat(count) {
-		const times = toInteger(count);
-		if (times < 0 || times === Infinity) throw new RangeError(`Invalid count value: ${count}`);
-		return nativeRepeat.call(this, times);
+		if (count < 0 || count === Infinity) throw new RangeError(`Invalid count value: ${String(count)}`);
+		return nativeRepeat.call(this, count);
 	},
 	localeCompare(that, locale, options) {
 		if (locale !== undefined) languageOf(locale);

@@ -16,6 +16,12 @@ function escapeText(text, unsafe) {
 		return c.length === 1 && c >= "\ud800" && c <= "\udfff" ? "%EF%BF%BD" : encodeURIComponent(c);
 	});
 }
+// A USVString: what has no pair is U+FFFD.
+const usv = (value) => {
+	const text = String(value);
+	return /[\ud800-\udfff]/.test(text) ? text.toWellFormed() : text;
+};
+
 const hex = (c) => `%${(c.charCodeAt(0) < 16 ? "0" : "") + c.charCodeAt(0).toString(16).toUpperCase()}`;
 
 const IN_FRAGMENT = '"<>`';
@@ -276,7 +282,7 @@ function parseRest(url, rest, base, input) {
 }
 
 function parse(value, base) {
-	const input = String(value).replace(/^[\x00-\x20]+|[\x00-\x20]+$/g, "").replace(/[\t\n\r]/g, "");
+	const input = usv(value).replace(/^[\x00-\x20]+|[\x00-\x20]+$/g, "").replace(/[\t\n\r]/g, "");
 	const m = /^([A-Za-z][A-Za-z0-9+.\-]*):/.exec(input);
 	if (m !== null) {
 		const scheme = `${m[1].toLowerCase()}:`;
@@ -351,12 +357,12 @@ function URLSearchParams(init) {
 			if (!isObject(pair) || pair.length !== 2) {
 				throw new TypeError("Each query pair must be an iterable [name, value] tuple");
 			}
-			list.push([String(pair[0]), String(pair[1])]);
+			list.push([usv(pair[0]), usv(pair[1])]);
 		});
 	} else if (isObject(init)) {
-		list = Object.keys(init).map((key) => [key, String(init[key])]);
+		list = Object.keys(init).map((key) => [usv(key), usv(init[key])]);
 	} else if (init !== undefined && init !== null) {
-		list = readForm(String(init).replace(/^\?/, ""));
+		list = readForm(usv(init).replace(/^\?/, ""));
 	}
 	this[LIST] = list;
 	this[OWNER] = null;
@@ -378,32 +384,32 @@ function paramsIterator(params, pick) {
 
 replace(URLSearchParams.prototype, {
 	append(name, value) {
-		changed(this, this[LIST].concat([[String(name), String(value)]]));
+		changed(this, this[LIST].concat([[usv(name), usv(value)]]));
 	},
 	delete(name, value) {
-		const key = String(name);
+		const key = usv(name);
 		changed(
 			this,
-			this[LIST].filter((pair) => pair[0] !== key || (value !== undefined && pair[1] !== String(value))),
+			this[LIST].filter((pair) => pair[0] !== key || (value !== undefined && pair[1] !== usv(value))),
 		);
 	},
 	get(name) {
-		const found = this[LIST].find((pair) => pair[0] === String(name));
+		const found = this[LIST].find((pair) => pair[0] === usv(name));
 		return found === undefined ? null : found[1];
 	},
 	getAll(name) {
-		return this[LIST].filter((pair) => pair[0] === String(name)).map((pair) => pair[1]);
+		return this[LIST].filter((pair) => pair[0] === usv(name)).map((pair) => pair[1]);
 	},
 	has(name, value) {
-		return this[LIST].some((pair) => pair[0] === String(name) && (value === undefined || pair[1] === String(value)));
+		return this[LIST].some((pair) => pair[0] === usv(name) && (value === undefined || pair[1] === usv(value)));
 	},
 	set(name, value) {
-		const key = String(name);
+		const key = usv(name);
 		let done = false;
 		const list = this[LIST].filter((pair) => pair[0] !== key || (!done && (done = true))).map((pair) =>
-			pair[0] === key ? [key, String(value)] : pair,
+			pair[0] === key ? [key, usv(value)] : pair,
 		);
-		changed(this, done ? list : list.concat([[key, String(value)]]));
+		changed(this, done ? list : list.concat([[key, usv(value)]]));
 	},
 	sort() {
 		changed(
@@ -449,7 +455,7 @@ function property(name, get, set) {
 		set:
 			set &&
 			function (value) {
-				set(this[DATA], String(value));
+				set(this[DATA], usv(value));
 			},
 		enumerable: true,
 		configurable: true,
@@ -491,6 +497,9 @@ property("password", (data) => data.password, (data, text) => {
 property("host", (data) => (data.host || "") + portPart(data), (data, text) => setHost(data, text, true));
 property("hostname", (data) => data.host || "", (data, text) => setHost(data, text, false));
 property("port", (data) => data.port, (data, text) => {
+	if (!data.host || data.scheme === "file:") return;
+	if (text === "") data.port = "";
+	if (!/^\d/.test(text)) return;
 	const port = parsePort(/^\d*/.exec(text)[0], data.scheme);
 	if (port !== null) data.port = port;
 });
