@@ -66,6 +66,7 @@ prelude_sources = \
 	runtime/prelude/src/intl.js \
 	runtime/prelude/src/jobs.js \
 	runtime/prelude/src/json.js \
+	runtime/prelude/src/legacy_url.js \
 	runtime/prelude/src/main.js \
 	runtime/prelude/src/messages.js \
 	runtime/prelude/src/modules.js \

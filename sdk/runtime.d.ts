@@ -188,8 +188,31 @@ declare module 'url' {
 	type URLClass = URL;
 	const ParamsClass: typeof URLSearchParams;
 	type ParamsClass = URLSearchParams;
-	const url: { URL: typeof URL; URLSearchParams: typeof URLSearchParams };
-	export { URLClass as URL, ParamsClass as URLSearchParams, url as default };
+	interface UrlObject {
+		protocol?: string | null;
+		slashes?: boolean | null;
+		auth?: string | null;
+		host?: string | null;
+		port?: string | number | null;
+		hostname?: string | null;
+		hash?: string | null;
+		search?: string | null;
+		query?: any;
+		pathname?: string | null;
+		path?: string | null;
+		href?: string;
+	}
+	function parse(text: string, parseQuery?: boolean): Required<UrlObject>;
+	function format(value: UrlObject | URL | string): string;
+	function resolve(from: string, to: string): string;
+	const url: {
+		URL: typeof URL;
+		URLSearchParams: typeof URLSearchParams;
+		parse: typeof parse;
+		format: typeof format;
+		resolve: typeof resolve;
+	};
+	export { URLClass as URL, ParamsClass as URLSearchParams, UrlObject, parse, format, resolve, url as default };
 }
 
 declare module 'buffer' {

@@ -2,6 +2,7 @@
 import { G, define } from "./core.js";
 import * as crypto from "./crypto.js";
 import { ActionError } from "./failure.js";
+import { format, parse, resolve } from "./legacy_url.js";
 import { Open } from "./unzip.js";
 import { URL, URLSearchParams } from "./url.js";
 import { zod } from "./zod.js";
@@ -32,7 +33,7 @@ const available = Object.assign(Object.create(null), {
 	nango,
 	zod: zodModule,
 	crypto: flat(crypto),
-	url: flat({ URL, URLSearchParams }),
+	url: flat({ URL, URLSearchParams, parse, format, resolve }),
 	unzipper: flat({ Open }),
 	buffer: flat({ Buffer: G.Buffer, atob: G.atob, btoa: G.btoa }),
 });

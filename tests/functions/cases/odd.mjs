@@ -19,6 +19,8 @@ export default {
 	'code-from-strings': { claim: 'no code is made from strings', runs: [{}] },
 	'headers-class': { claim: 'Headers', runs: [{}] },
 	'huge-response': { claim: 'a provider answers 10 MB', runs: [{ answers: { 'GET /huge': [{ json: Array.from({ length: 40000 }, (_, i) => ({ id: `rec_${i}`, n: i, email: `person${i}@example.com`, note: 'ž'.repeat(60), at: '2024-01-05T10:20:30Z', tags: ['a', 'b'] })) }] } }] },
+	'legacy-url': { claim: 'parse, format and resolve of url', runs: [{}] },
+	'odd-number-ties': { claim: 'numbers whose shortest text is a tie', differs: 'the engine rounds up where V8 takes the even digit', runs: [{}] },
 	'odd-params-object': { claim: 'params that are URLSearchParams', differs: 'on purpose: the original drops them without a word', runs: [{ answers: { 'GET /q': [ok] } }] },
 	'odd-repeated-headers': { claim: 'response headers that come twice', runs: [{ answers: { 'GET /h': [{ json: {}, headers: { 'set-cookie': ['a=1', 'b=2'], 'x-twice': ['a', 'b'] } }] } }] },
 	'multipart-object': { claim: 'multipart/form-data from an object', runs: [{ answers: { 'POST /upload': [ok] } }] },

@@ -258,7 +258,7 @@ function failure(error, filename) {
 	if (error instanceof ActionError || error?.type === 'action_script_runtime_error') {
 		const { payload } = error;
 		const shown = payload === undefined ? {} : JSON.parse(JSON.stringify(payload));
-		return { status: 500, code: 'action_script_runtime_error', payload: shown !== null && typeof shown === 'object' ? shown : { message: shown } };
+		return { status: 500, code: 'action_script_runtime_error', payload: shown !== null && typeof shown === 'object' && !Array.isArray(shown) ? shown : { message: shown } };
 	}
 	if (isAxiosError(error) && error.response) {
 		const { status, data, headers } = error.response;

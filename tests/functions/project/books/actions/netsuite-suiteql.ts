@@ -17,7 +17,8 @@ export default createAction({
 			offset += data.count ?? data.items.length;
 		}
 		const key = <K extends string>(name: K) => (row: Record<K, any>) => row[name];
-		const grouped = Object.groupBy ? Object.groupBy(rows, (row) => String(key('tranid')(row)).slice(0, 3)) : {};
-		return { offset, totals: Object.entries(grouped).map(([prefix, list]) => ({ prefix, n: list!.length, total: list!.map(key('foreigntotal')).map(parseFloat).reduce((a, b) => a + b, 0) })), biggest: rows.reduce((max, row) => (BigInt(row.id) > BigInt(max.id) ? row : max), rows[0]).id };
+		const grouped: Record<string, any[]> = {};
+		for (const row of rows) (grouped[String(key('tranid')(row)).slice(0, 3)] ??= []).push(row);
+		return { offset, totals: Object.entries(grouped).map(([prefix, list]) => ({ prefix, n: list.length, total: list.map(key('foreigntotal')).map(parseFloat).reduce((a, b) => a + b, 0) })), biggest: rows.reduce((max, row) => (BigInt(row.id) > BigInt(max.id) ? row : max), rows[0]).id };
 	}
 });
