@@ -11,6 +11,7 @@
 
 struct account;
 struct api;
+struct cancel_watch;
 struct catalog;
 struct compiler;
 struct directory;
@@ -41,7 +42,8 @@ struct daemon {
 	struct catalog *catalog;
 	struct account *account;
 	struct directory *directory;
-	struct ledger *ledger;    /* api, worker (large inputs) */
+	struct ledger *ledger; /* api, worker (large inputs) */
+	struct cancel_watch *cancels;
 	struct sync_store *syncs; /* api, worker: syncs, records, checkpoints */
 	struct queue *queue;
 	struct settle *settle;     /* worker */

@@ -2,6 +2,7 @@
 bin_PROGRAMS += sluiced
 sluiced_SOURCES = \
 	daemon/main.c daemon/daemon.h \
+	daemon/cancel.c daemon/cancel.h \
 	daemon/compiler.c daemon/compiler.h \
 	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
@@ -15,6 +16,7 @@ sluiced_SOURCES = \
 	daemon/user.c daemon/user.h \
 	daemon/warm.c daemon/warm.h \
 	daemon/api/action.c daemon/api/action.h \
+	daemon/api/action_cancel.c \
 	daemon/api/admin.c \
 	daemon/api/api.c daemon/api/api.h \
 	daemon/api/check.c \
@@ -40,6 +42,7 @@ sluiced_SOURCES = \
 	daemon/worker/attempt_effect.c daemon/worker/attempt_resolve.c \
 	daemon/worker/calls.c daemon/worker/calls.h \
 	daemon/worker/dispatch.c daemon/worker/dispatch.h \
+	daemon/worker/held.c daemon/worker/held.h \
 	daemon/worker/host.c daemon/worker/host.h daemon/worker/host_call.h \
 	daemon/worker/host_account.c daemon/worker/host_fetch.c daemon/worker/host_http.c \
 	daemon/worker/host_model.c daemon/worker/host_records.c \

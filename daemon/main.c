@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "daemon/api/api.h"
+#include "daemon/cancel.h"
 #include "daemon/compiler.h"
 #include "daemon/daemon.h"
 #include "daemon/keys.h"
@@ -370,6 +371,7 @@ start_parts(struct daemon *daemon)
 	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
 	daemon->directory = directory_new(daemon);
 	daemon->ledger = ledger_new(daemon->loop, &accept);
+	daemon->cancels = cancel_watch_new(daemon);
 	if ((daemon->roles & (ROLE_API | ROLE_WORKER)) != 0)
 		daemon->syncs = sync_store_new(daemon->loop, &syncs);
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
@@ -442,6 +444,7 @@ free_parts(struct daemon *daemon)
 	http_client_free(daemon->client);
 	queue_free(daemon->queue);
 	account_free(daemon->account);
+	cancel_watch_free(daemon->cancels);
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);

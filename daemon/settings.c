@@ -132,6 +132,16 @@ const struct config_row settings_rows[] = {
      "Run time of a webhook function at most.", NULL},
     {"event_timeout", CONFIG_SECONDS, "5m", 100, DAY_MS, "Run time of an event function at most.",
      NULL},
+    {"start_limit", CONFIG_SECONDS, "24h", 1000, 30 * DAY_MS,
+     "An async action that was not started for this long ends as expired.", NULL},
+    {"sync_start_limit", CONFIG_SECONDS, "1h", 1000, 30 * DAY_MS, "Likewise for a run of a sync.",
+     NULL},
+    {"webhook_start_limit", CONFIG_SECONDS, "5m", 1000, 30 * DAY_MS,
+     "Likewise for a webhook function.", NULL},
+    {"event_start_limit", CONFIG_SECONDS, "30s", 1000, 30 * DAY_MS,
+     "Likewise for an event function.", NULL},
+    {"retention", CONFIG_SECONDS, "7d", 5 * DAY_MS, 3650 * DAY_MS,
+     "How long jobs that ended are kept, with their results; by whole days.", NULL},
     {"provider_timeout", CONFIG_SECONDS, "5m", 100, DAY_MS, "One request to a provider at most.",
      NULL},
     {"provider_response_max", CONFIG_BYTES, "48MiB", 1024, 60 << 20,
@@ -157,6 +167,22 @@ const struct config_row settings_rows[] = {
     {"log_level", CONFIG_TEXT, "info", 0, 0, "error, warn, info or debug.", check_level},
     {NULL, CONFIG_TEXT, NULL, 0, 0, NULL, NULL},
 };
+
+int64_t
+settings_start_limit_ms(const struct config *config, enum job_kind kind)
+{
+	switch (kind) {
+	case JOB_ACTION:
+		return config_int(config, "start_limit");
+	case JOB_SYNC:
+		return config_int(config, "sync_start_limit");
+	case JOB_WEBHOOK:
+		return config_int(config, "webhook_start_limit");
+	case JOB_EVENT:
+		return config_int(config, "event_start_limit");
+	}
+	return 0;
+}
 
 enum sl_code
 settings_check(const struct config *config, struct sl_error *error)

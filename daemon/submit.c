@@ -67,7 +67,7 @@ on_accepted_once(void *arg, enum sl_code code, int64_t seq, const char *existing
 	struct submit *submit = arg;
 
 	FAULT_POINT("accept_committed");
-	if (code == SL_OK && existing_id == NULL) {
+	if (code == SL_OK && existing_id == NULL && submit->job.delay_ms == 0) {
 		push(submit, seq);
 		FAULT_POINT("accept_pushed");
 	}
@@ -119,7 +119,11 @@ submit_job(struct daemon *daemon, const struct ledger_job *job, submit_cb *cb, v
 	}
 	submit = submit_new(daemon, job, arg);
 	submit->cb = cb;
-	ledger_accept(daemon->ledger, &submit->job, on_accepted, submit);
+	if (job->delay_ms > 0)
+		ledger_accept_once(daemon->ledger, &submit->job, NULL, NULL, on_accepted_once,
+				   submit);
+	else
+		ledger_accept(daemon->ledger, &submit->job, on_accepted, submit);
 }
 
 void

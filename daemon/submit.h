@@ -10,7 +10,8 @@
 
 #define SUBMIT_PENDING_MAX 20000 /* accepts in flight on this node; past it SL_EXHAUSTED */
 
-/* SL_OK: committed, and its push is under way; a push that fails is left to the sweep.  Else as
+/* SL_OK: committed, and its push is under way; a push that fails is left to the sweep, a job with a
+ * delay to the scheduler.  Else as
  * ledger_accept(), or SL_EXHAUSTED. */
 typedef void submit_cb(void *arg, enum sl_code code, const struct sl_error *error);
 /* job->id is the caller's; the rest is copied. */

@@ -372,6 +372,12 @@ ledger_writer(const struct ledger *ledger)
 	return ledger->writer;
 }
 
+struct pg *
+ledger_reader(const struct ledger *ledger)
+{
+	return ledger->reader;
+}
+
 bool
 ledger_is_up(const struct ledger *ledger)
 {
@@ -391,6 +397,8 @@ ledger_check(const struct ledger_job *job, char *id, struct sl_error *error)
 		return sl_fail(error, SL_INVALID, "the job id is no uuid");
 	if (job->max_retries < 0 || job->max_retries >= INT16_MAX)
 		return sl_fail(error, SL_INVALID, "max_retries is %d", job->max_retries);
+	if (job->delay_ms < 0 || job->delay_ms > LEDGER_DELAY_MAX_MS)
+		return sl_fail(error, SL_INVALID, "delay_ms is %lld", (long long)job->delay_ms);
 	if (job->environment_id < 0 || job->environment_id > INT32_MAX ||
 	    job->function_version_id < 0 || job->function_version_id > INT32_MAX)
 		return sl_fail(error, SL_INVALID, "an id is out of range");
@@ -417,6 +425,9 @@ ledger_accept(struct ledger *ledger, const struct ledger_job *job, ledger_accept
 	accept->cb = cb;
 	accept->arg = arg;
 	accept->code = ledger_check(job, accept->job.id, &accept->error);
+	if (accept->code == SL_OK && job->delay_ms > 0)
+		accept->code =
+		    sl_fail(&accept->error, SL_INVALID, "a delayed job is accepted by itself");
 	if (ledger->closed)
 		accept->code = sl_fail(&accept->error, SL_UNAVAILABLE, "the ledger was closed");
 	if (accept->code != SL_OK) {

@@ -18,6 +18,13 @@
 
 #define LEDGER_BATCH_ROWS 1000
 #define LEDGER_BATCH_BYTES (1 << 20)
+#define LEDGER_DELAY_MAX_MS (365 * 24 * 3600 * INT64_C(1000))
+/* NOTIFY with "key_id seq job_id" for each job that was cancelled. */
+#define LEDGER_CANCELLED "sluice_cancel"
+/* What a job that was not started in time has as output (JOB_EXPIRED). */
+#define LEDGER_NOT_STARTED                                                                   \
+	"{\"code\":\"action_script_failure\",\"payload\":{\"error\":\"not_started: the job " \
+	"was not started within its start limit; its state is expired\"}}"
 
 struct ledger; /* opaque */
 
@@ -27,6 +34,8 @@ struct ledger_job {
 	enum job_kind kind;
 	int max_retries;
 	bool webhook;
+	/* The first start is due this long after the accept; only with ledger_accept_once(). */
+	int64_t delay_ms;
 	struct slice input; /* JSON text, copied; empty: none */
 };
 
@@ -48,7 +57,10 @@ void ledger_accept(struct ledger *ledger, const struct ledger_job *job, ledger_a
 /* Like ledger_accept, once per idempotency key and environment within 24 h: the key's row commits
  * with the job.  SL_OK with *existing_id NULL: accepted now.  SL_OK with *existing_id: this key was
  * used before with the same digest; nothing was written.  SL_CONFLICT: used before with another
- * digest. */
+ * digest.
+ *
+ * idempotency_key NULL: accepted by itself, for a job with a delay: its row and the one that says when
+ * it is due commit together, and the scheduler pushes it then. */
 typedef void ledger_accept_once_cb(void *arg, enum sl_code code, int64_t seq,
 				   const char *existing_id, const struct sl_error *error);
 void ledger_accept_once(struct ledger *ledger, const struct ledger_job *job,
@@ -70,6 +82,19 @@ typedef void ledger_read_cb(void *arg, enum sl_code code, const struct ledger_st
 			    const struct sl_error *error);
 void ledger_read(struct ledger *ledger, const char *job_id, int64_t environment_id,
 		 ledger_read_cb *cb, void *arg);
+/* Ends an open job as JOB_CANCELLED, drops a retry or delay that waits, and sends LEDGER_CANCELLED, in
+ * one transaction; kind 0: of any kind.  The first end state wins, and once cancelled the job cannot
+ * begin any more.  SL_OK: cancelled.  SL_CONFLICT: it had ended.  SL_NOT_FOUND: no such job in that
+ * environment.  SL_UNAVAILABLE: not cancelled as far as can be known. */
+typedef void ledger_cancel_cb(void *arg, enum sl_code code, const struct sl_error *error);
+void ledger_cancel(struct ledger *ledger, const char *job_id, int64_t environment_id,
+		   enum job_kind kind, ledger_cancel_cb *cb, void *arg);
+/* Which of these jobs have a result, and the newest place given out in the order of jobs: for who may
+ * have missed a LEDGER_CANCELLED. */
+typedef void ledger_ended_cb(void *arg, enum sl_code code, const char (*job_ids)[UUID_TEXT],
+			     int count, int64_t newest_seq);
+void ledger_ended(struct ledger *ledger, const char (*job_ids)[UUID_TEXT], int count,
+		  ledger_ended_cb *cb, void *arg);
 /* The stored input of a job, for entries whose envelope carries none. */
 typedef void ledger_input_cb(void *arg, enum sl_code code, struct slice input,
 			     const struct sl_error *error);

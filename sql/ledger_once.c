@@ -1,8 +1,11 @@
-/* sql/ledger_once.c - accepting a job at most once per idempotency key.
+/* sql/ledger_once.c - accepting a job at most once per idempotency key, or with a delay.
  *
  * The key's row and the job commit together.  Two requests with one key meet at the row's primary
  * key: the second waits for the first one's commit and then reads what that wrote.  A repeat after
- * a commit in doubt finds its own row. */
+ * a commit in doubt finds its own row.
+ *
+ * A delay is a retry row with number 1; accepted_at is then the end of the delay (0008_cancel.sql).
+ * It commits with the job, so a repeat that finds the job adds none: it may have been taken. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,12 +20,22 @@
 struct once {
 	struct ledger *ledger;
 	struct ledger_job job; /* input owned */
-	char *key;
+	char *key;             /* NULL: none */
 	char digest[SECRET_SHA256_HEX];
 	int64_t until_ms; /* of repeats; 0: none was needed yet */
 	ledger_accept_once_cb *cb;
 	void *arg;
 };
+
+#define ONCE_JOB(key, environment, version, connection, kind, retries, webhook, input, delay, id, \
+		 rest)                                                                            \
+	" j AS (INSERT INTO job (id, environment_id, key_id, function_version_id, connection_id," \
+	" accepted_at, kind, max_retries, webhook, input) SELECT " id ", " environment            \
+	"::bigint, " key "::bigint, " version "::bigint, " connection "::bigint, now() + " delay  \
+	"::bigint * interval '1 millisecond', " kind "::bigint, " retries "::bigint, " webhook    \
+	"::bigint <> 0, (SELECT p FROM unnest(" input "::bytea[]) u(p)) " rest                    \
+	" RETURNING id, accepted_at) INSERT INTO retry (job_id, number, due_at)"                  \
+	" SELECT id, 1, accepted_at FROM j WHERE " delay "::bigint > 0"
 
 static const struct unit_statement once_insert = {
     "once_insert",
@@ -30,10 +43,15 @@ static const struct unit_statement once_insert = {
     " VALUES ($1::bigint, $2::text, $3::uuid, $4::text, now() + interval '24 hours')"
     " ON CONFLICT (environment_id, key) DO UPDATE SET job_id = excluded.job_id,"
     " digest = excluded.digest, expires_at = excluded.expires_at WHERE t.expires_at < now()"
-    " RETURNING job_id)"
-    " INSERT INTO job (id, environment_id, key_id, function_version_id, connection_id, kind,"
-    " max_retries, webhook, input) SELECT i.job_id, $1::bigint, $5::bigint, $6::bigint, $7::bigint,"
-    " $8::bigint, $9::bigint, $10::bigint <> 0, (SELECT p FROM unnest($11::bytea[]) u(p)) FROM i"};
+    " RETURNING job_id)," ONCE_JOB("$5", "$1", "$6", "$7", "$8", "$9", "$10", "$11", "$12",
+				   "i.job_id", "FROM i")};
+
+static const struct unit_statement once_delayed = {
+    "once_delayed", "WITH " ONCE_JOB("$3", "$1", "$4", "$5", "$6", "$7", "$8", "$9", "$10",
+				     "$2::uuid", "ON CONFLICT (id) DO NOTHING")};
+
+static const struct unit_statement once_find_job = {
+    "once_find_job", "SELECT id, ''::text, seq FROM job WHERE id = $1::uuid"};
 
 static const struct unit_statement once_find = {
     "once_find", "SELECT i.job_id, i.digest, (SELECT j.seq FROM job j WHERE j.id = i.job_id)"
@@ -102,11 +120,13 @@ once_send(struct once *once)
 
 	value_array_init(&input, VALUE_BYTEA);
 	value_array_bytes(&input, job->input);
-	unit_add(unit, &once_insert);
+	unit_add(unit, once->key != NULL ? &once_insert : &once_delayed);
 	unit_bind_int(unit, job->environment_id);
-	unit_bind_text(unit, once->key);
+	if (once->key != NULL)
+		unit_bind_text(unit, once->key);
 	unit_bind_text(unit, job->id);
-	unit_bind_text(unit, once->digest);
+	if (once->key != NULL)
+		unit_bind_text(unit, once->digest);
 	unit_bind_int(unit, job->key_id);
 	unit_bind_int(unit, job->function_version_id);
 	unit_bind_int(unit, job->connection_id);
@@ -114,9 +134,15 @@ once_send(struct once *once)
 	unit_bind_int(unit, job->max_retries);
 	unit_bind_int(unit, job->webhook);
 	unit_bind_array(unit, &input);
-	unit_add(unit, &once_find);
-	unit_bind_int(unit, job->environment_id);
-	unit_bind_text(unit, once->key);
+	unit_bind_int(unit, job->delay_ms);
+	if (once->key != NULL) {
+		unit_add(unit, &once_find);
+		unit_bind_int(unit, job->environment_id);
+		unit_bind_text(unit, once->key);
+	} else {
+		unit_add(unit, &once_find_job);
+		unit_bind_text(unit, job->id);
+	}
 	unit_send(unit, ledger_writer(once->ledger), ONCE_WAIT_MS, once_on_answer, once);
 }
 
@@ -137,8 +163,10 @@ ledger_accept_once(struct ledger *ledger, const struct ledger_job *job, const ch
 	}
 	if (job->input.len > 0)
 		once->job.input.data = sl_memdup(job->input.data, job->input.len);
-	once->key = sl_strdup(idempotency_key);
-	memcpy(once->digest, digest, sizeof(once->digest));
+	if (idempotency_key != NULL) {
+		once->key = sl_strdup(idempotency_key);
+		memcpy(once->digest, digest, sizeof(once->digest));
+	}
 	once->cb = cb;
 	once->arg = arg;
 	once_send(once);

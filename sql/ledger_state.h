@@ -6,6 +6,8 @@
 
 /* The connection that accepts; borrowed. */
 struct pg *ledger_writer(const struct ledger *ledger);
+/* The one that polls read through; borrowed. */
+struct pg *ledger_reader(const struct ledger *ledger);
 /* ledger_free() is at work: nothing may be sent any more. */
 bool ledger_is_closed(const struct ledger *ledger);
 /* SL_INVALID when a row would be refused by the schema; id gets the lower-case form. */

@@ -9,7 +9,8 @@ sql_migrations = \
 	sql/migrations/0004_routines.sql \
 	sql/migrations/0005_idempotency.sql \
 	sql/migrations/0006_leader.sql \
-	sql/migrations/0007_sync.sql
+	sql/migrations/0007_sync.sql \
+	sql/migrations/0008_cancel.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
@@ -19,6 +20,7 @@ libsql_a_SOURCES = \
 	sql/account_integration.c \
 	sql/checkpoint.c sql/checkpoint.h \
 	sql/ledger.c sql/ledger.h sql/ledger_state.h \
+	sql/ledger_cancel.c \
 	sql/ledger_once.c \
 	sql/migrate.c sql/migrate.h sql/migrations.h \
 	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
@@ -50,6 +52,7 @@ sql/migrations.c: $(sql_migrations) sql/embed.awk
 # Tests against a real Postgres: SLUICE_TEST_DATABASE names it; without, they exit 77.
 sql_tests = test_sql_migrate \
 	test_sql_ledger \
+	test_sql_cancel \
 	test_sql_settle \
 	test_sql_account \
 	test_sql_sync \
@@ -75,3 +78,6 @@ test_sql_sync_LDADD = $(sql_test_libs)
 test_sql_record_SOURCES = tests/integration/test_sql_record.c tests/integration/sync_rig.h
 test_sql_record_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_record_LDADD = $(sql_test_libs)
+test_sql_cancel_SOURCES = tests/integration/test_sql_cancel.c tests/integration/sql_rig.h
+test_sql_cancel_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_cancel_LDADD = $(sql_test_libs)

@@ -6,8 +6,12 @@
 #include "base/alloc.h"
 #include "base/envelope.h"
 #include "base/log.h"
+#include "sql/ledger.h"
 #include "sql/resolve.h"
 #include "sql/unit.h"
+
+/* A worker whose clock is behind may still start a job that is late by the ledger's. */
+#define RECLAIM_GRACE_MS "5000"
 
 struct reclaim {
 	struct loop *loop;
@@ -86,6 +90,33 @@ static const struct unit_statement reclaim_next = {
 static const struct unit_statement reclaim_add_partitions = {NULL, "SELECT add_partitions(-1, 3)"};
 static const struct unit_statement reclaim_forget_keys = {
     NULL, "DELETE FROM idempotency WHERE expires_at < now()"};
+
+/* State 4 is JOB_EXPIRED. */
+static const struct unit_statement reclaim_end_late = {
+    NULL, "INSERT INTO result (job_id, attempt, state, session_id, output)"
+	  " SELECT j.id, 0, 4, 0, convert_to($3, 'UTF8')"
+	  " FROM unnest($1::uuid[], $2::bigint[]) u(i, l) JOIN job j ON j.id = i"
+	  " WHERE j.accepted_at <= now() - (l + " RECLAIM_GRACE_MS ") * interval '1 millisecond'"
+	  " AND NOT EXISTS (SELECT FROM attempt a WHERE a.job_id = j.id)"
+	  " AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)"
+	  " AND NOT EXISTS (SELECT FROM hold h JOIN session s ON s.id = h.session_id"
+	  "  WHERE h.key_id = j.key_id AND s.live)"
+	  " ON CONFLICT (job_id) DO NOTHING RETURNING job_id"};
+
+static const struct unit_statement reclaim_drop_table = {
+    NULL, "SELECT drop_old_table($1::bigint * interval '1 millisecond')"};
+static const struct unit_statement reclaim_drop_strays = {
+    NULL, "SELECT delete_old_strays($1::bigint * interval '1 millisecond')"};
+
+/* A hold whose session is not known could never be claimed again, and a begun attempt is found by its
+ * session: those keep the row. */
+static const struct unit_statement reclaim_drop_sessions = {
+    NULL, "DELETE FROM session s WHERE s.id IN (SELECT d.id FROM session d WHERE NOT d.live"
+	  "  AND d.started_at < now() - $1::bigint * interval '1 millisecond'"
+	  "  AND NOT EXISTS (SELECT FROM hold h WHERE h.session_id = d.id)"
+	  "  AND NOT EXISTS (SELECT FROM attempt a WHERE a.session_id = d.id AND a.ended_at IS NULL"
+	  "   AND NOT EXISTS (SELECT FROM result r WHERE r.job_id = a.job_id))"
+	  "  ORDER BY d.id LIMIT 1000)"};
 
 static void
 reclaim_on_state(void *arg, bool up)
@@ -214,6 +245,30 @@ reclaim_partitions(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
 
 	unit_add(unit, &reclaim_add_partitions);
 	unit_add(unit, &reclaim_forget_keys);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
+		  reclaim_call_new(reclaim, cb, arg));
+}
+
+void
+reclaim_drop_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &reclaim_drop_table);
+	unit_bind_int(unit, keep_ms);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
+		  reclaim_call_new(reclaim, cb, arg));
+}
+
+void
+reclaim_delete_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &reclaim_drop_strays);
+	unit_bind_int(unit, keep_ms);
+	unit_add(unit, &reclaim_drop_sessions);
+	unit_bind_int(unit, keep_ms);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
 		  reclaim_call_new(reclaim, cb, arg));
 }
@@ -359,4 +414,33 @@ reclaim_open_jobs(struct reclaim *reclaim, int64_t age_ms, const char *after_id,
 	unit_bind_int(unit, age_ms);
 	unit_bind_int(unit, limit);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_jobs, call);
+}
+
+static void
+reclaim_on_late(void *arg, const struct unit_answer *answer)
+{
+	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
+
+	reclaim_answer(arg, answer->code, count, &answer->error);
+}
+
+void
+reclaim_expire(struct reclaim *reclaim, const struct reclaim_late *late, int count, reclaim_cb *cb,
+	       void *arg)
+{
+	struct unit *unit = unit_new();
+	struct value_array ids, limits;
+
+	value_array_init(&ids, VALUE_UUID);
+	value_array_init(&limits, VALUE_INT8);
+	for (int i = 0; i < count; i++) {
+		value_array_uuid(&ids, late[i].job_id);
+		value_array_int(&limits, late[i].limit_ms);
+	}
+	unit_add(unit, &reclaim_end_late);
+	unit_bind_array(unit, &ids);
+	unit_bind_array(unit, &limits);
+	unit_bind_text(unit, LEDGER_NOT_STARTED);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_late,
+		  reclaim_call_new(reclaim, cb, arg));
 }

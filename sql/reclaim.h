@@ -56,7 +56,7 @@ struct reclaim_job { /* what an envelope needs */
 	enum job_kind kind;
 	int max_retries, attempt; /* attempt: the next number */
 	bool webhook;
-	int64_t accepted_ms; /* wall */
+	int64_t accepted_ms; /* wall; of a delayed job the end of its delay */
 	struct slice input;  /* empty when larger than the envelope takes */
 	bool has_input;
 };
@@ -70,6 +70,21 @@ void reclaim_open_jobs(struct reclaim *reclaim, int64_t age_ms, const char *afte
 		       reclaim_jobs_cb *cb, void *arg);
 /* Milliseconds until the next retry is due, -1 if none waits (count). */
 void reclaim_next_retry(struct reclaim *reclaim, reclaim_cb *cb, void *arg);
+/* Ends jobs that nobody has begun and nobody can be running as JOB_EXPIRED, if they could have started
+ * for more than their start limit (and some seconds, for clocks that differ) by the ledger's clock.
+ * A key that a live session holds is left to that worker.  count: jobs ended. */
+struct reclaim_late {
+	char job_id[UUID_TEXT];
+	int64_t limit_ms;
+};
+void reclaim_expire(struct reclaim *reclaim, const struct reclaim_late *late, int count,
+		    reclaim_cb *cb, void *arg);
+/* Drops one table of a day that ended more than keep_ms ago and has no open job and none that ended
+ * within keep_ms; count: tables dropped, 0 when none is left. */
+void reclaim_drop_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg);
+/* The same for rows of days without tables (count: jobs), and for sessions that ended and that no hold
+ * and no open attempt names. */
+void reclaim_delete_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg);
 /* Creates the partitions of the coming days (count: how many were new) and forgets idempotency keys
  * that expired. */
 void reclaim_partitions(struct reclaim *reclaim, reclaim_cb *cb, void *arg);

@@ -26,6 +26,7 @@ struct trigger {
 	const char *integration, *connection_id, *action, *idempotency_key;
 	bool is_async;
 	int max_retries;
+	int64_t delay_ms; /* X-Delay */
 	struct slice input;
 	const struct directory_connection *connection; /* held */
 	const struct directory_function *function;     /* held */
@@ -128,9 +129,12 @@ static void
 request_digest(const struct trigger *trigger, char *out)
 {
 	struct buf text;
-	char retries[16];
+	char retries[64];
 
 	snprintf(retries, sizeof(retries), "%d", trigger->max_retries);
+	if (trigger->delay_ms > 0) /* without one the digest is what it was before there were any */
+		snprintf(retries, sizeof(retries), "%d after %lld", trigger->max_retries,
+			 (long long)trigger->delay_ms);
 	buf_init(&text, API_BODY_MAX + 4096);
 	buf_add_text(&text, trigger->integration);
 	buf_add_char(&text, '\n');
@@ -154,6 +158,7 @@ run_async(struct trigger *trigger)
 	    .connection_id = trigger->connection->row.id,
 	    .kind = JOB_ACTION,
 	    .max_retries = trigger->max_retries,
+	    .delay_ms = trigger->delay_ms,
 	    .input = trigger->input,
 	};
 
@@ -329,6 +334,32 @@ read_retries(struct trigger *trigger)
 }
 
 static bool
+read_delay(struct trigger *trigger)
+{
+	const char *value = http_request_header(trigger->call->request, "x-delay");
+	size_t digits = value == NULL ? 0 : strspn(value, "0123456789");
+
+	if (value == NULL)
+		return true;
+	if (!once(trigger->call, "x-delay"))
+		return false;
+	if (!trigger->is_async) {
+		api_fail_issue(trigger->call, "invalid_headers", "custom", "x-delay",
+			       "X-Delay needs X-Async: a sync call starts at once");
+		return false;
+	}
+	if (digits > 0 && digits < 10 && value[digits] == '\0')
+		trigger->delay_ms = strtoll(value, NULL, 10) * 1000;
+	if (digits > 0 && digits < 10 && value[digits] == '\0' &&
+	    trigger->delay_ms <= LEDGER_DELAY_MAX_MS)
+		return true;
+	api_fail_issue(trigger->call, "invalid_headers", "invalid_value", "x-delay",
+		       "X-Delay must be whole seconds from 0 to %lld",
+		       (long long)(LEDGER_DELAY_MAX_MS / 1000));
+	return false;
+}
+
+static bool
 read_idempotency(struct trigger *trigger)
 {
 	const char *value = http_request_header(trigger->call->request, "idempotency-key");
@@ -364,7 +395,8 @@ action_run(struct api_call *call, const char *action, struct slice input)
 			    "provider-config-key") ||
 	    !api_check_name(call, API_NAME_CONNECTION, trigger->connection_id, "invalid_headers",
 			    "connection-id") ||
-	    !read_async(trigger) || !read_retries(trigger) || !read_idempotency(trigger) ||
+	    !read_async(trigger) || !read_retries(trigger) || !read_delay(trigger) ||
+	    !read_idempotency(trigger) ||
 	    (action == NULL &&
 	     !api_text(call, call->body, "action_name", true, 4096, &trigger->action)) ||
 	    !api_check_name(call, API_NAME_FUNCTION, trigger->action, "invalid_body",
@@ -422,7 +454,8 @@ reply_running(struct poll *poll, int64_t position)
 	struct buf headers;
 
 	if (status->retry_due_ms > 0) {
-		state = "retrying";
+		if (status->attempt > 0) /* else its first start is delayed */
+			state = "retrying";
 		if (status->retry_due_ms > now)
 			retry_after = (status->retry_due_ms - now + 999) / 1000;
 	} else if (here || status->attempt_live) {

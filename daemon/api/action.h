@@ -9,7 +9,8 @@ void action_trigger(struct api_call *call);
  * which stays until the answer. */
 void action_run(struct api_call *call, const char *action, struct slice input);
 void action_read(struct api_call *call);
-/* A job of this node has its terminal state (or a retry was planned): long polls look again. */
+void action_cancel(struct api_call *call);
+/* A job has its terminal state (or a retry was planned): long polls look again. */
 void action_job_ended(struct daemon *daemon, const char *job_id);
 
 #endif

@@ -18,6 +18,8 @@ const struct api_route api_routes[] = {
     {"POST", "/action/trigger", "environment:actions:execute", API_JSON | API_NO_QUERY,
      API_BODY_MAX, action_trigger},
     {"GET", "/action/:id", "environment:actions:execute", 0, 0, action_read},
+    {"DELETE", "/action/:id", "environment:actions:execute", API_NO_QUERY | API_JSON_OPTIONAL, MIB,
+     action_cancel},
 
     {"*", "/v1/*", NULL, API_JSON_ANY, API_BODY_MAX, endpoint_call},
 

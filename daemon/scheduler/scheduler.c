@@ -41,6 +41,7 @@ struct scheduler {
 	enum sl_code clear_code;
 	struct sl_error clear_error;
 	int64_t partitions_ms, sweep_ms;
+	int64_t dropped; /* tables of this pass of retention */
 	bool asking_beat;
 	int64_t trouble_ms;                   /* when the ledger last did not answer */
 	int64_t beat_ms;                      /* when to ask next */
@@ -250,16 +251,54 @@ on_lead(void *arg, enum sl_code code, int64_t count, const struct sl_error *erro
 }
 
 static void
+on_deleted_old(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
+{
+	(void)arg;
+	if (code != SL_OK)
+		log_warn("old_rows_not_deleted", "error=%s",
+			 log_text(error != NULL ? error->text : ""));
+	else if (count > 0)
+		log_info("old_rows_deleted", "jobs=%lld", (long long)count);
+}
+
+/* One table per transaction, until none is left. */
+static void
+on_dropped(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
+{
+	struct scheduler *scheduler = arg;
+	int64_t keep = config_int(scheduler->daemon->config, "retention");
+
+	if (code != SL_OK) {
+		log_warn("old_tables_not_dropped", "error=%s",
+			 log_text(error != NULL ? error->text : ""));
+	} else if (count > 0) {
+		scheduler->dropped += count;
+		reclaim_drop_old(scheduler->reclaim, keep, on_dropped, scheduler);
+		return;
+	} else {
+		reclaim_delete_old(scheduler->reclaim, keep, on_deleted_old, scheduler);
+	}
+	if (scheduler->dropped > 0)
+		log_info("old_tables_dropped", "tables=%lld", (long long)scheduler->dropped);
+	scheduler->dropped = 0;
+	scheduler->asking_partitions = false;
+}
+
+static void
 on_partitions(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
 {
 	struct scheduler *scheduler = arg;
 
-	scheduler->asking_partitions = false;
-	if (code == SL_OK)
+	scheduler->asking_partitions = code == SL_OK;
+	if (code == SL_OK) {
 		scheduler->partitions_ms = clock_mono_ms() + PARTITIONS_MS;
-	else
+		reclaim_drop_old(scheduler->reclaim,
+				 config_int(scheduler->daemon->config, "retention"), on_dropped,
+				 scheduler);
+	} else {
 		log_warn("partitions_not_made", "error=%s",
 			 log_text(error != NULL ? error->text : ""));
+	}
 	if (code == SL_OK && count > 0)
 		log_info("partitions_made", "count=%lld", (long long)count);
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/envelope.h"
 #include "base/log.h"
+#include "daemon/settings.h"
 
 #define PAGE 500
 #define SWEEP_AGE_MS 5000 /* younger jobs are on their way */
@@ -236,6 +237,39 @@ by_key(const void *a, const void *b)
 }
 
 static void
+on_expired(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
+{
+	(void)arg;
+	if (code != SL_OK)
+		log_warn("jobs_not_expired", "error=%s",
+			 log_text(error != NULL ? error->text : ""));
+	else if (count > 0)
+		log_warn("jobs_expired", "count=%lld", (long long)count);
+}
+
+/* Jobs that nobody takes; those of a key that a worker holds are that worker's. */
+static void
+expire_late(struct sweep *sweep)
+{
+	struct reclaim_late *late = sl_calloc((size_t)sweep->count + 1, sizeof(*late));
+	int64_t now = clock_wall_ms();
+	int count = 0;
+
+	for (int i = 0; i < sweep->count; i++) {
+		const struct reclaim_job *job = &sweep->page[i].job;
+		int64_t limit = settings_start_limit_ms(sweep->daemon->config, job->kind);
+
+		if (job->attempt > 1 || now - job->accepted_ms <= limit)
+			continue;
+		memcpy(late[count].job_id, job->id, sizeof(late[count].job_id));
+		late[count++].limit_ms = limit;
+	}
+	if (count > 0)
+		reclaim_expire(sweep->reclaim, late, count, on_expired, NULL);
+	free(late);
+}
+
+static void
 on_page(void *arg, enum sl_code code, const struct reclaim_job *jobs, int count)
 {
 	struct sweep *sweep = arg;
@@ -254,6 +288,7 @@ on_page(void *arg, enum sl_code code, const struct reclaim_job *jobs, int count)
 	}
 	if (count > 0)
 		memcpy(sweep->after, jobs[count - 1].id, sizeof(sweep->after));
+	expire_late(sweep);
 	qsort(sweep->page, (size_t)count, sizeof(*sweep->page), by_key);
 	next_key(sweep);
 }

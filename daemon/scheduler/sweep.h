@@ -3,7 +3,7 @@
  *
  * The ledger is the truth.  The sweep pages through jobs that are open for some seconds and asks
  * Redis, key by key, which of them stand in no list (an api process died between commit and push,
- * or a push failed). A push too many is harmless: the ledger refuses a second start. */
+ * or a push failed).  Those that nobody has started within their limit end as expired.  A push too many is harmless: the ledger refuses a second start. */
 #ifndef SLUICE_DAEMON_SCHEDULER_SWEEP_H
 #define SLUICE_DAEMON_SCHEDULER_SWEEP_H
 

@@ -19,8 +19,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "daemon/worker/calls.h"
+#include "daemon/worker/held.h"
 #include "daemon/worker/turn.h"
 #include "queue/lease.h"
 #include "sql/settle.h"
@@ -48,7 +48,7 @@ struct dispatch {
 	bool silent;        /* no effect any more under this session */
 	struct turn *turns; /* all of them */
 	int turn_count;
-	struct map *tenures; /* key -> tenure + 1, for keys we may be handed again as "kept" */
+	struct held *held; /* keys that we may be handed again as "kept" */
 	struct calls *calls;
 	int nested; /* places for runs inside runs that are taken */
 	bool exchanging, waiting_wake, want_exchange, renewing, beating;
@@ -133,6 +133,45 @@ dispatch_is_ready(const struct dispatch *dispatch)
 	return dispatch->state == DISPATCH_ACTIVE;
 }
 
+/* ---- cancelled jobs -------------------------------------------------------------------------- */
+
+void
+dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id)
+{
+	struct turn *next;
+
+	held_judge(dispatch->held, key_id, seq);
+	for (struct turn *turn = dispatch->turns; turn != NULL; turn = next) {
+		next =
+		    turn->next; /* the turn may end, but it is not freed before the loop goes on */
+		if (turn->key_id != key_id)
+			continue;
+		if (seq > turn->judge_to)
+			turn->judge_to = seq;
+		turn_cancel(turn, job_id);
+	}
+}
+
+void
+dispatch_each_job(const struct dispatch *dispatch,
+		  void (*cb)(void *arg, int64_t key_id, int64_t seq, const char *job_id), void *arg)
+{
+	for (const struct turn *turn = dispatch->turns; turn != NULL; turn = turn->next)
+		for (int i = turn->at; i < turn->count; i++)
+			if (!turn->entry[i].skip)
+				cb(arg, turn->key_id, turn->entry[i].envelope.seq,
+				   turn->entry[i].envelope.job_id);
+}
+
+void
+dispatch_judge_all(struct dispatch *dispatch, int64_t seq)
+{
+	held_judge_all(dispatch->held, seq);
+	for (struct turn *turn = dispatch->turns; turn != NULL; turn = turn->next)
+		if (seq > turn->judge_to)
+			turn->judge_to = seq;
+}
+
 /* ---- sync calls -------------------------------------------------------------------------- */
 
 static void
@@ -214,8 +253,7 @@ close_if_idle(struct dispatch *dispatch)
 	    dispatch->exchanging)
 		return;
 	dispatch->state = DISPATCH_CLOSING;
-	map_free(dispatch->tenures, free);
-	dispatch->tenures = map_new();
+	held_clear(dispatch->held);
 	if (queue_is_up(dispatch->daemon->queue))
 		lease_expire(dispatch->daemon->queue, dispatch->worker, on_left, dispatch);
 	if (settle_session(dispatch->daemon->settle) == 0) {
@@ -364,8 +402,7 @@ rejoin(struct dispatch *dispatch, const char *why)
 	if (queue_is_up(dispatch->daemon->queue))
 		lease_expire(dispatch->daemon->queue, dispatch->worker, on_left, dispatch);
 	new_lease_name(dispatch);
-	map_free(dispatch->tenures, free);
-	dispatch->tenures = map_new();
+	held_clear(dispatch->held);
 	for (struct turn *turn = dispatch->turns; turn != NULL; turn = turn->next) {
 		turn->orphan = true;
 		turn_stop(turn);
@@ -389,18 +426,6 @@ on_turn_idle(void *arg, struct turn *turn)
 		loop_soon(dispatch->daemon->loop, on_settled_later, dispatch);
 }
 
-static void
-remember_tenure(struct dispatch *dispatch, const struct turn *turn)
-{
-	int64_t *tenure = map_get_int(dispatch->tenures, turn->key_id);
-
-	if (tenure == NULL) {
-		tenure = sl_alloc(sizeof(*tenure));
-		map_put_int(dispatch->tenures, turn->key_id, tenure);
-	}
-	*tenure = turn->tenure;
-}
-
 static bool
 has_key(const struct dispatch *dispatch, int64_t key_id)
 {
@@ -414,10 +439,8 @@ static void
 take_turn(struct dispatch *dispatch, const struct lease_turn *taken)
 {
 	bool taken_already = has_key(dispatch, taken->key_id); /* by an orphan */
-	int64_t *tenure = map_get_int(dispatch->tenures, taken->key_id);
 	struct turn *turn =
-	    turn_new(dispatch->daemon, taken, taken->kept && tenure != NULL ? *tenure : -1,
-		     on_turn_idle, dispatch);
+	    turn_new(dispatch->daemon, taken, dispatch->held, on_turn_idle, dispatch);
 
 	turn->next = dispatch->turns;
 	dispatch->turns = turn;
@@ -443,9 +466,9 @@ on_exchanged(void *arg, enum sl_code code, const struct lease_turn *turns, int c
 		struct turn *turn = dispatch->handing[i];
 
 		if (turn->clean && !turn->suspect)
-			remember_tenure(dispatch, turn);
+			held_put(dispatch->held, turn->key_id, turn->tenure, turn->judge_to);
 		else
-			free(map_remove_int(dispatch->tenures, turn->key_id));
+			held_drop(dispatch->held, turn->key_id);
 		drop_turn(dispatch, turn);
 	}
 	dispatch->handing_count = 0;
@@ -703,7 +726,7 @@ dispatch_new(struct daemon *daemon)
 
 	dispatch->daemon = daemon;
 	dispatch->ttl_ms = config_int(daemon->config, "lease_ttl");
-	dispatch->tenures = map_new();
+	dispatch->held = held_new();
 	dispatch->calls = calls_new(daemon, on_call_ended, dispatch);
 	dispatch->renew = loop_timer_new(daemon->loop, on_renew, dispatch);
 	dispatch->reopen = loop_timer_new(daemon->loop, on_reopen, dispatch);
@@ -771,7 +794,7 @@ dispatch_free(struct dispatch *dispatch)
 	loop_timer_free(dispatch->hand_timer);
 	calls_free(dispatch->calls);
 	loop_timer_free(dispatch->stop_timer);
-	map_free(dispatch->tenures, free);
+	held_free(dispatch->held);
 	while (dispatch->turns != NULL) {
 		struct turn *turn = dispatch->turns;
 

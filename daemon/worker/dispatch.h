@@ -39,6 +39,15 @@ int dispatch_processes(const struct config *config);
 bool dispatch_may_effect(const struct dispatch *dispatch);
 /* Is this job in the hands of this worker right now? */
 bool dispatch_is_running(const struct dispatch *dispatch, const char *job_id);
+/* A job was cancelled in the ledger: what this worker runs of it ends at once, what it would start of
+ * it is judged before. */
+void dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id);
+/* For who may have missed a cancel: the jobs that run or wait here (nothing may be changed meanwhile),
+ * and: judge whatever is not behind seq before it is started. */
+void dispatch_each_job(const struct dispatch *dispatch,
+		       void (*cb)(void *arg, int64_t key_id, int64_t seq, const char *job_id),
+		       void *arg);
+void dispatch_judge_all(struct dispatch *dispatch, int64_t seq);
 /* The session is gone, or what was done under it is in doubt: only its end can resolve that. */
 void dispatch_session_lost(struct dispatch *dispatch);
 bool dispatch_is_ready(const struct dispatch *dispatch); /* session and lease are there */

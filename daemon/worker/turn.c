@@ -11,7 +11,9 @@
 #include "base/log.h"
 #include "daemon/api/action.h"
 #include "daemon/worker/attempt.h"
+#include "daemon/settings.h"
 #include "daemon/worker/dispatch.h"
+#include "daemon/worker/held.h"
 #include "sql/ledger.h"
 #include "sql/settle.h"
 
@@ -29,14 +31,14 @@ struct outcome { /* one result or retry on its way to the ledger */
 static void run_next(struct turn *turn);
 
 struct turn *
-turn_new(struct daemon *daemon, const struct lease_turn *taken, int64_t tenure_if_kept,
+turn_new(struct daemon *daemon, const struct lease_turn *taken, const struct held *held,
 	 void (*on_idle)(void *arg, struct turn *turn), void *arg)
 {
 	struct turn *turn = sl_alloc(sizeof(*turn));
+	int64_t first_seq = INT64_MAX;
 
 	turn->daemon = daemon;
 	turn->key_id = taken->key_id;
-	turn->tenure = taken->kept ? tenure_if_kept : -1;
 	turn->previous_session = taken->holder_session;
 	turn->previous_tenure = taken->holder_tenure;
 	turn->front = taken->front;
@@ -56,8 +58,11 @@ turn_new(struct daemon *daemon, const struct lease_turn *taken, int64_t tenure_i
 		bytes.data = entry->bytes;
 		if (envelope_decode(bytes, daemon->envelope_key, &entry->envelope, &error) ==
 			SL_OK &&
-		    entry->envelope.key_id == turn->key_id)
+		    entry->envelope.key_id == turn->key_id) {
+			if (entry->envelope.seq < first_seq)
+				first_seq = entry->envelope.seq;
 			continue;
+		}
 		/* The job, if there is one, is still open in the ledger: the sweep pushes it again.
 		 */
 		log_error("queue_entry_refused", "key=%lld bytes=%zu error=%s",
@@ -65,6 +70,7 @@ turn_new(struct daemon *daemon, const struct lease_turn *taken, int64_t tenure_i
 		memset(&entry->envelope, 0, sizeof(entry->envelope));
 		entry->skip = entry->done = true;
 	}
+	turn->tenure = taken->kept ? held_tenure(held, turn->key_id, first_seq) : -1;
 	return turn;
 }
 
@@ -148,17 +154,25 @@ backoff_ms(struct daemon *daemon, int attempt)
 	return wait / 2 + wait * random / 65536 / 2;
 }
 
+static struct outcome *
+outcome_new(struct turn *turn)
+{
+	struct outcome *outcome = sl_alloc(sizeof(*outcome));
+
+	outcome->turn = turn;
+	outcome->index = turn->at;
+	memcpy(outcome->job_id, turn->entry[turn->at].envelope.job_id, sizeof(outcome->job_id));
+	turn->settling++;
+	return outcome;
+}
+
 static void
 record(struct turn *turn, const struct attempt_end *end)
 {
 	const struct turn_entry *entry = &turn->entry[turn->at];
-	struct outcome *outcome = sl_alloc(sizeof(*outcome));
+	struct outcome *outcome = outcome_new(turn);
 	int number = entry->envelope.attempt;
 
-	outcome->turn = turn;
-	outcome->index = turn->at;
-	memcpy(outcome->job_id, entry->envelope.job_id, sizeof(outcome->job_id));
-	turn->settling++;
 	FAULT_POINT("result_known");
 	if (end->state == JOB_FAILED && number <= entry->envelope.max_retries)
 		settle_retry(turn->daemon->settle, outcome->job_id, number,
@@ -166,6 +180,28 @@ record(struct turn *turn, const struct attempt_end *end)
 	else
 		settle_result(turn->daemon->settle, outcome->job_id, number, end->state,
 			      end->output, end->run, on_outcome, outcome);
+}
+
+/* A first start may come too late; a retry waits as long as it must. */
+static bool
+is_late(const struct turn *turn)
+{
+	const struct envelope *envelope = &turn->entry[turn->at].envelope;
+
+	return envelope->attempt == 1 &&
+	       clock_wall_ms() - envelope->accepted_ms >
+		   settings_start_limit_ms(turn->daemon->config, envelope->kind);
+}
+
+static void
+record_expired(struct turn *turn)
+{
+	struct outcome *outcome = outcome_new(turn);
+
+	log_warn("job_not_started", "job=%s kind=%s", outcome->job_id,
+		 job_kind_name(turn->entry[turn->at].envelope.kind));
+	settle_result(turn->daemon->settle, outcome->job_id, 0, JOB_EXPIRED,
+		      SLICE_LITERAL(LEDGER_NOT_STARTED), NULL, on_outcome, outcome);
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -176,7 +212,10 @@ on_attempt_end(void *arg, const struct attempt_end *end)
 	struct turn *turn = arg;
 
 	turn->attempt = NULL;
-	if (end->aborted || turn->dead) {
+	if (turn->entry[turn->at].skip && !turn->dead) { /* cancelled: the ledger has its result */
+		turn->entry[turn->at].done = true;
+		turn->at++;
+	} else if (end->aborted || turn->dead) {
 		turn->stopping = turn->suspect = true;
 	} else {
 		record(turn, end);
@@ -215,6 +254,10 @@ on_input(void *arg, enum sl_code code, struct slice input, const struct sl_error
 
 	turn->settling--;
 	turn->reading = false;
+	if (turn->entry[turn->at].skip) { /* cancelled meanwhile */
+		run_next(turn);
+		return;
+	}
 	if (code == SL_OK && !turn->stopping) {
 		start_entry(turn, input);
 		return;
@@ -232,8 +275,12 @@ static void
 run_next(struct turn *turn)
 {
 	assert(turn->state == TURN_RUNNING && turn->attempt == NULL);
-	while (turn->at < turn->count && turn->entry[turn->at].skip)
+	while (turn->at < turn->count && !turn->stopping &&
+	       (turn->entry[turn->at].skip || is_late(turn))) {
+		if (!turn->entry[turn->at].skip)
+			record_expired(turn);
 		turn->at++;
+	}
 	if (turn->at < turn->count && !turn->stopping) {
 		const struct envelope *envelope = &turn->entry[turn->at].envelope;
 
@@ -274,8 +321,12 @@ on_claimed(void *arg, enum sl_code code, int64_t tenure, const struct settle_jud
 	for (int i = 0, at = 0; i < turn->count && at < count; i++) {
 		struct turn_entry *entry = &turn->entry[i];
 
-		if (entry->skip)
+		if (strcmp(entry->envelope.job_id, judged[at].job_id) != 0)
+			continue;  /* it was not asked about */
+		if (entry->skip) { /* cancelled since */
+			at++;
 			continue;
+		}
 		if (!judged[at].known || judged[at].ended || judged[at].waiting)
 			entry->skip = entry->done = true;
 		entry->envelope.attempt = judged[at].attempt + 1;
@@ -319,6 +370,24 @@ turn_refuse(struct turn *turn)
 	for (int i = 0; i < turn->count; i++)
 		turn->entry[i].done = false;
 	turn_idle(turn);
+}
+
+void
+turn_cancel(struct turn *turn, const char *job_id)
+{
+	for (int i = turn->at; i < turn->count && turn->state != TURN_HANDING; i++) {
+		struct turn_entry *entry = &turn->entry[i];
+
+		if (entry->skip || strcmp(entry->envelope.job_id, job_id) != 0)
+			continue;
+		log_info("job_cancelled", "job=%s running=%d", job_id, turn_has_job(turn, job_id));
+		entry->skip = true;
+		if (i == turn->at && turn->attempt != NULL)
+			attempt_abort(turn->attempt); /* its end marks the entry as done */
+		else
+			entry->done = true;
+		return;
+	}
 }
 
 void

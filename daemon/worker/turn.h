@@ -15,13 +15,14 @@
 #include "queue/lease.h"
 
 struct attempt;
+struct held;
 
 enum turn_state { TURN_CLAIMING, TURN_RUNNING, TURN_HANDING };
 
 struct turn_entry {
 	struct envelope envelope; /* input borrows from bytes */
 	char *bytes;
-	bool skip; /* malformed, foreign, ended or waiting for its retry */
+	bool skip; /* malformed, foreign, ended, cancelled or waiting for its retry */
 	bool done;
 };
 
@@ -35,6 +36,7 @@ struct turn {
 	bool clean;    /* the release token may vouch for us */
 	bool stopping; /* start nothing more */
 	int64_t started_ms;
+	int64_t judge_to;   /* jobs of the key up to here may have been cancelled meanwhile */
 	int64_t hand_at_ms; /* not before (a refused claim waits) */
 	struct turn_entry *entry;
 	int count, at; /* at: the entry that runs or is next */
@@ -49,13 +51,16 @@ struct turn {
 	void *arg;
 };
 
-/* Copies what was taken.  on_idle follows when the turn can be handed in. */
-struct turn *turn_new(struct daemon *daemon, const struct lease_turn *taken, int64_t tenure_if_kept,
-		      void (*on_idle)(void *arg, struct turn *turn), void *arg);
+/* Copies what was taken; held: keys that may be kept.  on_idle follows when the turn can be handed in. */
+struct turn *turn_new(struct daemon *daemon, const struct lease_turn *taken,
+		      const struct held *held, void (*on_idle)(void *arg, struct turn *turn),
+		      void *arg);
 void turn_start(struct turn *turn);
-void turn_refuse(struct turn *turn);    /* instead of turn_start(): hands it back after a while */
-void turn_stop(struct turn *turn);      /* after the running attempt nothing more is started */
-void turn_kill(struct turn *turn);      /* ends the running attempt, records nothing more */
+void turn_refuse(struct turn *turn); /* instead of turn_start(): hands it back after a while */
+void turn_stop(struct turn *turn);   /* after the running attempt nothing more is started */
+void turn_kill(struct turn *turn);   /* ends the running attempt, records nothing more */
+/* The job was cancelled in the ledger: if it runs it is ended, if it waits here it is not started. */
+void turn_cancel(struct turn *turn, const char *job_id);
 int turn_done(const struct turn *turn); /* entries done from the head: what may be handed in */
 bool turn_has_job(const struct turn *turn, const char *job_id); /* it runs right now */
 void turn_free(struct turn *turn);
