@@ -138,7 +138,7 @@ const struct config_row settings_rows[] = {
      NULL},
     {"webhook_start_limit", CONFIG_SECONDS, "5m", 1000, 30 * DAY_MS,
      "Likewise for a webhook function.", NULL},
-    {"event_start_limit", CONFIG_SECONDS, "30s", 1000, 30 * DAY_MS,
+    {"event_start_limit", CONFIG_SECONDS, "1h", 1000, 30 * DAY_MS,
      "Likewise for an event function.", NULL},
     {"retention", CONFIG_SECONDS, "7d", 5 * DAY_MS, 3650 * DAY_MS,
      "How long jobs that ended are kept, with their results; by whole days.", NULL},

@@ -39,6 +39,8 @@ struct start { /* the run that a lane is starting */
 	struct trigger *trigger;
 	struct sync_lane *lane;
 	int64_t sync_id;
+	char running[UUID_TEXT]; /* the run that was open when the row was read; "": none */
+	bool cancelled;          /* it was asked to end */
 	struct ledger_job job;
 };
 
@@ -99,13 +101,34 @@ on_reset(void *arg, enum sl_code code, const struct sl_error *error)
 		sync_lane_fail(start->lane, code, error);
 }
 
-/* The claim comes before the reset: a sync that runs keeps its checkpoint under its feet. */
+static void on_claimed(void *arg, enum sl_code code, const struct sl_error *error);
+
+static void
+on_run_cancelled(void *arg, enum sl_code code, const struct sl_error *error)
+{
+	struct start *start = arg;
+
+	/* It may have ended by itself, or never have come into the ledger. */
+	if (code == SL_OK || code == SL_CONFLICT || code == SL_NOT_FOUND)
+		sync_claim_run(start->trigger->call->daemon->syncs, start->sync_id, start->job.id,
+			       on_claimed, start);
+	else
+		sync_lane_fail(start->lane, code, error);
+}
+
+/* The claim comes before the reset: a sync that runs keeps its checkpoint under its feet.  A reset ends
+ * the run that is open; its process may last a moment longer, but the key is not free before that. */
 static void
 on_claimed(void *arg, enum sl_code code, const struct sl_error *error)
 {
 	struct start *start = arg;
 
-	if (code == SL_CONFLICT) /* a run is open: it counts as not started */
+	if (code == SL_CONFLICT && start->trigger->reset && !start->cancelled &&
+	    start->running[0] != '\0') {
+		start->cancelled = true;
+		ledger_cancel(start->trigger->call->daemon->ledger, start->running,
+			      start->job.environment_id, JOB_SYNC, on_run_cancelled, start);
+	} else if (code == SL_CONFLICT) /* a run is open: it counts as not started */
 		sync_lane_next(start->lane);
 	else if (code != SL_OK)
 		sync_lane_fail(start->lane, code, error);
@@ -136,6 +159,8 @@ on_trigger_row(void *arg, struct sync_lane *lane, const struct sync_row *row)
 		    .connection_id = row->connection_id,
 		    .kind = JOB_SYNC},
 	};
+	if (row->running)
+		memcpy(start->running, row->job_id, sizeof(start->running));
 	uuid_v7(start->job.id);
 	sync_claim_run(trigger->call->daemon->syncs, row->id, start->job.id, on_claimed, start);
 }

@@ -13,6 +13,12 @@ FUNCTIONS = [
     flows.sync("items", ITEMS),
     flows.sync("broken", "throw new Error('boom');", models=["Broken"]),
     flows.sync("waits", "await nango.get({ endpoint: '/hang/sync', retries: 0 });", models=["Wait"]),
+    flows.sync("ticks", """
+        for (let n = 1; n <= 20; n++) {
+            await nango.saveCheckpoint({ n });
+            await new Promise((done) => setTimeout(done, 150));
+        }
+        """, models=["Tick"]),
     flows.sync("counts", """
         const saved = await nango.getCheckpoint();
         const n = saved ? saved.n + 1 : 1;
@@ -110,9 +116,19 @@ def a_second_run_is_refused_while_one_is_open_and_says_so(rig):
     rig.witness.wait_seen("/hang/sync")
     assert one(rig, "waits", "busy")["status"] == "RUNNING"
     assert started(trigger(rig, ["waits"], "busy")) == 0
-    assert started(trigger(rig, ["waits"], "busy", opts={"reset": True})) == 0
     rig.witness.release("sync")
     wait_until("it ends", lambda: one(rig, "waits", "busy")["status"] == "SUCCESS", 30)
+
+
+@test
+def a_reset_ends_the_run_that_is_open_and_starts_another(rig):
+    assert started(trigger(rig, ["ticks"], "busy")) == 1
+    wait_until("it ticks", lambda: (one(rig, "ticks", "busy")["checkpoint"] or {}).get("n", 0) >= 3, 30)
+    assert started(trigger(rig, ["ticks"], "busy", opts={"reset": True})) == 1
+    entry = one(rig, "ticks", "busy")
+    assert (entry["checkpoint"] or {"n": 0})["n"] < 3, entry
+    wait_until("the new one ends", lambda: one(rig, "ticks", "busy")["status"] == "SUCCESS", 30)
+    assert one(rig, "ticks", "busy")["checkpoint"] == {"n": 20}
 
 
 @test
@@ -170,8 +186,8 @@ def no_connection_means_all_of_the_integration(rig):
 @test
 def no_names_means_all_syncs_of_the_connection(rig):
     rig.connection("every")
-    assert sorted(e["name"] for e in status(rig, "*", "every")) == ["broken", "counts", "items", "waits"]
-    assert started(trigger(rig, [], "every")) == 4
+    assert sorted(e["name"] for e in status(rig, "*", "every")) == ["broken", "counts", "items", "ticks", "waits"]
+    assert started(trigger(rig, [], "every")) == 5
     rig.witness.release("sync")
 
 
