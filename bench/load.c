@@ -1,10 +1,15 @@
-/* bench/load.c - a small closed-loop HTTP load generator for bench/run; loopback only.
+/* bench/load.c - a small closed-loop HTTP load generator for bench/run and bench/queue; loopback only.
  *
  * usage: load get PORT CONNECTIONS SECONDS PATH
  *        load jobs PORT CONNECTIONS JOBS KEY...     async triggers, then reads every result; keys
- * take turns load lone PORT JOBS KEY                    one at a time: trigger, then wait for the
- * result Prints one line of JSON.  Exit code 1 when an answer was not what it should be; every run
- * ends after 60 s at the latest.  The action is `noop` of connection `c`, integration `w`. */
+ *                                                   take turns
+ *        load drain PORT CONNECTIONS JOBS KEY...    async triggers until all jobs have ended; prints,
+ *                                                   waits for a line, reads every result, prints
+ *        load lone PORT JOBS KEY                    one at a time: trigger, then wait for the result
+ *
+ * Prints one line of JSON.  Exit code 1 when an answer was not what it should be; every run ends after
+ * 60 s at the latest.  The action is `noop` of connection `c`, integration `w`; $LOAD_INPUT is the
+ * length of its JSON input (least and default: 8). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -18,7 +23,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 512, ANSWER_MAX = 16384, ID_TEXT = 37, RUN_SECONDS_MAX = 60 };
+enum {
+	CONNECTIONS_MAX = 512,
+	ANSWER_MAX = 16384,
+	ID_TEXT = 37,
+	RUN_SECONDS_MAX = 60,
+	INPUT_MAX = 8192
+};
 
 /* IDLE -> ACCEPTING (a trigger is on the wire) -> IDLE ..., then READING -> IDLE; GETTING loops. */
 enum phase { PHASE_IDLE, PHASE_GETTING, PHASE_ACCEPTING, PHASE_READING };
@@ -43,6 +54,7 @@ struct load {
 	struct job *jobs;
 	int job_count, next_job, done;
 	bool reading; /* all are accepted; results are read now */
+	char body[INPUT_MAX + 64];
 	const char *path;
 	long long answers;
 	double began, accepted, ended;
@@ -101,17 +113,29 @@ send_get(struct connection *connection, const char *path, const char *key)
 	send_all(connection->fd, text, (size_t)len);
 }
 
+/* The body of every trigger; its input is a JSON object of that many bytes. */
 static void
-send_trigger(struct connection *connection, const char *key)
+make_body(struct load *load, int input)
 {
-	static const char body[] = "{\"action_name\":\"noop\",\"input\":{\"a\":1}}";
-	char text[700];
+	char value[INPUT_MAX];
+
+	if (input < 8 || input > INPUT_MAX)
+		fail("LOAD_INPUT", "8 to 8192");
+	memset(value, 'x', sizeof(value));
+	snprintf(load->body, sizeof(load->body),
+		 "{\"action_name\":\"noop\",\"input\":{\"a\":\"%.*s\"}}", input - 8, value);
+}
+
+static void
+send_trigger(struct load *load, struct connection *connection, const char *key)
+{
+	char text[INPUT_MAX + 700];
 	int len = snprintf(
 	    text, sizeof(text),
 	    "POST /action/trigger HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
 	    "Provider-Config-Key: w\r\nConnection-Id: c\r\nX-Async: true\r\n"
 	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-	    key, sizeof(body) - 1, body);
+	    key, strlen(load->body), load->body);
 
 	send_all(connection->fd, text, (size_t)len);
 }
@@ -203,7 +227,7 @@ feed(struct load *load, struct connection *connection)
 	if (load->reading)
 		send_read(connection, &load->jobs[connection->job]);
 	else
-		send_trigger(connection, load->jobs[connection->job].key);
+		send_trigger(load, connection, load->jobs[connection->job].key);
 }
 
 static void
@@ -313,6 +337,33 @@ run_jobs(struct load *load, int connections)
 	       load->accepted - load->began, load->ended - load->began);
 }
 
+/* Live: jobs run while others are accepted.  A key's jobs end in the order they were accepted in, which
+ * may differ from ours by as many as there are connections: when the last ones have ended, all have. */
+static void
+run_drain(struct load *load, int connections, int keys)
+{
+	int last = load->job_count - keys - connections;
+	double paused;
+
+	open_connections(load, connections);
+	serve(load, RUN_SECONDS_MAX);
+	load->accepted = now();
+	load->reading = true;
+	load->next_job = load->done = last > 0 ? last : 0;
+	serve(load, RUN_SECONDS_MAX);
+	printf("{\"jobs\":%d,\"accepted_seconds\":%.4f,\"seconds\":%.4f}\n", load->job_count,
+	       load->accepted - load->began, now() - load->began);
+	fflush(stdout);
+	if (getchar() != '\n')
+		fail("stdin", "a line was expected");
+	paused = now();
+	load->next_job = load->done = 0;
+	serve(load, RUN_SECONDS_MAX);
+	printf("{\"read_seconds\":%.4f}\n", now() - paused);
+	fflush(stdout);
+	getchar();
+}
+
 static int
 by_size(const void *a, const void *b)
 {
@@ -335,7 +386,7 @@ run_lone(struct load *load)
 	for (int i = 0; i < load->job_count; i++) {
 		double at = now();
 
-		send_trigger(connection, load->jobs[i].key);
+		send_trigger(load, connection, load->jobs[i].key);
 		take_answer(connection, &status, body, sizeof(body), true);
 		if (status != 202)
 			fail("trigger", body);
@@ -369,7 +420,9 @@ int
 main(int argc, char **argv)
 {
 	static struct load load;
+	const char *input = getenv("LOAD_INPUT");
 
+	make_body(&load, input != NULL ? number(input) : 8);
 	if (argc == 6 && strcmp(argv[1], "get") == 0) {
 		load.port = number(argv[2]);
 		run_get(&load, number(argv[3]), number(argv[4]), argv[5]);
@@ -377,6 +430,10 @@ main(int argc, char **argv)
 		load.port = number(argv[2]);
 		make_jobs(&load, number(argv[4]), argv + 5, argc - 5);
 		run_jobs(&load, number(argv[3]));
+	} else if (argc >= 6 && strcmp(argv[1], "drain") == 0) {
+		load.port = number(argv[2]);
+		make_jobs(&load, number(argv[4]), argv + 5, argc - 5);
+		run_drain(&load, number(argv[3]), argc - 5);
 	} else if (argc == 5 && strcmp(argv[1], "lone") == 0) {
 		load.port = number(argv[2]);
 		make_jobs(&load, number(argv[3]), argv + 4, 1);
@@ -384,7 +441,7 @@ main(int argc, char **argv)
 	} else {
 		fprintf(
 		    stderr,
-		    "usage: load get PORT CONNECTIONS SECONDS PATH | load jobs PORT CONNECTIONS JOBS KEY... | "
+		    "usage: load get PORT CONNECTIONS SECONDS PATH | load jobs|drain PORT CONNECTIONS JOBS KEY... | "
 		    "load lone PORT JOBS KEY\n");
 		return 64;
 	}

@@ -225,32 +225,37 @@ succeed(struct attempt *attempt, struct slice output)
 	attempt_finish(attempt, JOB_SUCCEEDED, attempt->aborting, SLICE_LITERAL("true"));
 }
 
-/* It goes into the ledger and into answers as it is, so a runner that lies ends here. */
+/* It goes into the ledger and into answers as it is.  What is no JSON, or nested deeper than ours may be,
+ * ends here, whoever is to blame. */
 static bool
-is_json(enum run_end end, struct slice payload)
+is_json(enum run_end end, struct slice payload, struct sl_error *error)
 {
 	struct json_value value;
 
-	if (end != RUN_OK && end != RUN_ERROR)
+	if ((end != RUN_OK && end != RUN_ERROR) || (end == RUN_OK && payload.len == 0))
 		return true;
-	if (payload.len == 0)
-		return end == RUN_OK;
-	return json_check(payload, &value, NULL) == SL_OK &&
-	       (end == RUN_OK || value.type == JSON_OBJECT_);
+	if (json_check(payload, &value, error) != SL_OK)
+		return false;
+	if (end == RUN_OK || value.type == JSON_OBJECT_)
+		return true;
+	(void)sl_fail(error, SL_INVALID, "an error is an object");
+	return false;
 }
 
 static void
 on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const char *text)
 {
 	struct attempt *attempt = arg;
+	struct sl_error error;
 
 	(void)run;
-	if (!is_json(end, payload)) {
-		log_warn("security_event", "kind=protocol function=%s environment=%lld detail=%s",
+	if (!is_json(end, payload, &error)) {
+		log_warn("result_unusable", "function=%s environment=%lld error=%s",
 			 attempt->function->row.name, (long long)attempt->environment_id,
-			 log_text("its result is no JSON"));
-		end = RUN_CRASHED;
-		text = "the function's process broke the protocol: its result is no JSON";
+			 log_text(error.text));
+		attempt_finish_error(attempt, "script_internal_error",
+				     "The function's result cannot be kept", error.text);
+		return;
 	}
 	switch (end) {
 	case RUN_OK:

@@ -92,7 +92,10 @@ nested_max(const struct config *config)
 int
 dispatch_processes(const struct config *config)
 {
-	return (int)config_int(config, "runners") + nested_max(config);
+	int kept = (int)config_int(config, "runner_processes");
+	int running = (int)config_int(config, "runners") + nested_max(config);
+
+	return kept > running ? kept : running;
 }
 
 bool

@@ -31,7 +31,9 @@ SL_MUST_USE enum sl_code dispatch_call(struct dispatch *dispatch, const struct a
  * other: a chain of calls is as deep as there are places, and what finds none gives up in time. */
 bool dispatch_nest(struct dispatch *dispatch);
 void dispatch_unnest(struct dispatch *dispatch); /* the place is free again */
-/* Function processes that a worker with these settings needs. */
+/* Function processes that a worker with these settings may have: for all that run at once, and more,
+ * which wait.  Keys take turns, so with fewer processes than keys in work the one that was evicted is
+ * the next one needed (doc/performance.md). */
 int dispatch_processes(const struct config *config);
 
 /* May a job of this worker have an effect now?  By the monotonic clock and the last good beat of

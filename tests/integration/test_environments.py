@@ -159,7 +159,7 @@ def providers_are_shown_with_their_definition(rig):
     listed = rig.request("GET", "/providers").json["data"]
     assert [p["name"] for p in listed] == sorted(raw), listed
     assert all(raw[p["name"]] == p and p["logo_url"] and p["display_name"] for p in listed)
-    assert [p["name"] for p in rig.request("GET", "/providers?search=GITHUB").json["data"]] == ["github"]
+    assert [p["name"] for p in rig.request("GET", "/providers?search=GITHUB").json["data"]] == ["github", "github-pat"]
     assert rig.request("GET", "/providers?search=nosuch").json == {"data": []}
     assert rig.request("GET", "/providers/github/templates").json == {"data": []}
     assert rig.request("GET", "/providers/github").json["data"]["auth_mode"] == "OAUTH2"

@@ -357,6 +357,7 @@ def without_redis_a_lock_is_unavailable_and_the_rest_works(rig):
 @test
 def callers_that_wait_for_a_runner_are_answered_when_the_drain_time_is_over(rig):
     node, answers = rig.nodes[0], []
+    wait_until("the node is ready", lambda: rig.request("GET", "/ready", key=None).status == 200, 20)
 
     def ask(gate):
         try:

@@ -99,4 +99,4 @@ def prepare(rig):
     rig.connection()
 
 
-main(lambda: Rig(nodes=2, settings={"runners": str(RUNNERS)}, prepare=prepare))
+main(lambda: Rig(nodes=2, settings={"runners": str(RUNNERS), "runner_processes": "1"}, prepare=prepare))
