@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -329,10 +330,19 @@ after_some_runs_there_are_no_faults_but_for_what_is_new(void)
 	arena_fini(&arena);
 }
 
+/* For builds with a sanitizer, whose own handler would turn the signal into an exit status. */
+const char *__asan_default_options(void);
+const char *
+__asan_default_options(void)
+{
+	return "handle_segv=0";
+}
+
 static void
 read_nowhere(void)
 {
-	const volatile char *volatile nowhere = NULL;
+	const volatile char *nowhere =
+	    mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	_exit(*nowhere);
 }
