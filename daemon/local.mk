@@ -38,6 +38,7 @@ sluiced_SOURCES = \
 	daemon/api/webhook_in.c \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
+	daemon/worker/again.c daemon/worker/again.h \
 	daemon/worker/attempt.c daemon/worker/attempt.h daemon/worker/attempt_parts.h \
 	daemon/worker/attempt_effect.c daemon/worker/attempt_resolve.c \
 	daemon/worker/calls.c daemon/worker/calls.h \

@@ -81,6 +81,7 @@ attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, stru
 					  .began_ms = attempt->began_ms,
 					  .result = result.over ? NULL : result.data};
 		end.run = &run;
+		end.again = attempt->interrupted && state == JOB_SUCCEEDED;
 	}
 	attempt->cb(attempt->arg, &end);
 	buf_fini(&result);
@@ -242,6 +243,17 @@ is_json(enum run_end end, struct slice payload, struct sl_error *error)
 	return false;
 }
 
+/* It ended with the error that its last saveCheckpoint() threw: no failure, it goes on in a new run.  Its
+ * list of what exists is not whole, so nothing unseen is deleted. */
+static bool
+was_interrupted(const struct attempt *attempt, struct slice payload)
+{
+	struct json_value error;
+
+	return attempt->interrupted && json_check(payload, &error, NULL) == SL_OK &&
+	       slice_is(json_get(error, "code").raw, "\"execution_interrupted\"");
+}
+
 static void
 on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const char *text)
 {
@@ -262,6 +274,11 @@ on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const
 		succeed(attempt, payload);
 		return;
 	case RUN_ERROR:
+		if (was_interrupted(attempt, payload)) {
+			attempt_finish(attempt, JOB_SUCCEEDED, attempt->aborting,
+				       SLICE_LITERAL("true"));
+			return;
+		}
 		log_failure(attempt, payload);
 		attempt_finish(attempt, JOB_FAILED, attempt->aborting, payload);
 		return;

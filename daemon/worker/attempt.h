@@ -36,6 +36,7 @@ struct attempt_end {
 	bool aborted; /* killed by attempt_abort() or refused by the ledger: nothing to record */
 	struct slice output;          /* output JSON, or the error object; borrowed */
 	const struct settle_run *run; /* of JOB_SYNC, else NULL; borrowed */
+	bool again; /* of JOB_SYNC: interrupted near its limit, to go on from its checkpoint */
 };
 
 typedef void attempt_cb(void *arg, const struct attempt_end *end);
@@ -98,7 +99,9 @@ struct attempt {
 	struct attempt_gate *gate;
 	struct loop_timer *timer; /* waits for a runner, or to ask the ledger again */
 	int64_t deadline_mono_ms;
-	int64_t began_ms; /* wall time of the start */
+	int64_t soft_mono_ms; /* from here on a saved checkpoint interrupts a sync */
+	bool interrupted;     /* it did */
+	int64_t began_ms;     /* wall time of the start */
 	int starts_left;
 	bool aborting;
 	int closing;             /* models whose unseen records are still to be deleted */

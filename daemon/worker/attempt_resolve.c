@@ -63,7 +63,10 @@ limit_ms(const struct attempt *attempt)
 static void
 start(struct attempt *attempt)
 {
-	attempt->deadline_mono_ms = clock_mono_ms() + limit_ms(attempt);
+	int64_t limit = limit_ms(attempt), now = clock_mono_ms();
+
+	attempt->deadline_mono_ms = now + limit;
+	attempt->soft_mono_ms = now + limit / 10 * 8; /* wire.md 14.1 */
 	if (attempt->parent != NULL &&
 	    attempt->parent->deadline_mono_ms < attempt->deadline_mono_ms)
 		attempt->deadline_mono_ms = attempt->parent->deadline_mono_ms;

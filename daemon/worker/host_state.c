@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "daemon/worker/host.h"
 #include "daemon/worker/host_call.h"
@@ -142,6 +143,18 @@ get(struct host_call *call)
 	checkpoint_read(call->attempt->daemon->syncs, &place, on_got, call);
 }
 
+/* Near the limit: the run ends here, where its checkpoint is safe, and goes on in another. */
+static void
+interrupt(struct host_call *call)
+{
+	struct host_call *next = leave_line(call);
+
+	call->attempt->interrupted = true;
+	host_fail(call, "execution_interrupted",
+		  "the run is near its time limit: it goes on from this checkpoint in a new run");
+	serve_next(next);
+}
+
 static void
 on_written(void *arg, enum sl_code code, int64_t version, const char *value,
 	   const struct sl_error *error)
@@ -162,6 +175,11 @@ on_written(void *arg, enum sl_code code, int64_t version, const char *value,
 
 		note(&call->attempt->checkpoint, version, text);
 		free(text);
+		if (call->attempt->kind == JOB_SYNC &&
+		    clock_mono_ms() >= call->attempt->soft_mono_ms) {
+			interrupt(call);
+			return;
+		}
 	} else {
 		note(&call->attempt->checkpoint, version, NULL);
 	}

@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "daemon/api/action.h"
+#include "daemon/worker/again.h"
 #include "daemon/worker/attempt.h"
 #include "daemon/settings.h"
 #include "daemon/worker/dispatch.h"
@@ -26,6 +27,7 @@ struct outcome { /* one result or retry on its way to the ledger */
 	struct turn *turn;
 	int index;
 	char job_id[UUID_TEXT];
+	int64_t again; /* the sync that goes on in another run; 0: none */
 };
 
 static void run_next(struct turn *turn);
@@ -121,6 +123,8 @@ on_outcome(void *arg, enum sl_code code, const struct sl_error *error)
 	if (code == SL_OK) {
 		turn->entry[outcome->index].done = true;
 		action_job_ended(turn->daemon, outcome->job_id);
+		if (outcome->again != 0)
+			again_start(turn->daemon, outcome->again);
 	} else {
 		log_warn("result_refused", "job=%s code=%s error=%s", outcome->job_id,
 			 sl_code_name(code), log_text(error != NULL ? error->text : ""));
@@ -173,6 +177,8 @@ record(struct turn *turn, const struct attempt_end *end)
 	struct outcome *outcome = outcome_new(turn);
 	int number = entry->envelope.attempt;
 
+	if (end->again)
+		outcome->again = end->run->sync_id;
 	FAULT_POINT("result_known");
 	if (end->state == JOB_FAILED && number <= entry->envelope.max_retries)
 		settle_retry(turn->daemon->settle, outcome->job_id, number,

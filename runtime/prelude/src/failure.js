@@ -11,6 +11,7 @@ const MAX_FRAMES = 10;
 // Answers of the host that end the run under their own name when nobody catches them.
 const PASSED_CODES = [
 	"script_aborted",
+	"execution_interrupted",
 	"script_api_rate_limit_error",
 	"script_network_error",
 	"execution_interrupted",
