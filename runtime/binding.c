@@ -114,6 +114,8 @@ host_call(duk_context *ctx)
 		return duk_range_error(ctx, "a call needs a number");
 	if (op.len > 64)
 		return duk_type_error(ctx, "unknown operation");
+	if ((int64_t)call_id == 0 && !slice_is(op, "log")) /* the daemon would end the run */
+		return duk_type_error(ctx, "a call without a number can only be a log");
 	meta_utf8 = run_scratch(runner, SCRATCH_META, FRAME_ROOM);
 	body_utf8 = run_scratch(runner, SCRATCH_BODY, FRAME_ROOM);
 	if (meta.len > FRAME_ROOM || !text_to_utf8(meta, TEXT_LONE_ESCAPE, meta_utf8))
