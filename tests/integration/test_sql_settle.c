@@ -690,15 +690,23 @@ one_scheduler_leads_until_its_connection_ends(void)
 
 /* ---- plans ---------------------------------------------------------------------------------- */
 
-/* Servers say what they have read when they end. */
+/* Servers say what they have read when they end, which takes its time: until nothing new is said. */
 static long long
 rows_read(void)
 {
+	long long before, now = -1;
+	int same = 0;
+
 	PQreset(rig_direct);
-	rig_turns(300);
-	return rig_sql(
-	    "SELECT sum(n)::bigint FROM (SELECT seq_tup_read AS n FROM pg_stat_user_tables"
-	    " UNION ALL SELECT idx_tup_read FROM pg_stat_user_indexes) t");
+	for (int i = 0; i < 40 && same < 3; i++) {
+		before = now;
+		rig_turns(300);
+		now = rig_sql(
+		    "SELECT sum(n)::bigint FROM (SELECT seq_tup_read AS n FROM pg_stat_user_tables"
+		    " UNION ALL SELECT idx_tup_read FROM pg_stat_user_indexes) t");
+		same = now == before ? same + 1 : 0;
+	}
+	return now;
 }
 
 /* Plans are made while the tables are empty, and kept: they must not be scans of what they become.
