@@ -13,6 +13,7 @@ sluiced_SOURCES = \
 	daemon/standalone.c daemon/standalone.h daemon/standalone_state.h \
 	daemon/standalone_dir.c \
 	daemon/submit.c daemon/submit.h \
+	daemon/sync_start.c daemon/sync_start.h \
 	daemon/user.c daemon/user.h \
 	daemon/warm.c daemon/warm.h \
 	daemon/api/action.c daemon/api/action.h \
@@ -38,7 +39,6 @@ sluiced_SOURCES = \
 	daemon/api/webhook_in.c \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
-	daemon/worker/again.c daemon/worker/again.h \
 	daemon/worker/attempt.c daemon/worker/attempt.h daemon/worker/attempt_parts.h \
 	daemon/worker/attempt_effect.c daemon/worker/attempt_resolve.c \
 	daemon/worker/calls.c daemon/worker/calls.h \

@@ -35,20 +35,18 @@ struct trigger {
 
 /* ---- the end of a call ----------------------------------------------------------------------- */
 
-/* The HTTP status of an error object, by its code (wire.md 2.1). */
-static int
-status_of(struct json_value error)
+int
+action_status(struct slice error)
 {
-	char *code = json_text(json_get(error, "code"), NULL);
-	int status = 500;
+	struct json_value value;
+	struct slice code = {NULL, 0};
 
-	if (code != NULL && (strcmp(code, "script_http_error") == 0 ||
-			     strcmp(code, "script_api_rate_limit_error") == 0))
-		status = 424;
-	else if (code != NULL && strcmp(code, "script_aborted") == 0)
-		status = 410;
-	free(code);
-	return status;
+	if (json_check(error, &value, NULL) == SL_OK)
+		code = json_get(value, "code").raw;
+	if (slice_is(code, "\"script_http_error\"") ||
+	    slice_is(code, "\"script_api_rate_limit_error\""))
+		return 424;
+	return slice_is(code, "\"script_aborted\"") ? 410 : 500;
 }
 
 static void
@@ -69,7 +67,7 @@ reply_outcome(struct api_call *call, enum job_state state, struct slice output)
 	buf_add_text(&out, "{\"error\":");
 	buf_add_slice(&out, output);
 	buf_add_text(&out, "}");
-	api_reply_buf(call, status_of(error), &out);
+	api_reply_buf(call, action_status(output), &out);
 }
 
 static void
@@ -177,11 +175,10 @@ run_async(struct trigger *trigger)
 
 /* ---- sync ------------------------------------------------------------------------------------ */
 
-/* Wire.md 2.1: falsy outputs come back as null. */
-static struct slice
-sync_output(struct slice output)
+struct slice
+action_shown(struct slice output)
 {
-	static const char *const falsy[] = {"false", "0", "\"\"", "-0"};
+	static const char *const falsy[] = {"false", "0", "\"\"", "-0", ""};
 
 	for (size_t i = 0; i < sizeof(falsy) / sizeof(falsy[0]); i++)
 		if (slice_is(output, falsy[i]))
@@ -200,7 +197,8 @@ on_call_end(void *arg, const struct attempt_end *end)
 		api_fail(call, 410, "script_aborted", "the function was stopped");
 	else
 		reply_outcome(call, end->state,
-			      end->state == JOB_SUCCEEDED ? sync_output(end->output) : end->output);
+			      end->state == JOB_SUCCEEDED ? action_shown(end->output)
+							  : end->output);
 }
 
 static void

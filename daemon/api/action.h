@@ -13,4 +13,8 @@ void action_cancel(struct api_call *call);
 /* A job has its terminal state (or a retry was planned): long polls look again. */
 void action_job_ended(struct daemon *daemon, const char *job_id);
 
+/* What a call shows of a run, to a client or to a function that triggered it (wire.md 2.1). */
+int action_status(struct slice error);          /* the HTTP status of an error object */
+struct slice action_shown(struct slice output); /* falsy outputs come back as null */
+
 #endif

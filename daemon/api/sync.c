@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/sync_scope.h"
-#include "daemon/submit.h"
+#include "daemon/sync_start.h"
 #include "sql/checkpoint.h"
 #include "sql/record_count.h"
 
@@ -38,16 +38,12 @@ fail_missing(struct api_call *call, enum sync_missing missing, int status, const
 struct start { /* the run that a lane is starting */
 	struct trigger *trigger;
 	struct sync_lane *lane;
-	int64_t sync_id;
-	char running[UUID_TEXT]; /* the run that was open when the row was read; "": none */
-	bool cancelled;          /* it was asked to end */
-	struct ledger_job job;
 };
 
 struct trigger {
 	struct api_call *call;
 	struct sync_scope scope;
-	bool reset, empty_cache;
+	struct sync_start_how how;
 	int found, started;
 	struct start starts[TRIGGER_LANES];
 };
@@ -67,7 +63,7 @@ trigger_fail(struct trigger *trigger, enum sl_code code, const struct sl_error *
 }
 
 static void
-on_submitted(void *arg, enum sl_code code, const struct sl_error *error)
+on_started(void *arg, enum sl_code code, bool started, const struct sl_error *error)
 {
 	struct start *start = arg;
 
@@ -75,67 +71,8 @@ on_submitted(void *arg, enum sl_code code, const struct sl_error *error)
 		sync_lane_fail(start->lane, code, error);
 		return;
 	}
-	start->trigger->started++;
+	start->trigger->started += started;
 	sync_lane_next(start->lane);
-}
-
-static void
-submit_run(struct start *start)
-{
-	char input[80];
-
-	snprintf(input, sizeof(input), "{\"sync\":%lld,\"emptyCache\":%s}",
-		 (long long)start->sync_id, start->trigger->empty_cache ? "true" : "false");
-	start->job.input = slice_text(input); /* copied */
-	submit_job(start->trigger->call->daemon, &start->job, on_submitted, start);
-}
-
-static void
-on_reset(void *arg, enum sl_code code, const struct sl_error *error)
-{
-	struct start *start = arg;
-
-	if (code == SL_OK)
-		submit_run(start);
-	else
-		sync_lane_fail(start->lane, code, error);
-}
-
-static void on_claimed(void *arg, enum sl_code code, const struct sl_error *error);
-
-static void
-on_run_cancelled(void *arg, enum sl_code code, const struct sl_error *error)
-{
-	struct start *start = arg;
-
-	/* It may have ended by itself, or never have come into the ledger. */
-	if (code == SL_OK || code == SL_CONFLICT || code == SL_NOT_FOUND)
-		sync_claim_run(start->trigger->call->daemon->syncs, start->sync_id, start->job.id,
-			       on_claimed, start);
-	else
-		sync_lane_fail(start->lane, code, error);
-}
-
-/* The claim comes before the reset: a sync that runs keeps its checkpoint under its feet.  A reset ends
- * the run that is open; its process may last a moment longer, but the key is not free before that. */
-static void
-on_claimed(void *arg, enum sl_code code, const struct sl_error *error)
-{
-	struct start *start = arg;
-
-	if (code == SL_CONFLICT && start->trigger->reset && !start->cancelled &&
-	    start->running[0] != '\0') {
-		start->cancelled = true;
-		ledger_cancel(start->trigger->call->daemon->ledger, start->running,
-			      start->job.environment_id, JOB_SYNC, on_run_cancelled, start);
-	} else if (code == SL_CONFLICT) /* a run is open: it counts as not started */
-		sync_lane_next(start->lane);
-	else if (code != SL_OK)
-		sync_lane_fail(start->lane, code, error);
-	else if (start->trigger->reset)
-		sync_reset(start->trigger->call->daemon->syncs, start->sync_id, on_reset, start);
-	else
-		submit_run(start);
 }
 
 static void
@@ -149,20 +86,8 @@ on_trigger_row(void *arg, struct sync_lane *lane, const struct sync_row *row)
 		return;
 	}
 	trigger->found++;
-	*start = (struct start){
-	    .trigger = trigger,
-	    .lane = lane,
-	    .sync_id = row->id,
-	    .job = {.environment_id = row->environment_id,
-		    .key_id = row->key_id,
-		    .function_version_id = row->version_id,
-		    .connection_id = row->connection_id,
-		    .kind = JOB_SYNC},
-	};
-	if (row->running)
-		memcpy(start->running, row->job_id, sizeof(start->running));
-	uuid_v7(start->job.id);
-	sync_claim_run(trigger->call->daemon->syncs, row->id, start->job.id, on_claimed, start);
+	*start = (struct start){.trigger = trigger, .lane = lane};
+	sync_start(trigger->call->daemon, row, &trigger->how, on_started, start);
 }
 
 static void
@@ -269,7 +194,7 @@ read_mode(struct trigger *trigger, bool *mixed)
 	bool resync, empty;
 
 	if (!api_object(call, call->body, "opts", false, &opts) || !api_strict(call, opts, names) ||
-	    !api_bool(call, opts, "reset", false, &trigger->reset) ||
+	    !api_bool(call, opts, "reset", false, &trigger->how.reset) ||
 	    !api_bool(call, opts, "emptyCache", false, &empty) ||
 	    !api_text(call, call->body, "sync_mode", false, 0, &mode) ||
 	    !api_bool(call, call->body, "full_resync", false, &resync))
@@ -284,10 +209,11 @@ read_mode(struct trigger *trigger, bool *mixed)
 	*mixed = opts.type == JSON_OBJECT_ &&
 		 (mode != NULL || json_get(call->body, "full_resync").type != JSON_NONE);
 	if (resync || (mode != NULL && strcmp(mode, "incremental") != 0))
-		trigger->reset = true;
+		trigger->how.reset = true;
 	if (mode != NULL && strcmp(mode, "full_refresh_and_clear_cache") == 0)
 		empty = true;
-	trigger->empty_cache = empty && trigger->reset; /* ignored without reset: wire.md 3 */
+	trigger->how.empty_cache =
+	    empty && trigger->how.reset; /* ignored without reset: wire.md 3 */
 	return true;
 }
 

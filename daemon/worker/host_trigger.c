@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "daemon/submit.h"
+#include "daemon/api/action.h"
+#include "daemon/sync_start.h"
 #include "daemon/worker/host_call.h"
-#include "sql/sync.h"
 
 /* error: what the answer's body has under that name; JSON object. */
 static void
@@ -77,9 +77,7 @@ struct target {
 	void (*go)(struct host_call *call, struct target *target);
 	/* of a sync */
 	char *variant;
-	bool reset, empty_cache;
-	int64_t sync_id, key_id;
-	char job_id[UUID_TEXT];
+	struct sync_start_how how;
 };
 
 static void
@@ -161,32 +159,6 @@ find(struct host_call *call, struct target *target)
 
 /* ---- actions --------------------------------------------------------------------------------- */
 
-static int
-status_of(struct slice error)
-{
-	struct json_value value;
-	struct slice code = {NULL, 0};
-
-	if (json_check(error, &value, NULL) == SL_OK)
-		code = json_get(value, "code").raw;
-	if (slice_is(code, "\"script_http_error\"") ||
-	    slice_is(code, "\"script_api_rate_limit_error\""))
-		return 424;
-	return slice_is(code, "\"script_aborted\"") ? 410 : 500;
-}
-
-/* As POST /action/trigger has it (wire.md 2.1): falsy outputs come back as null. */
-static struct slice
-shown_output(struct slice output)
-{
-	static const char *const falsy[] = {"false", "0", "\"\"", "-0", ""};
-
-	for (size_t i = 0; i < sizeof(falsy) / sizeof(falsy[0]); i++)
-		if (slice_is(output, falsy[i]))
-			return SLICE_LITERAL("null");
-	return output;
-}
-
 static void
 on_action_end(void *arg, const struct attempt_end *end)
 {
@@ -198,9 +170,9 @@ on_action_end(void *arg, const struct attempt_end *end)
 	if (end->aborted)
 		refuse(call, 410, "script_aborted", "the action was stopped");
 	else if (end->state == JOB_SUCCEEDED)
-		host_answer(call, true, shown_output(end->output), (struct slice){NULL, 0});
+		host_answer(call, true, action_shown(end->output), (struct slice){NULL, 0});
 	else
-		fail_as(call, status_of(end->output), end->output);
+		fail_as(call, action_status(end->output), end->output);
 }
 
 static void
@@ -239,69 +211,17 @@ host_trigger_action(struct host_call *call)
 /* ---- syncs ----------------------------------------------------------------------------------- */
 
 static void
-on_submitted(void *arg, enum sl_code code, const struct sl_error *error)
+on_started(void *arg, enum sl_code code, bool started, const struct sl_error *error)
 {
 	struct host_call *call = arg;
 
 	if (host_is_orphan(call))
 		return;
-	if (code == SL_OK)
-		host_answer(call, true, SLICE_LITERAL("true"), (struct slice){NULL, 0});
+	if (code != SL_OK)
+		refuse_sl(call, code, error);
 	else
-		refuse_sl(call, code, error);
-}
-
-static void
-submit(struct host_call *call, const struct target *target)
-{
-	char input[80];
-	struct ledger_job job = {
-	    .environment_id = call->attempt->environment_id,
-	    .key_id = target->key_id,
-	    .function_version_id = target->function->row.version_id,
-	    .connection_id = call->connection->row.id,
-	    .kind = JOB_SYNC,
-	};
-
-	snprintf(input, sizeof(input), "{\"sync\":%lld,\"emptyCache\":%s}",
-		 (long long)target->sync_id, target->empty_cache ? "true" : "false");
-	job.input = slice_text(input);
-	memcpy(job.id, target->job_id, sizeof(job.id));
-	call->pending = true;
-	submit_job(call->attempt->daemon, &job, on_submitted, call);
-}
-
-static void
-on_reset(void *arg, enum sl_code code, const struct sl_error *error)
-{
-	struct host_call *call = arg;
-
-	if (host_is_orphan(call))
-		return;
-	if (code == SL_OK)
-		submit(call, call->state);
-	else
-		refuse_sl(call, code, error);
-}
-
-static void
-on_claimed(void *arg, enum sl_code code, const struct sl_error *error)
-{
-	struct host_call *call = arg;
-	struct target *target = call->state;
-
-	if (host_is_orphan(call))
-		return;
-	if (code == SL_CONFLICT) { /* it runs already: nothing is started, and that is fine */
-		host_answer(call, true, SLICE_LITERAL("false"), (struct slice){NULL, 0});
-	} else if (code != SL_OK) {
-		refuse_sl(call, code, error);
-	} else if (target->reset) {
-		call->pending = true;
-		sync_reset(call->attempt->daemon->syncs, target->sync_id, on_reset, call);
-	} else {
-		submit(call, target);
-	}
+		host_answer(call, true, started ? SLICE_LITERAL("true") : SLICE_LITERAL("false"),
+			    (struct slice){NULL, 0});
 }
 
 static void
@@ -317,12 +237,8 @@ on_sync(void *arg, enum sl_code code, const struct sync_row *rows, int count,
 		refuse_sl(call, code, error);
 		return;
 	}
-	target->sync_id = rows[0].id;
-	target->key_id = rows[0].key_id;
-	uuid_v7(target->job_id);
 	call->pending = true;
-	sync_claim_run(call->attempt->daemon->syncs, target->sync_id, target->job_id, on_claimed,
-		       call);
+	sync_start(call->attempt->daemon, &rows[0], &target->how, on_started, call);
 }
 
 static void
@@ -362,13 +278,14 @@ static void
 read_options(struct target *target, struct json_value options)
 {
 	if (options.type == JSON_OBJECT_) {
-		target->reset = json_is_yes(json_get(options, "reset"));
-		target->empty_cache = target->reset && json_is_yes(json_get(options, "emptyCache"));
+		target->how.reset = json_is_yes(json_get(options, "reset"));
+		target->how.empty_cache =
+		    target->how.reset && json_is_yes(json_get(options, "emptyCache"));
 		return;
 	}
-	target->empty_cache = slice_is(options.raw, "\"full_refresh_and_clear_cache\"");
-	target->reset = target->empty_cache || json_is_yes(options) ||
-			slice_is(options.raw, "\"full_refresh\"");
+	target->how.empty_cache = slice_is(options.raw, "\"full_refresh_and_clear_cache\"");
+	target->how.reset = target->how.empty_cache || json_is_yes(options) ||
+			    slice_is(options.raw, "\"full_refresh\"");
 }
 
 void

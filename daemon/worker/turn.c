@@ -10,7 +10,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "daemon/api/action.h"
-#include "daemon/worker/again.h"
+#include "daemon/sync_start.h"
 #include "daemon/worker/attempt.h"
 #include "daemon/settings.h"
 #include "daemon/worker/dispatch.h"
@@ -124,7 +124,7 @@ on_outcome(void *arg, enum sl_code code, const struct sl_error *error)
 		turn->entry[outcome->index].done = true;
 		action_job_ended(turn->daemon, outcome->job_id);
 		if (outcome->again != 0)
-			again_start(turn->daemon, outcome->again);
+			sync_start_again(turn->daemon, outcome->again);
 	} else {
 		log_warn("result_refused", "job=%s code=%s error=%s", outcome->job_id,
 			 sl_code_name(code), log_text(error != NULL ? error->text : ""));

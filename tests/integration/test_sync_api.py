@@ -13,6 +13,8 @@ FUNCTIONS = [
     flows.sync("items", ITEMS),
     flows.sync("broken", "throw new Error('boom');", models=["Broken"]),
     flows.sync("waits", "await nango.get({ endpoint: '/hang/sync', retries: 0 });", models=["Wait"]),
+    Rig.flow("reset_ticks", '"use strict";\nmodule.exports = { default: { type: "action", description: "test",'
+             " exec: async (nango) => { await nango.triggerSync('w', 'busy', 'ticks', { reset: true }); return 'asked'; } } };\n"),
     flows.sync("ticks", """
         for (let n = 1; n <= 20; n++) {
             await nango.saveCheckpoint({ n });
@@ -120,15 +122,29 @@ def a_second_run_is_refused_while_one_is_open_and_says_so(rig):
     wait_until("it ends", lambda: one(rig, "waits", "busy")["status"] == "SUCCESS", 30)
 
 
-@test
-def a_reset_ends_the_run_that_is_open_and_starts_another(rig):
+def reset_ends_the_open_run(rig, reset):
     assert started(trigger(rig, ["ticks"], "busy")) == 1
     wait_until("it ticks", lambda: (one(rig, "ticks", "busy")["checkpoint"] or {}).get("n", 0) >= 3, 30)
-    assert started(trigger(rig, ["ticks"], "busy", opts={"reset": True})) == 1
+    reset()
     entry = one(rig, "ticks", "busy")
     assert (entry["checkpoint"] or {"n": 0})["n"] < 3, entry
     wait_until("the new one ends", lambda: one(rig, "ticks", "busy")["status"] == "SUCCESS", 30)
     assert one(rig, "ticks", "busy")["checkpoint"] == {"n": 20}
+
+
+@test
+def a_reset_ends_the_run_that_is_open_and_starts_another(rig):
+    def reset():
+        assert started(trigger(rig, ["ticks"], "busy", opts={"reset": True})) == 1
+    reset_ends_the_open_run(rig, reset)
+
+
+@test
+def so_does_one_that_a_function_asks_for(rig):
+    def reset():
+        answer = rig.call("reset_ticks", connection="busy")
+        assert answer.status == 200 and answer.json == "asked", answer
+    reset_ends_the_open_run(rig, reset)
 
 
 @test

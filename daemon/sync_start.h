@@ -1,0 +1,26 @@
+/* daemon/sync_start.h - one run of a sync, whoever asks for it: the API, a function, or a run that was
+ * interrupted near its time limit. */
+#ifndef SLUICE_DAEMON_SYNC_START_H
+#define SLUICE_DAEMON_SYNC_START_H
+
+#include "daemon/daemon.h"
+#include "sql/sync.h"
+
+struct sync_start_how {
+	bool reset;       /* forget checkpoint and last success, and end the run that is open */
+	bool empty_cache; /* the run starts by removing the sync's records */
+};
+
+/* SL_OK: started is false when a run is open already.  Else nothing was started. */
+typedef void sync_start_cb(void *arg, enum sl_code code, bool started,
+			   const struct sl_error *error);
+/* row is of an active version, and borrowed for the call; cb comes once, from the loop. */
+void sync_start(struct daemon *daemon, const struct sync_row *row, const struct sync_start_how *how,
+		sync_start_cb *cb, void *arg);
+
+/* The next run of a sync that was interrupted: it goes on from the checkpoint that was saved (wire.md
+ * 14.1).  After the interrupted run's result was committed.  What fails is logged: the sync then waits
+ * for its next trigger, with its checkpoint. */
+void sync_start_again(struct daemon *daemon, int64_t sync_id);
+
+#endif
