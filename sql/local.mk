@@ -10,7 +10,8 @@ sql_migrations = \
 	sql/migrations/0005_idempotency.sql \
 	sql/migrations/0006_leader.sql \
 	sql/migrations/0007_sync.sql \
-	sql/migrations/0008_cancel.sql
+	sql/migrations/0008_cancel.sql \
+	sql/migrations/0009_dead.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
@@ -19,6 +20,8 @@ libsql_a_SOURCES = \
 	sql/account_function.c \
 	sql/account_integration.c \
 	sql/checkpoint.c sql/checkpoint.h \
+	sql/dead.c sql/dead.h sql/dead_store.h \
+	sql/dead_quarantine.c \
 	sql/ledger.c sql/ledger.h sql/ledger_state.h \
 	sql/ledger_cancel.c \
 	sql/ledger_once.c \
@@ -30,8 +33,11 @@ libsql_a_SOURCES = \
 	sql/record_list.c \
 	sql/record_track.c \
 	sql/resolve.c sql/resolve.h \
-	sql/settle.c sql/settle.h \
+	sql/settle.c sql/settle.h sql/settle_state.h \
 	sql/settle_batch.c sql/settle_batch.h \
+	sql/settle_claim.c \
+	sql/settle_death.c \
+	sql/settle_session.c \
 	sql/sync.c sql/sync.h \
 	sql/sync_store.c sql/sync_store.h \
 	sql/unit.c sql/unit.h \
@@ -53,6 +59,7 @@ sql/migrations.c: $(sql_migrations) sql/embed.awk
 sql_tests = test_sql_migrate \
 	test_sql_ledger \
 	test_sql_cancel \
+	test_sql_dead \
 	test_sql_settle \
 	test_sql_account \
 	test_sql_sync \
@@ -81,3 +88,6 @@ test_sql_record_LDADD = $(sql_test_libs)
 test_sql_cancel_SOURCES = tests/integration/test_sql_cancel.c tests/integration/sql_rig.h
 test_sql_cancel_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_cancel_LDADD = $(sql_test_libs)
+test_sql_dead_SOURCES = tests/integration/test_sql_dead.c tests/integration/sql_rig.h
+test_sql_dead_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_dead_LDADD = $(sql_test_libs)

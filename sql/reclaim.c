@@ -25,6 +25,7 @@ struct reclaim_call {
 	reclaim_cb *cb;
 	reclaim_sessions_cb *sessions_cb;
 	reclaim_jobs_cb *jobs_cb;
+	reclaim_limits_cb *limits_cb;
 	void *arg;
 	int lost; /* index of the commands of resolve.h; -1: none */
 };
@@ -87,6 +88,9 @@ static const struct unit_statement reclaim_next = {
     NULL, "SELECT coalesce((SELECT greatest(ceil(extract(epoch FROM due_at - now()) * 1000), 0)"
 	  " FROM retry ORDER BY due_at LIMIT 1), -1)::bigint"};
 
+static const struct unit_statement reclaim_slots = {
+    NULL, "SELECT id, environment_id, slots FROM concurrency_key WHERE slots > 1 ORDER BY id"};
+
 static const struct unit_statement reclaim_add_partitions = {NULL, "SELECT add_partitions(-1, 3)"};
 static const struct unit_statement reclaim_forget_keys = {
     NULL, "DELETE FROM idempotency WHERE expires_at < now()"};
@@ -107,6 +111,8 @@ static const struct unit_statement reclaim_drop_table = {
     NULL, "SELECT drop_old_table($1::bigint * interval '1 millisecond')"};
 static const struct unit_statement reclaim_drop_strays = {
     NULL, "SELECT delete_old_strays($1::bigint * interval '1 millisecond')"};
+static const struct unit_statement reclaim_drop_dead = {
+    NULL, "SELECT delete_old_dead($1::bigint * interval '1 millisecond')"};
 
 /* A hold whose session is not known could never be claimed again, and a begun attempt is found by its
  * session: those keep the row. */
@@ -267,6 +273,8 @@ reclaim_delete_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, voi
 
 	unit_add(unit, &reclaim_drop_strays);
 	unit_bind_int(unit, keep_ms);
+	unit_add(unit, &reclaim_drop_dead);
+	unit_bind_int(unit, keep_ms);
 	unit_add(unit, &reclaim_drop_sessions);
 	unit_bind_int(unit, keep_ms);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
@@ -320,7 +328,8 @@ reclaim_on_end(void *arg, const struct unit_answer *answer)
 }
 
 void
-reclaim_end_session(struct reclaim *reclaim, int64_t id, int64_t beat, reclaim_cb *cb, void *arg)
+reclaim_end_session(struct reclaim *reclaim, int64_t id, int64_t beat, int deaths_max,
+		    reclaim_cb *cb, void *arg)
 {
 	struct reclaim_call *call = reclaim_call_new(reclaim, cb, arg);
 	struct unit *unit = unit_new();
@@ -328,7 +337,7 @@ reclaim_end_session(struct reclaim *reclaim, int64_t id, int64_t beat, reclaim_c
 	unit_add(unit, &reclaim_end);
 	unit_bind_int(unit, id);
 	unit_bind_int(unit, beat);
-	call->lost = resolve_add(unit);
+	call->lost = resolve_add(unit, deaths_max);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_end, call);
 }
 
@@ -341,14 +350,45 @@ reclaim_on_end_all(void *arg, const struct unit_answer *answer)
 }
 
 void
-reclaim_end_all_sessions(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
+reclaim_end_all_sessions(struct reclaim *reclaim, int deaths_max, reclaim_cb *cb, void *arg)
 {
 	struct unit *unit = unit_new();
 
 	unit_add(unit, &reclaim_end_all);
-	resolve_add(unit);
+	resolve_add(unit, deaths_max);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_end_all,
 		  reclaim_call_new(reclaim, cb, arg));
+}
+
+/* ---- limits --------------------------------------------------------------------------------- */
+
+static void
+reclaim_on_limits(void *arg, const struct unit_answer *answer)
+{
+	struct reclaim_call *call = arg;
+	struct reclaim_limit *limits;
+	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
+
+	limits = sl_calloc((size_t)count + 1, sizeof(*limits));
+	for (int i = 0; i < count; i++) {
+		limits[i].key_id = value_int(answer->results[0], i, 0);
+		limits[i].environment_id = value_int(answer->results[0], i, 1);
+		limits[i].slots = (int)value_int(answer->results[0], i, 2);
+	}
+	call->limits_cb(call->arg, answer->code, limits, count);
+	free(limits);
+	free(call);
+}
+
+void
+reclaim_limits(struct reclaim *reclaim, reclaim_limits_cb *cb, void *arg)
+{
+	struct reclaim_call *call = reclaim_call_new(reclaim, NULL, arg);
+	struct unit *unit = unit_new();
+
+	call->limits_cb = cb;
+	unit_add(unit, &reclaim_slots);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_limits, call);
 }
 
 /* ---- jobs ----------------------------------------------------------------------------------- */

@@ -42,13 +42,24 @@ struct reclaim_session {
 typedef void reclaim_sessions_cb(void *arg, enum sl_code code,
 				 const struct reclaim_session *sessions, int count);
 void reclaim_sessions(struct reclaim *reclaim, reclaim_sessions_cb *cb, void *arg);
-/* Ends a session whose beat stood still (only if it is still at beat), then resolves its begun
- * attempts in the same transaction: no tries left -> result worker_lost (output: error object),
- * else a retry row due now.  count: attempts resolved.  SL_CONFLICT: it moved meanwhile. */
-void reclaim_end_session(struct reclaim *reclaim, int64_t id, int64_t beat, reclaim_cb *cb,
-			 void *arg);
+/* Ends a session whose beat stood still (only if it is still at beat), then resolves what it ran in
+ * the same transaction.  What it had begun or what was suspected (sql/settle.h) counts a death; a job
+ * with deaths_max of them is set aside (sql/dead.h).  Of the others that were begun: no tries left ->
+ * result worker_lost (output: error object), else a retry row due now.  count: jobs resolved.
+ * SL_CONFLICT: it moved meanwhile. */
+void reclaim_end_session(struct reclaim *reclaim, int64_t id, int64_t beat, int deaths_max,
+			 reclaim_cb *cb, void *arg);
 /* Ends every live session (standalone start: nobody else can be alive).  count: sessions ended. */
-void reclaim_end_all_sessions(struct reclaim *reclaim, reclaim_cb *cb, void *arg);
+void reclaim_end_all_sessions(struct reclaim *reclaim, int deaths_max, reclaim_cb *cb, void *arg);
+
+struct reclaim_limit {
+	int64_t key_id, environment_id;
+	int slots; /* above 1 */
+};
+/* Every key that more than one job may run of at a time, by id. */
+typedef void reclaim_limits_cb(void *arg, enum sl_code code, const struct reclaim_limit *limits,
+			       int count);
+void reclaim_limits(struct reclaim *reclaim, reclaim_limits_cb *cb, void *arg);
 
 struct reclaim_job { /* what an envelope needs */
 	char id[UUID_TEXT];
@@ -82,8 +93,8 @@ void reclaim_expire(struct reclaim *reclaim, const struct reclaim_late *late, in
 /* Drops one table of a day that ended more than keep_ms ago and has no open job and none that ended
  * within keep_ms; count: tables dropped, 0 when none is left. */
 void reclaim_drop_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg);
-/* The same for rows of days without tables (count: jobs), and for sessions that ended and that no hold
- * and no open attempt names. */
+/* The same for rows of days without tables (count: jobs), for deaths and dead rows whose jobs are gone,
+ * for quarantined entries, and for sessions that ended and that no hold and no open attempt names. */
 void reclaim_delete_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg);
 /* Creates the partitions of the coming days (count: how many were new) and forgets idempotency keys
  * that expired. */

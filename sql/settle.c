@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
-#include "sql/resolve.h"
 #include "sql/settle_batch.h"
+#include "sql/settle_state.h"
 #include "sql/unit.h"
 
 #define SETTLE_BATCH_ROWS 1000
@@ -17,52 +17,7 @@
 /* Of a claim, which the turn can give back.  What a run did or is about to do waits as long as its
  * session may be live: a result that was dropped would leave its attempt open for ever. */
 #define SETTLE_CLAIM_WAIT_MS 30000
-#define SETTLE_BEAT_WAIT_MS 1000
 #define SETTLE_TICK_MS 100
-
-/* An item goes queue -> flight -> done and leaves with its callback.
- * IDLE: flight is empty.  SENT: its commit is under way.  AGAIN: it did not come to a commit.
- * DOUBT: the connection was lost meanwhile; the next send counts what is there as ours.
- * In AGAIN and DOUBT flight is sent again, but for claims that are too old. */
-enum settle_state { SETTLE_IDLE, SETTLE_SENT, SETTLE_AGAIN, SETTLE_DOUBT };
-
-struct settle_call { /* of open, beat, close */
-	struct settle *settle;
-	int64_t session;
-	int lost; /* close: index of the commands of resolve.h */
-	settle_cb *cb;
-	void *arg;
-};
-
-struct settle {
-	struct loop *loop;
-	struct pg *pg;
-	int64_t session;
-	enum settle_state state;
-	struct settle_items queue, flight, done;
-	int64_t flight_session;
-	struct settle_batch batch;
-	int pending;
-	struct settle_call *closing; /* waits until all before it is answered; owned */
-	struct loop_timer *tick;     /* armed while anything is pending */
-	bool outstanding;            /* flight is with pg, which will answer */
-	bool flushing, closed;
-};
-
-static const struct unit_statement settle_open_session = {
-    "settle_open_session", "INSERT INTO session (node) VALUES ($1::text) RETURNING id"};
-
-static const struct unit_statement settle_beat_session = {
-    "settle_beat_session",
-    "UPDATE session SET beat = beat + 1 WHERE id = $1::bigint AND live RETURNING beat"};
-
-static const struct unit_statement settle_end_session = {
-    "settle_end_session",
-    "UPDATE session SET live = false WHERE id = $1::bigint AND live RETURNING id"};
-
-static const struct unit_statement settle_free_holds = {
-    "settle_free_holds", "UPDATE hold SET session_id = NULL"
-			 " WHERE session_id = $1::bigint AND NOT key_id = ANY ($2::bigint[])"};
 
 static void settle_flush(struct settle *settle);
 
@@ -73,6 +28,9 @@ settle_item_free(struct settle_item *item)
 {
 	free((char *)(uintptr_t)item->output.data);
 	free((char *)(uintptr_t)item->run.result);
+	if (item->report != NULL)
+		free(item->report->last_call);
+	free(item->report);
 	free(item->judged);
 	free(item);
 }
@@ -110,13 +68,18 @@ settle_answer(struct settle_item *item)
 	switch (item->kind) {
 	case SETTLE_CLAIM:
 		if (item->code == SL_OK)
-			item->claim_cb(item->arg, SL_OK, item->tenure, item->judged, item->count,
-				       NULL);
+			item->claim_cb(item->arg, SL_OK, item->tenure, item->lost, item->judged,
+				       item->count, NULL);
 		else
-			item->claim_cb(item->arg, item->code, 0, NULL, 0, error);
+			item->claim_cb(item->arg, item->code, 0, false, NULL, 0, error);
+		return;
+	case SETTLE_DEATH:
+		item->death_cb(item->arg, item->code, item->report->ended, item->report->dead,
+			       error);
 		return;
 	case SETTLE_RESULT:
 	case SETTLE_RETRY:
+	case SETTLE_SUSPECT:
 	case SETTLE_BEGIN:
 		item->cb(item->arg, item->code, error);
 		return;
@@ -124,7 +87,7 @@ settle_answer(struct settle_item *item)
 }
 
 /* A callback may hand in more, or free settle: that call then empties the list itself. */
-static void
+void
 settle_deliver(struct settle *settle)
 {
 	struct settle_item *item;
@@ -137,8 +100,7 @@ settle_deliver(struct settle *settle)
 	}
 }
 
-/* The session was found ended: nothing asked under it can succeed any more. */
-static void
+void
 settle_lose_session(struct settle *settle, int64_t session)
 {
 	struct settle_item *item, *next;
@@ -226,37 +188,6 @@ settle_fill_flight(struct settle *settle)
 	}
 }
 
-static void
-settle_on_close(void *arg, const struct unit_answer *answer)
-{
-	struct settle_call *call = arg;
-	struct sl_error error = answer->error;
-	enum sl_code code = answer->code;
-
-	if (code == SL_OK && PQntuples(answer->results[0]) == 0)
-		code = sl_fail(&error, SL_CONFLICT, "the session was ended");
-	else if (code == SL_OK && resolve_count(answer, call->lost) > 0)
-		log_warn("session_closed_with_attempts", "attempts=%lld",
-			 (long long)resolve_count(answer, call->lost));
-	if ((code == SL_OK || code == SL_CONFLICT) && call->settle->session == call->session)
-		call->settle->session = 0;
-	call->cb(call->arg, code, code == SL_OK ? NULL : &error);
-	free(call);
-}
-
-static void
-settle_send_close(struct settle *settle)
-{
-	struct settle_call *call = settle->closing;
-	struct unit *unit = unit_new();
-
-	settle->closing = NULL;
-	unit_add(unit, &settle_end_session);
-	unit_bind_int(unit, call->session);
-	call->lost = resolve_add(unit);
-	unit_send(unit, settle->pg, UNIT_WAIT_MS, settle_on_close, call);
-}
-
 /* Sends the next batch if the connection is free; one that did not succeed goes first. */
 static void
 settle_flush(struct settle *settle)
@@ -327,10 +258,18 @@ settle_on_tick(void *arg)
 		settle_flush(settle);
 }
 
+void
+settle_flush_soon(struct settle *settle)
+{
+	if (settle->flushing)
+		return;
+	settle->flushing = true;
+	loop_soon(settle->loop, settle_on_turn_end, settle);
+}
+
 /* ---- handing in ----------------------------------------------------------------------------- */
 
-/* Rows are checked before they join a batch: a bad one would fail all of it. */
-static void
+void
 settle_queue(struct settle *settle, struct settle_item *item)
 {
 	settle->pending++;
@@ -347,13 +286,10 @@ settle_queue(struct settle *settle, struct settle_item *item)
 		if (!loop_timer_is_armed(settle->tick))
 			loop_timer_in(settle->tick, SETTLE_TICK_MS);
 	}
-	if (settle->flushing)
-		return;
-	settle->flushing = true;
-	loop_soon(settle->loop, settle_on_turn_end, settle);
+	settle_flush_soon(settle);
 }
 
-static struct settle_item *
+struct settle_item *
 settle_item_new(enum settle_kind kind, const char *job_id, int number, settle_cb *cb, void *arg)
 {
 	struct settle_item *item = sl_alloc(sizeof(*item));
@@ -370,6 +306,14 @@ settle_item_new(enum settle_kind kind, const char *job_id, int number, settle_cb
 }
 
 void
+settle_item_output(struct settle_item *item, struct slice output)
+{
+	item->output = (struct slice){NULL, output.len};
+	if (output.len > 0)
+		item->output.data = sl_memdup(output.data, output.len);
+}
+
+void
 settle_begin(struct settle *settle, const char *job_id, int number, settle_cb *cb, void *arg)
 {
 	struct settle_item *item = settle_item_new(SETTLE_BEGIN, job_id, number, cb, arg);
@@ -381,158 +325,32 @@ settle_begin(struct settle *settle, const char *job_id, int number, settle_cb *c
 
 void
 settle_result(struct settle *settle, const char *job_id, int attempt, enum job_state state,
-	      struct slice output, const struct settle_run *run, settle_cb *cb, void *arg)
+	      struct slice output, const struct settle_run *run, bool suspect, settle_cb *cb,
+	      void *arg)
 {
 	struct settle_item *item = settle_item_new(SETTLE_RESULT, job_id, attempt, cb, arg);
 
 	item->state = state;
+	item->suspect = suspect;
 	if (run != NULL)
 		settle_item_run(item, run);
-	item->output = (struct slice){NULL, output.len};
-	if (output.len > 0)
-		item->output.data = sl_memdup(output.data, output.len);
+	settle_item_output(item, output);
 	if (state < JOB_SUCCEEDED || state > JOB_WORKER_LOST)
 		item->code = sl_fail(&item->error, SL_INVALID, "the state is %d", (int)state);
 	settle_queue(settle, item);
 }
 
 void
-settle_retry(struct settle *settle, const char *job_id, int attempt, int64_t delay_ms,
+settle_retry(struct settle *settle, const char *job_id, int attempt, int64_t delay_ms, bool suspect,
 	     settle_cb *cb, void *arg)
 {
 	struct settle_item *item = settle_item_new(SETTLE_RETRY, job_id, attempt, cb, arg);
 
+	item->suspect = suspect;
 	item->delay_ms = delay_ms < 0 ? 0 : delay_ms;
 	if (attempt < 1)
 		item->code = sl_fail(&item->error, SL_INVALID, "the attempt is %d", attempt);
 	settle_queue(settle, item);
-}
-
-void
-settle_claim(struct settle *settle, int64_t key_id, int64_t previous_session,
-	     int64_t previous_tenure, const char (*job_ids)[UUID_TEXT], int count,
-	     settle_claim_cb *cb, void *arg)
-{
-	struct settle_item *item = sl_alloc(sizeof(*item));
-
-	item->kind = SETTLE_CLAIM;
-	item->key_id = key_id;
-	item->previous_session = previous_session;
-	item->previous_tenure = previous_tenure;
-	item->judged = sl_calloc((size_t)count + 1, sizeof(*item->judged));
-	item->count = count;
-	item->claim_cb = cb;
-	item->arg = arg;
-	for (int i = 0; i < count; i++)
-		if (!uuid_parse(slice_text(job_ids[i]), item->judged[i].job_id))
-			item->code = sl_fail(&item->error, SL_INVALID, "a job id is no uuid");
-	settle_queue(settle, item);
-}
-
-/* ---- session -------------------------------------------------------------------------------- */
-
-static struct settle_call *
-settle_call_new(struct settle *settle, settle_cb *cb, void *arg)
-{
-	struct settle_call *call = sl_alloc(sizeof(*call));
-
-	call->settle = settle;
-	call->session = settle->session;
-	call->cb = cb;
-	call->arg = arg;
-	return call;
-}
-
-static void
-settle_on_open(void *arg, const struct unit_answer *answer)
-{
-	struct settle_call *call = arg;
-
-	if (answer->code == SL_OK)
-		call->settle->session = value_int(answer->results[0], 0, 0);
-	call->cb(call->arg, answer->code, answer->code == SL_OK ? NULL : &answer->error);
-	free(call);
-}
-
-void
-settle_open(struct settle *settle, const char *node, settle_cb *cb, void *arg)
-{
-	struct unit *unit = unit_new();
-
-	unit_add(unit, &settle_open_session);
-	unit_bind_text(unit, node);
-	unit_send(unit, settle->pg, UNIT_WAIT_MS, settle_on_open, settle_call_new(settle, cb, arg));
-}
-
-int64_t
-settle_session(const struct settle *settle)
-{
-	return settle->session;
-}
-
-static void
-settle_on_beat(void *arg, const struct unit_answer *answer)
-{
-	struct settle_call *call = arg;
-	struct settle *settle = call->settle;
-	struct sl_error error = answer->error;
-	enum sl_code code = answer->code;
-
-	if (code == SL_OK && PQntuples(answer->results[0]) == 0) {
-		code = sl_fail(&error, SL_CONFLICT, "the session was ended");
-		settle_lose_session(settle, call->session);
-	}
-	call->cb(call->arg, code, code == SL_OK ? NULL : &error);
-	free(call);
-	settle_deliver(settle);
-}
-
-/* Not part of a batch: it does not wait for one to fill, and a lost beat is not repeated. */
-void
-settle_beat(struct settle *settle, settle_cb *cb, void *arg)
-{
-	struct unit *unit = unit_new();
-
-	unit_add(unit, &settle_beat_session);
-	unit_bind_int(unit, settle->session);
-	unit_send(unit, settle->pg, SETTLE_BEAT_WAIT_MS, settle_on_beat,
-		  settle_call_new(settle, cb, arg));
-}
-
-static void
-settle_on_released(void *arg, const struct unit_answer *answer)
-{
-	struct settle_call *call = arg;
-
-	call->cb(call->arg, answer->code, answer->code == SL_OK ? NULL : &answer->error);
-	free(call);
-}
-
-void
-settle_release(struct settle *settle, const int64_t *keep, int count, settle_cb *cb, void *arg)
-{
-	struct unit *unit = unit_new();
-	struct value_array keys;
-
-	value_array_init(&keys, VALUE_INT8);
-	for (int i = 0; i < count; i++)
-		value_array_int(&keys, keep[i]);
-	unit_add(unit, &settle_free_holds);
-	unit_bind_int(unit, settle->session);
-	unit_bind_array(unit, &keys);
-	unit_send(unit, settle->pg, SETTLE_BEAT_WAIT_MS, settle_on_released,
-		  settle_call_new(settle, cb, arg));
-}
-
-void
-settle_close(struct settle *settle, settle_cb *cb, void *arg)
-{
-	assert(settle->closing == NULL);
-	settle->closing = settle_call_new(settle, cb, arg);
-	if (settle->flushing)
-		return;
-	settle->flushing = true;
-	loop_soon(settle->loop, settle_on_turn_end, settle);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */

@@ -1,11 +1,14 @@
-/* sql/settle.h - a worker's hand in the ledger: session, holds, attempts, results.
+/* sql/settle.h - a worker's hand in the ledger: session, holds, attempts, results, deaths.
  *
- * The fence of every promise: one session row per worker process, one hold row per key.  All calls
- * gather into one flush - settle, then begin, then claim and judge, one transaction - and share its
- * commit; an idle connection flushes at once.  After the session was lost (session_lost callback)
+ * The fence of every promise: one session row per worker process, one hold row per key and slot.
+ * All calls gather into one flush - settle, then begin, then claim and judge, one transaction - and
+ * share its commit; an idle connection flushes at once.  After the session was lost (session_lost callback)
  * every call fails with SL_CONFLICT until settle_open() made a new one.  A commit in doubt is
  * repeated after reconnect: settle and accept by primary key, begin: same session and number is
- * ours. */
+ * ours, deaths by a token that the report carries.
+ *
+ * A death is a runner that died while it ran a job, or a worker that was lost while it did.  Deaths
+ * count apart from tries; a job that has deaths_max of them is set aside (sql/dead.h). */
 #ifndef SLUICE_SQL_SETTLE_H
 #define SLUICE_SQL_SETTLE_H
 
@@ -34,12 +37,16 @@ void settle_open(struct settle *settle, const char *node, settle_cb *cb, void *a
 int64_t settle_session(const struct settle *settle); /* 0: none */
 /* Proof of life, every ttl / 3.  SL_CONFLICT: the session was ended by the scheduler. */
 void settle_beat(struct settle *settle, settle_cb *cb, void *arg);
-/* Lets go of all keys that the session holds but those of keep: any worker may claim them then.
- * Takes effect before every claim handed in later. */
-void settle_release(struct settle *settle, const int64_t *keep, int count, settle_cb *cb,
+struct settle_key {
+	int64_t key_id;
+	int slot;
+};
+/* Lets go of all that the session holds but keep: any worker may claim it then.  Takes effect before
+ * every claim handed in later. */
+void settle_release(struct settle *settle, const struct settle_key *keep, int count, settle_cb *cb,
 		    void *arg);
-/* Ends the session in the ledger: its holds fall free, attempts without a result are resolved as in
- * reclaim.h. */
+/* Ends the session in the ledger, cleanly: its holds fall free, so that nobody finds them lost;
+ * attempts without a result are resolved as in reclaim.h, but are no deaths. */
 void settle_close(struct settle *settle, settle_cb *cb, void *arg);
 
 struct settle_judged { /* what the ledger knows of a job in a claimed turn */
@@ -49,16 +56,32 @@ struct settle_judged { /* what the ledger knows of a job in a claimed turn */
 	bool waiting; /* a retry row waits: skip it, it comes back by itself */
 	int attempt;  /* highest number begun; the next try is attempt + 1 */
 	int max_retries;
+	int deaths; /* above 0: settle_suspect() before it is started */
 };
-/* Claims key (slot 0) by compare-and-set and judges jobs.  previous_session and previous_tenure
- * come from the release token; -1 when there was none.  SL_CONFLICT: refused, hand the turn back
- * with count 0. judged has count entries in the order asked. */
-typedef void settle_claim_cb(void *arg, enum sl_code code, int64_t tenure,
+/* Claims a slot of a key by compare-and-set and judges jobs.  previous_session and previous_tenure
+ * come from the release token; -1 when there was none.  SL_CONFLICT: refused (held by another live
+ * session, or a slot at or above the key's limit), hand the turn back with count 0.
+ *
+ * lost: the slot came from a session that was ended without a token, so whatever it ran may have killed
+ * its worker: the first job that has not been begun is a suspect.  judged has count entries in the
+ * order asked. */
+typedef void settle_claim_cb(void *arg, enum sl_code code, int64_t tenure, bool lost,
 			     const struct settle_judged *judged, int count,
 			     const struct sl_error *error);
-void settle_claim(struct settle *settle, int64_t key_id, int64_t previous_session,
+void settle_claim(struct settle *settle, int64_t key_id, int slot, int64_t previous_session,
 		  int64_t previous_tenure, const char (*job_ids)[UUID_TEXT], int count,
 		  settle_claim_cb *cb, void *arg);
+
+/* Before the start of a job that may have killed its worker: the claim said lost, or the job has
+ * deaths.  SL_OK: durable; if this session is lost before the job is settled or retried (with suspect
+ * true), that is a death.  Start it.  SL_CONFLICT: the job has ended, perhaps set aside just now, or the
+ * session is gone: skip it.
+ *
+ * A job without deaths is counted one for the worker that was lost: an innocent one once, because from
+ * then on every start of it is recorded, and only a worker that is lost during one counts again.  That
+ * one count never ends a job. */
+void settle_suspect(struct settle *settle, const char *job_id, int deaths_max, settle_cb *cb,
+		    void *arg);
 
 /* Makes "attempt number of job started" durable, before its first effect.  SL_CONFLICT: refused
  * (ended meanwhile, or begun by someone else, or session gone): stop that run. */
@@ -70,12 +93,33 @@ struct settle_run {
 	int64_t began_ms;   /* wall time; becomes the last success if the run succeeded */
 	const char *result; /* JSON: {"Model":{"added":1,"updated":0,"deleted":0}}; copied */
 };
-/* The terminal state.  output is copied.  run: of JOB_SYNC, else NULL.  SL_CONFLICT: ended by someone
- * else; count as late, drop. */
+/* The terminal state.  output is copied.  run: of JOB_SYNC, else NULL.  suspect: settle_suspect() was
+ * called before its start; closes what that wrote.  SL_CONFLICT: ended by someone else; count as late,
+ * drop. */
 void settle_result(struct settle *settle, const char *job_id, int attempt, enum job_state state,
-		   struct slice output, const struct settle_run *run, settle_cb *cb, void *arg);
-/* A failed try with tries left: attempt row (if none yet) and retry row, due delay_ms from now. */
+		   struct slice output, const struct settle_run *run, bool suspect, settle_cb *cb,
+		   void *arg);
+/* A failed try with tries left: attempt row (if none yet) and retry row, due delay_ms from now.
+ * suspect: as above. */
 void settle_retry(struct settle *settle, const char *job_id, int attempt, int64_t delay_ms,
-		  settle_cb *cb, void *arg);
+		  bool suspect, settle_cb *cb, void *arg);
+
+#define SETTLE_LAST_CALL_MAX 200
+
+enum settle_cause { SETTLE_RUNNER_DIED = 1, SETTLE_WORKER_LOST = 2 }; /* part of the schema */
+struct settle_death {
+	int signal;            /* that ended the runner; 0: none, or not known */
+	int64_t memory;        /* bytes it used at most; 0: not known */
+	const char *last_call; /* copied: what it asked for last; NULL: nothing */
+};
+/* The runner of a try died.  begun: settle_begin() of that number was answered SL_OK; then the try is used
+ * up, else the same try comes again.  The job is queued delay_ms from now, or ends: without a try left
+ * as JOB_FAILED with output (copied), after deaths_max deaths as dead, with an output that says so.
+ * SL_CONFLICT: it had ended, or that try is another session's. */
+typedef void settle_death_cb(void *arg, enum sl_code code, bool ended, bool dead,
+			     const struct sl_error *error);
+void settle_death(struct settle *settle, const char *job_id, int number, bool begun,
+		  const struct settle_death *death, int deaths_max, int64_t delay_ms,
+		  struct slice output, settle_death_cb *cb, void *arg);
 
 #endif

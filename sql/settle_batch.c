@@ -10,11 +10,7 @@
 
 /* Rows are looked up by scalar subqueries and by LATERAL ... LIMIT, which the planner may not turn
  * into joins.  It would plan a join with tables that are empty when it looks as a scan of the whole
- * table, and a generic plan would keep that (ledger.md, section 9).
- *
- * The fence command holds the session's row locked, so a later look at it in the same unit stays
- * true. */
-#define SETTLE_LIVE(param) "EXISTS (SELECT FROM session WHERE id = " param "::bigint AND live)"
+ * table, and a generic plan would keep that (ledger.md, section 9). */
 #define SETTLE_OPEN "(SELECT true FROM result r WHERE r.job_id = i) IS NULL"
 
 static const struct unit_statement settle_fence = {
@@ -99,33 +95,6 @@ static const struct unit_statement settle_begins_again = {
     "  FROM attempt a WHERE a.job_id = i AND a.number = n)"
     " AND " SETTLE_LIVE("$3") " AND " SETTLE_OPEN " ORDER BY o"};
 
-/* A hold may be taken when it is free, ours, released to us by a token that names its session and
- * tenure, or its session is seen to be ended.  Seen: a session that this snapshot does not know may
- * be younger than it and live. */
-static const struct unit_statement settle_holds = {
-    "settle_holds",
-    "UPDATE hold h SET session_id = $4::bigint, tenure = h.tenure + 1"
-    " WHERE h.key_id = ANY ($1::bigint[]) AND h.slot = 0 AND " SETTLE_LIVE(
-	"$4") " AND (h.session_id IS NULL OR h.session_id = $4::bigint"
-	      "  OR (SELECT NOT o.live FROM session o WHERE o.id = h.session_id)"
-	      "  OR (SELECT bool_or(s = h.session_id AND t = h.tenure)"
-	      "   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) u(k, s, t) WHERE k = h.key_id))"
-	      " RETURNING h.key_id, h.tenure"};
-
-static const struct unit_statement settle_new_holds = {
-    "settle_new_holds",
-    "INSERT INTO hold (key_id, slot, tenure, session_id)"
-    " SELECT k, 0, 1, $2::bigint FROM unnest($1::bigint[]) u(k) WHERE " SETTLE_LIVE(
-	"$2") " ON CONFLICT (key_id, slot) DO NOTHING RETURNING key_id, tenure"};
-
-static const struct unit_statement settle_judge = {
-    "settle_judge",
-    "SELECT i, (SELECT true FROM result r WHERE r.job_id = i) IS NOT NULL,"
-    " (SELECT true FROM retry w WHERE w.job_id = i LIMIT 1) IS NOT NULL,"
-    " (SELECT coalesce(max(a.number), 0)::int FROM attempt a WHERE a.job_id = i), j.max_retries"
-    " FROM unnest($1::uuid[]) WITH ORDINALITY u(i, o)"
-    " CROSS JOIN LATERAL (SELECT max_retries FROM job WHERE id = i LIMIT 1) j ORDER BY o"};
-
 /* ---- building ------------------------------------------------------------------------------- */
 
 /* JSON that was checked is text that Postgres takes. */
@@ -204,14 +173,6 @@ settle_command(struct unit *unit, const struct unit_statement *statement,
 	return index;
 }
 
-static int
-settle_by_key(const void *a, const void *b)
-{
-	const struct settle_item *const *left = a, *const *right = b;
-
-	return ((*left)->key_id > (*right)->key_id) - ((*left)->key_id < (*right)->key_id);
-}
-
 static void
 settle_add_runs(struct unit *unit, const struct settle_items *items, int64_t session)
 {
@@ -248,59 +209,19 @@ settle_add_runs(struct unit *unit, const struct settle_items *items, int64_t ses
 	unit_bind_int(unit, session);
 }
 
-/* In the order of keys: two workers that claim the same ones wait for each other, not in a circle.
- */
-static void
-settle_add_claims(struct settle_batch *batch, struct unit *unit, const struct settle_items *items,
-		  int claims, int64_t session)
-{
-	struct settle_item **sorted = sl_calloc((size_t)claims, sizeof(struct settle_item *)),
-			   *item;
-	struct value_array keys, new_keys, sessions, tenures, jobs;
-	int n = 0;
-
-	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link))
-		if (item->kind == SETTLE_CLAIM)
-			sorted[n++] = item;
-	qsort(sorted, (size_t)n, sizeof(*sorted), settle_by_key);
-	value_array_init(&keys, VALUE_INT8);
-	value_array_init(&new_keys, VALUE_INT8);
-	value_array_init(&sessions, VALUE_INT8);
-	value_array_init(&tenures, VALUE_INT8);
-	value_array_init(&jobs, VALUE_UUID);
-	for (int i = 0; i < n; i++) {
-		value_array_int(&keys, sorted[i]->key_id);
-		value_array_int(&new_keys, sorted[i]->key_id);
-		value_array_int(&sessions, sorted[i]->previous_session);
-		value_array_int(&tenures, sorted[i]->previous_tenure);
-	}
-	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link))
-		for (int i = 0; item->kind == SETTLE_CLAIM && i < item->count; i++)
-			value_array_uuid(&jobs, item->judged[i].job_id);
-	batch->holds = unit_add(unit, &settle_holds);
-	unit_bind_array(unit, &keys);
-	unit_bind_array(unit, &sessions);
-	unit_bind_array(unit, &tenures);
-	unit_bind_int(unit, session);
-	batch->new_holds = unit_add(unit, &settle_new_holds);
-	unit_bind_array(unit, &new_keys);
-	unit_bind_int(unit, session);
-	batch->judged = unit_add(unit, &settle_judge);
-	unit_bind_array(unit, &jobs);
-	free(sorted);
-}
-
 void
 settle_batch_build(struct settle_batch *batch, struct unit *unit, const struct settle_items *items,
 		   int64_t session, bool repeat)
 {
-	int count[SETTLE_CLAIM + 1] = {0}, runs = 0;
+	int count[SETTLE_KINDS] = {0}, runs = 0, suspects = 0;
 	const struct settle_item *item;
 
-	*batch = (struct settle_batch){repeat, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+	*batch = (struct settle_batch){repeat, -1, -1, -1, -1, -1, -1, -1,
+				       -1,     -1, -1, -1, -1, -1, -1, -1};
 	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link)) {
 		count[item->kind]++;
 		runs += item->run.sync_id != 0;
+		suspects += item->suspect;
 	}
 	batch->fence = unit_add(unit, &settle_fence);
 	unit_bind_int(unit, session);
@@ -321,6 +242,9 @@ settle_batch_build(struct settle_batch *batch, struct unit *unit, const struct s
 	if (count[SETTLE_RETRY] > 0 && repeat)
 		batch->retries_again =
 		    settle_command(unit, &settle_retries_again, items, SETTLE_RETRY, 0, session);
+	if (suspects > 0)
+		settle_death_clear(unit, items, session);
+	settle_death_add(batch, unit, items, count, session);
 	if (count[SETTLE_BEGIN] > 0)
 		batch->begins =
 		    settle_command(unit, &settle_begins, items, SETTLE_BEGIN, 0, session);
@@ -328,7 +252,7 @@ settle_batch_build(struct settle_batch *batch, struct unit *unit, const struct s
 		batch->begins_again =
 		    settle_command(unit, &settle_begins_again, items, SETTLE_BEGIN, 0, session);
 	if (count[SETTLE_CLAIM] > 0)
-		settle_add_claims(batch, unit, items, count[SETTLE_CLAIM], session);
+		settle_claim_add(batch, unit, items, count[SETTLE_CLAIM], session);
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -373,50 +297,6 @@ settle_mark(const struct unit_answer *answer, int command, int again, struct set
 	}
 }
 
-static void
-settle_read_holds(const PGresult *rows, struct settle_items *items)
-{
-	struct settle_item *item;
-
-	for (int row = 0; row < PQntuples(rows); row++) {
-		int64_t key = value_int(rows, row, 0);
-
-		for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link)) {
-			if (item->kind != SETTLE_CLAIM || item->key_id != key)
-				continue;
-			item->code = SL_OK;
-			item->tenure = value_int(rows, row, 1);
-		}
-	}
-}
-
-/* Rows come in the order asked; a job without one is unknown. */
-static void
-settle_read_judged(const PGresult *rows, struct settle_items *items)
-{
-	struct settle_item *item;
-	char id[UUID_TEXT];
-	int row = 0;
-
-	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link)) {
-		for (int i = 0; item->kind == SETTLE_CLAIM && i < item->count; i++) {
-			struct settle_judged *judged = &item->judged[i];
-
-			if (row == PQntuples(rows))
-				return;
-			value_uuid(rows, row, 0, id);
-			if (strcmp(id, judged->job_id) != 0)
-				continue;
-			judged->known = true;
-			judged->ended = value_bool(rows, row, 1);
-			judged->waiting = value_bool(rows, row, 2);
-			judged->attempt = (int)value_int(rows, row, 3);
-			judged->max_retries = (int)value_int(rows, row, 4);
-			row++;
-		}
-	}
-}
-
 bool
 settle_batch_read(const struct settle_batch *batch, const struct unit_answer *answer,
 		  struct settle_items *items)
@@ -430,10 +310,7 @@ settle_batch_read(const struct settle_batch *batch, const struct unit_answer *an
 	settle_mark(answer, batch->results, batch->results_again, items, SETTLE_RESULT);
 	settle_mark(answer, batch->retries, batch->retries_again, items, SETTLE_RETRY);
 	settle_mark(answer, batch->begins, batch->begins_again, items, SETTLE_BEGIN);
-	if (batch->holds >= 0) {
-		settle_read_holds(answer->results[batch->holds], items);
-		settle_read_holds(answer->results[batch->new_holds], items);
-		settle_read_judged(answer->results[batch->judged], items);
-	}
+	settle_death_read(batch, answer, items);
+	settle_claim_read(batch, answer, items);
 	return live;
 }

@@ -83,7 +83,7 @@ note_session(struct scheduler *scheduler, const struct reclaim_session *row, int
 	} else if (now - seen->since_ms > config_int(scheduler->daemon->config, "lease_ttl")) {
 		log_warn("session_expired", "session=%lld", (long long)row->id);
 		seen->since_ms = now;
-		reclaim_end_session(scheduler->reclaim, row->id, row->beat, on_session_ended,
+		reclaim_end_session(scheduler->reclaim, row->id, row->beat, 3, on_session_ended,
 				    scheduler);
 	}
 }
@@ -129,7 +129,7 @@ on_cleared(void *arg, enum sl_code code, int64_t count, const struct sl_error *e
 enum sl_code
 scheduler_clear(struct scheduler *scheduler, struct sl_error *error)
 {
-	reclaim_end_all_sessions(scheduler->reclaim, on_cleared, scheduler);
+	reclaim_end_all_sessions(scheduler->reclaim, 3, on_cleared, scheduler);
 	while (!scheduler->cleared) /* bounded: a command that gets no answer fails */
 		loop_turn(scheduler->daemon->loop, 100);
 	if (scheduler->clear_code != SL_OK)

@@ -365,7 +365,7 @@ on_released(void *arg, enum sl_code code, const struct sl_error *error)
 static void
 release_keys(struct dispatch *dispatch)
 {
-	int64_t *keep;
+	struct settle_key *keep;
 	int count = 0;
 
 	if (!dispatch->release_due || settle_session(dispatch->daemon->settle) == 0)
@@ -374,7 +374,7 @@ release_keys(struct dispatch *dispatch)
 	keep = sl_calloc((size_t)dispatch->turn_count + 1, sizeof(*keep));
 	for (const struct turn *turn = dispatch->turns; turn != NULL; turn = turn->next)
 		if (needs_key(turn))
-			keep[count++] = turn->key_id;
+			keep[count++] = (struct settle_key){turn->key_id, 0};
 	settle_release(dispatch->daemon->settle, keep, count, on_released, dispatch);
 	free(keep);
 }

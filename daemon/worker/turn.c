@@ -182,10 +182,10 @@ record(struct turn *turn, const struct attempt_end *end)
 	FAULT_POINT("result_known");
 	if (end->state == JOB_FAILED && number <= entry->envelope.max_retries)
 		settle_retry(turn->daemon->settle, outcome->job_id, number,
-			     backoff_ms(turn->daemon, number), on_outcome, outcome);
+			     backoff_ms(turn->daemon, number), false, on_outcome, outcome);
 	else
 		settle_result(turn->daemon->settle, outcome->job_id, number, end->state,
-			      end->output, end->run, on_outcome, outcome);
+			      end->output, end->run, false, on_outcome, outcome);
 }
 
 /* A first start may come too late; a retry waits as long as it must. */
@@ -207,7 +207,7 @@ record_expired(struct turn *turn)
 	log_warn("job_not_started", "job=%s kind=%s", outcome->job_id,
 		 job_kind_name(turn->entry[turn->at].envelope.kind));
 	settle_result(turn->daemon->settle, outcome->job_id, 0, JOB_EXPIRED,
-		      SLICE_LITERAL(LEDGER_NOT_STARTED), NULL, on_outcome, outcome);
+		      SLICE_LITERAL(LEDGER_NOT_STARTED), NULL, false, on_outcome, outcome);
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -309,11 +309,12 @@ run_next(struct turn *turn)
 /* ---- claiming -------------------------------------------------------------------------------- */
 
 static void
-on_claimed(void *arg, enum sl_code code, int64_t tenure, const struct settle_judged *judged,
-	   int count, const struct sl_error *error)
+on_claimed(void *arg, enum sl_code code, int64_t tenure, bool lost,
+	   const struct settle_judged *judged, int count, const struct sl_error *error)
 {
 	struct turn *turn = arg;
 
+	(void)lost;
 	turn->settling--;
 	if (code != SL_OK || turn->dead) {
 		log_debug("claim_refused", "key=%lld code=%s error=%s", (long long)turn->key_id,
@@ -362,7 +363,7 @@ turn_start(struct turn *turn)
 		if (!turn->entry[i].skip)
 			memcpy(ids[count++], turn->entry[i].envelope.job_id, UUID_TEXT);
 	turn->settling++;
-	settle_claim(turn->daemon->settle, turn->key_id, turn->previous_session,
+	settle_claim(turn->daemon->settle, turn->key_id, 0, turn->previous_session,
 		     turn->previous_tenure, (const char(*)[UUID_TEXT])ids, count, on_claimed, turn);
 	free(ids);
 }

@@ -57,11 +57,12 @@ on_once(void *arg, enum sl_code code, int64_t seq, const char *existing_id,
 }
 
 static void
-on_claim(void *arg, enum sl_code code, int64_t tenure, const struct settle_judged *judged,
-	 int count, const struct sl_error *error)
+on_claim(void *arg, enum sl_code code, int64_t tenure, bool lost,
+	 const struct settle_judged *judged, int count, const struct sl_error *error)
 {
 	struct answer *answer = arg;
 
+	(void)lost;
 	answer->ended = count > 0 && judged[0].ended;
 	answer->waiting = count > 0 && judged[0].waiting;
 	on_number(arg, code, tenure, error);
@@ -168,7 +169,7 @@ claim(struct settle *settle, const char *id, struct answer *answer)
 
 	memcpy(ids[0], id, UUID_TEXT);
 	memset(answer, 0, sizeof(*answer));
-	settle_claim(settle, key, -1, -1, (const char(*)[UUID_TEXT])ids, 1, on_claim, answer);
+	settle_claim(settle, key, 0, -1, -1, (const char(*)[UUID_TEXT])ids, 1, on_claim, answer);
 	return wait_for(answer);
 }
 
@@ -186,7 +187,7 @@ result(struct settle *settle, const char *id, int attempt, enum job_state state)
 {
 	struct answer answer = {0};
 
-	settle_result(settle, id, attempt, state, slice_text("1"), NULL, on_done, &answer);
+	settle_result(settle, id, attempt, state, slice_text("1"), NULL, false, on_done, &answer);
 	return wait_for(&answer);
 }
 
@@ -280,7 +281,7 @@ a_cancelled_job_cannot_begin_nor_settle_nor_retry(void)
 	check_int(cancel(job.id, 1, JOB_ACTION), ==, SL_OK);
 	check_int(begin(one, job.id, 2), ==, SL_CONFLICT);
 	check_int(result(one, job.id, 1, JOB_SUCCEEDED), ==, SL_CONFLICT);
-	settle_retry(one, job.id, 1, 0, on_done, &answer);
+	settle_retry(one, job.id, 1, 0, false, on_done, &answer);
 	check_int(wait_for(&answer), ==, SL_CONFLICT);
 	check_int(status_of(job.id).status.state, ==, JOB_CANCELLED);
 	check_int(sql_on(rig_direct, "SELECT attempt FROM result WHERE job_id = '%s'", job.id), ==,
@@ -295,7 +296,7 @@ a_retry_that_waits_goes_with_the_job(void)
 	struct ledger_job job = accept(3);
 	struct answer answer = {0};
 
-	settle_retry(one, job.id, 1, 3600000, on_done, &answer);
+	settle_retry(one, job.id, 1, 3600000, false, on_done, &answer);
 	check_int(wait_for(&answer), ==, SL_OK);
 	check_int(sql_on(rig_direct, "SELECT count(*) FROM retry WHERE job_id = '%s'", job.id), ==,
 		  1);
@@ -426,7 +427,7 @@ a_key_that_nobody_holds_cannot_be_claimed_into_a_cancel_under_way(void)
 	memcpy(ids[0], job.id, UUID_TEXT);
 	sql_on(other, "BEGIN");
 	check_int(sql_on(other, "SELECT cancel_job('%s', 1, 1, '{}')", job.id), ==, 1);
-	settle_claim(one, key, -1, -1, (const char(*)[UUID_TEXT])ids, 1, on_claim, &answer);
+	settle_claim(one, key, 0, -1, -1, (const char(*)[UUID_TEXT])ids, 1, on_claim, &answer);
 	rig_turns(200);
 	check_int(answer.calls, ==, 0);
 	sql_on(other, "COMMIT");

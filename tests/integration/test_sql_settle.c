@@ -15,6 +15,7 @@ struct answer {
 	int calls;
 	enum sl_code code;
 	int64_t number; /* seq, tenure or count */
+	bool lost;      /* of a claim */
 	struct settle_judged judged[4];
 	int count;
 };
@@ -39,11 +40,12 @@ on_number(void *arg, enum sl_code code, int64_t number, const struct sl_error *e
 }
 
 static void
-on_claim(void *arg, enum sl_code code, int64_t tenure, const struct settle_judged *judged,
-	 int count, const struct sl_error *error)
+on_claim(void *arg, enum sl_code code, int64_t tenure, bool lost,
+	 const struct settle_judged *judged, int count, const struct sl_error *error)
 {
 	struct answer *answer = arg;
 
+	answer->lost = lost;
 	answer->count = count;
 	for (int i = 0; i < count && i < 4; i++)
 		answer->judged[i] = judged[i];
@@ -91,7 +93,7 @@ claim(struct settle *settle, int64_t session, int64_t tenure, const char (*ids)[
       int count, struct answer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
-	settle_claim(settle, key, session, tenure, ids, count, on_claim, answer);
+	settle_claim(settle, key, 0, session, tenure, ids, count, on_claim, answer);
 	return wait_for(answer);
 }
 
@@ -109,7 +111,8 @@ result(struct settle *settle, const char *id, int attempt, enum job_state state,
 {
 	struct answer answer = {0};
 
-	settle_result(settle, id, attempt, state, slice_text(output), NULL, on_done, &answer);
+	settle_result(settle, id, attempt, state, slice_text(output), NULL, false, on_done,
+		      &answer);
 	return wait_for(&answer);
 }
 
@@ -118,7 +121,7 @@ retry(struct settle *settle, const char *id, int attempt, int64_t delay_ms)
 {
 	struct answer answer = {0};
 
-	settle_retry(settle, id, attempt, delay_ms, on_done, &answer);
+	settle_retry(settle, id, attempt, delay_ms, false, on_done, &answer);
 	return wait_for(&answer);
 }
 
@@ -127,7 +130,7 @@ end_session(int64_t session, int64_t beat, enum sl_code expected)
 {
 	struct answer answer = {0};
 
-	reclaim_end_session(reclaim, session, beat, on_number, &answer);
+	reclaim_end_session(reclaim, session, beat, 3, on_number, &answer);
 	check_int(wait_for(&answer), ==, expected);
 	return answer.number;
 }
@@ -252,10 +255,10 @@ many_results_share_a_commit_and_each_gets_its_own_answer(void)
 		check_int(result(two, ids[i], 1, JOB_CANCELLED, ""), ==, SL_OK);
 	memset(answers, 0, sizeof(answers));
 	for (int i = 0; i < 300; i++)
-		settle_result(one, ids[i], 1, JOB_SUCCEEDED, slice_text("1"), NULL, on_done,
+		settle_result(one, ids[i], 1, JOB_SUCCEEDED, slice_text("1"), NULL, false, on_done,
 			      &answers[i]);
 	for (int i = 0; i < 300; i++) /* and all a second time in the same batch */
-		settle_result(one, ids[i], 1, JOB_SUCCEEDED, slice_text("2"), NULL, on_done,
+		settle_result(one, ids[i], 1, JOB_SUCCEEDED, slice_text("2"), NULL, false, on_done,
 			      &answers[300 + i]);
 	check_int(settle_pending(one), ==, 600);
 	rig_until(settle_pending(one) == 0);
@@ -366,7 +369,7 @@ one_flush_claims_several_keys(void)
 	key += 10;
 	check_int(claim(two, -1, -1, NULL, 0, &taken), ==, SL_OK);
 	for (int i = 0; i < 5; i++) /* key + 4 .. key, the last one is held */
-		settle_claim(one, key + 4 - i, -1, -1, NULL, 0, on_claim, &answers[i]);
+		settle_claim(one, key + 4 - i, 0, -1, -1, NULL, 0, on_claim, &answers[i]);
 	rig_until(settle_pending(one) == 0);
 	for (int i = 0; i < 5; i++)
 		check_int(answers[i].code, ==, i == 4 ? SL_CONFLICT : SL_OK);
@@ -411,7 +414,7 @@ a_batch_under_way_is_seen_by_the_end_of_its_session(void)
 	rig_sql(text); /* the begin will wait for this row, with its session locked */
 	settle_begin(one, id, 1, on_done, &begun);
 	rig_turns(100);
-	reclaim_end_session(reclaim, settle_session(one), 0, on_number, &ended);
+	reclaim_end_session(reclaim, settle_session(one), 0, 3, on_number, &ended);
 	rig_turns(200);
 	check_int(begun.calls + ended.calls, ==, 0);
 	rig_sql("ROLLBACK");
@@ -559,7 +562,7 @@ closing_ends_the_session_after_what_was_handed_in(void)
 	accept(open, 0, "{}");
 	check_int(claim(one, -1, -1, NULL, 0, &taken), ==, SL_OK);
 	check_int(begin(one, open, 1), ==, SL_OK);
-	settle_result(one, id, 1, JOB_SUCCEEDED, slice_text("1"), NULL, on_done, &settled);
+	settle_result(one, id, 1, JOB_SUCCEEDED, slice_text("1"), NULL, false, on_done, &settled);
 	settle_close(one, on_done, &closed);
 	check_int(wait_for(&closed), ==, SL_OK);
 	check_int(settled.code, ==, SL_OK);
@@ -584,7 +587,7 @@ all_sessions_can_be_ended_at_once(void)
 	accept(id, 0, "{}");
 	check_int(begin(two, id, 1), ==, SL_OK);
 	live = rig_sql("SELECT count(*) FROM session WHERE live");
-	reclaim_end_all_sessions(reclaim, on_number, &answer);
+	reclaim_end_all_sessions(reclaim, 3, on_number, &answer);
 	check_int(wait_for(&answer), ==, SL_OK);
 	check_int(answer.number, ==, live);
 	check_int(rig_sql("SELECT count(*) FROM session WHERE live"), ==, 0);
@@ -778,10 +781,11 @@ cut_connections_settle_each_job_once(void)
 		for (; next_end < i && begun[next_end].calls > 0; next_end++) {
 			check_int(begun[next_end].code, ==, SL_OK);
 			if (next_end % 3 == 0)
-				settle_retry(one, ids[next_end], 1, 0, on_done, &ended[next_end]);
+				settle_retry(one, ids[next_end], 1, 0, false, on_done,
+					     &ended[next_end]);
 			else
 				settle_result(one, ids[next_end], 1, JOB_SUCCEEDED, slice_text("1"),
-					      NULL, on_done, &ended[next_end]);
+					      NULL, false, on_done, &ended[next_end]);
 		}
 		if (i % 150 != 149)
 			continue;
@@ -791,8 +795,8 @@ cut_connections_settle_each_job_once(void)
 	}
 	rig_until(settle_pending(one) == 0);
 	for (; next_end < STORM; next_end++)
-		settle_result(one, ids[next_end], 1, JOB_SUCCEEDED, slice_text("1"), NULL, on_done,
-			      &ended[next_end]);
+		settle_result(one, ids[next_end], 1, JOB_SUCCEEDED, slice_text("1"), NULL, false,
+			      on_done, &ended[next_end]);
 	rig_until(settle_pending(one) == 0);
 	check_int(cuts, >, 2);
 	for (int i = 0; i < STORM; i++) {
@@ -818,7 +822,7 @@ a_repeated_retry_is_not_queued_twice(void)
 	accept(id, 1, "{}");
 	check_int(begin(one, id, 1), ==, SL_OK);
 	rig_sql("BEGIN; LOCK TABLE retry IN EXCLUSIVE MODE");
-	settle_retry(one, id, 1, 0, on_done, &answer);
+	settle_retry(one, id, 1, 0, false, on_done, &answer);
 	rig_turns(100);
 	rig_cut("sluiced worker one");
 	rig_turns(20);
@@ -840,7 +844,8 @@ a_repeated_begin_and_result_of_ours_count_as_done(void)
 	accept(id, 1, "{}");
 	accept(other, 1, "{}");
 	rig_sql("BEGIN; LOCK TABLE result IN EXCLUSIVE MODE");
-	settle_result(one, other, 1, JOB_SUCCEEDED, slice_text("1"), NULL, on_done, &settled);
+	settle_result(one, other, 1, JOB_SUCCEEDED, slice_text("1"), NULL, false, on_done,
+		      &settled);
 	settle_begin(one, id, 1, on_done, &begun);
 	settle_begin(one, other, 2, on_done, &foreign);
 	rig_turns(100);
@@ -869,7 +874,7 @@ a_result_in_doubt_is_refused_when_the_session_was_ended_meanwhile(void)
 	fresh();
 	accept(id, 0, "{}");
 	rig_sql("BEGIN; LOCK TABLE result IN EXCLUSIVE MODE");
-	settle_result(one, id, 1, JOB_SUCCEEDED, slice_text("1"), NULL, on_done, &answer);
+	settle_result(one, id, 1, JOB_SUCCEEDED, slice_text("1"), NULL, false, on_done, &answer);
 	rig_turns(100);
 	rig_cut("sluiced worker one");
 	snprintf(text, sizeof(text), "UPDATE session SET live = false WHERE id = %lld",

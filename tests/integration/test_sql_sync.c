@@ -201,8 +201,8 @@ settle_run_of(int64_t sync, const char *job, int attempt, enum job_state state, 
 {
 	struct settle_run run = {.sync_id = sync, .began_ms = began_ms, .result = counts};
 
-	CALL(expected,
-	     settle_result(worker, job, attempt, state, slice_text("{}"), &run, rig_on_done, NULL));
+	CALL(expected, settle_result(worker, job, attempt, state, slice_text("{}"), &run, false,
+				     rig_on_done, NULL));
 }
 
 static void
@@ -257,7 +257,7 @@ runs_and_other_results_share_a_batch(void)
 		run.sync_id = ids[4 - i / 2];
 		run.began_ms = 1000 * ids[4 - i / 2];
 		settle_result(worker, job, 1, JOB_SUCCEEDED, slice_text(""),
-			      i % 2 == 0 ? &run : NULL, rig_on_done, NULL);
+			      i % 2 == 0 ? &run : NULL, false, rig_on_done, NULL);
 	}
 	rig_until(rig_calls == 10);
 	for (int i = 0; i < 5; i++) {
@@ -291,7 +291,8 @@ settle_in_doubt(const char *which, bool made)
 	uuid_v7(job);
 	rig_calls = 0;
 	rig_sql("BEGIN; LOCK TABLE result IN EXCLUSIVE MODE");
-	settle_result(worker, job, 1, JOB_SUCCEEDED, slice_text(""), &run, rig_on_done, NULL);
+	settle_result(worker, job, 1, JOB_SUCCEEDED, slice_text(""), &run, false, rig_on_done,
+		      NULL);
 	rig_turns(100);
 	check_int(rig_cut("sluiced worker"), ==, 1);
 	rig_turns(20);
