@@ -103,6 +103,7 @@ static const struct unit_statement reclaim_end_late = {
 	  " WHERE j.accepted_at <= now() - (l + " RECLAIM_GRACE_MS ") * interval '1 millisecond'"
 	  " AND NOT EXISTS (SELECT FROM attempt a WHERE a.job_id = j.id)"
 	  " AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)"
+	  " AND NOT EXISTS (SELECT FROM death d WHERE d.job_id = j.id)"
 	  " AND NOT EXISTS (SELECT FROM hold h JOIN session s ON s.id = h.session_id"
 	  "  WHERE h.key_id = j.key_id AND s.live)"
 	  " ON CONFLICT (job_id) DO NOTHING RETURNING job_id"};

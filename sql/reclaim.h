@@ -83,7 +83,8 @@ void reclaim_open_jobs(struct reclaim *reclaim, int64_t age_ms, const char *afte
 void reclaim_next_retry(struct reclaim *reclaim, reclaim_cb *cb, void *arg);
 /* Ends jobs that nobody has begun and nobody can be running as JOB_EXPIRED, if they could have started
  * for more than their start limit (and some seconds, for clocks that differ) by the ledger's clock.
- * A key that a live session holds is left to that worker.  count: jobs ended. */
+ * A key that a live session holds is left to that worker; a job that has died was started.  count: jobs
+ * ended. */
 struct reclaim_late {
 	char job_id[UUID_TEXT];
 	int64_t limit_ms;

@@ -461,6 +461,112 @@ a_cancel_follows_a_key_that_changes_hands_while_it_waits(void)
 	PQfinish(third);
 }
 
+/* A slot that no hold row is there for yet, so that the cancel cannot have it locked. */
+static void
+a_new_slot_of_the_key_waits_for_a_cancel_under_way(void)
+{
+	struct ledger_job job;
+	struct answer answer = {0};
+	char ids[1][UUID_TEXT];
+
+	sql_on(rig_direct, "INSERT INTO environment (name, uuid, is_production, signing_key,"
+			   " callback_url) VALUES ('e', 'e', false, '', '')");
+	key = (int)sql_on(rig_direct, "INSERT INTO concurrency_key (environment_id, name, slots)"
+				      " SELECT id, 'k', 2 FROM environment RETURNING id");
+	job = accept(0);
+	check_int(claim(one, job.id, &answer), ==, SL_OK); /* slot 0 */
+	memcpy(ids[0], job.id, UUID_TEXT);
+	memset(&answer, 0, sizeof(answer));
+	sql_on(other, "BEGIN");
+	check_int(sql_on(other, "SELECT cancel_job('%s', 1, 1, '{}')", job.id), ==, 1);
+	settle_claim(two, key, 1, -1, -1, (const char(*)[UUID_TEXT])ids, 1, on_claim, &answer);
+	rig_turns(200);
+	check_int(answer.calls, ==, 0);
+	sql_on(other, "COMMIT");
+	check_int(wait_for(&answer), ==, SL_OK);
+	check(answer.ended);
+}
+
+static void
+on_death(void *arg, enum sl_code code, bool ended, bool dead, const struct sl_error *error)
+{
+	struct answer *answer = arg;
+
+	(void)dead;
+	answer->ended = ended;
+	on_done(arg, code, error);
+}
+
+static void
+a_death_that_meets_a_cancel_under_way_is_refused(void)
+{
+	static const struct settle_death death = {9, 0, NULL};
+	struct ledger_job job = accept(0);
+	struct answer answer = {0}, suspected = {0};
+
+	check_int(claim(one, job.id, &answer), ==, SL_OK);
+	memset(&answer, 0, sizeof(answer));
+	sql_on(other, "BEGIN");
+	check_int(sql_on(other, "SELECT cancel_job('%s', 1, 1, '{}')", job.id), ==, 1);
+	settle_death(one, job.id, 1, false, &death, 1, 0, slice_text("{}"), on_death, &answer);
+	settle_suspect(one, job.id, 3, on_done, &suspected);
+	rig_turns(200);
+	check_int(answer.calls + suspected.calls, ==, 0);
+	sql_on(other, "COMMIT");
+	check_int(wait_for(&answer), ==, SL_CONFLICT);
+	check_int(wait_for(&suspected), ==, SL_CONFLICT);
+	check_int(sql_on(rig_direct, "SELECT count(*) FROM death WHERE job_id = '%s'", job.id), ==,
+		  0);
+	check_int(sql_on(rig_direct, "SELECT count(*) FROM dead WHERE job_id = '%s'", job.id), ==,
+		  0);
+	check_int(status_of(job.id).status.state, ==, JOB_CANCELLED);
+}
+
+static void
+a_cancel_ends_a_job_whose_runner_died_and_takes_its_try(void)
+{
+	static const struct settle_death death = {9, 0, NULL};
+	struct ledger_job job = accept(3);
+	struct answer answer = {0};
+
+	check_int(claim(one, job.id, &answer), ==, SL_OK);
+	memset(&answer, 0, sizeof(answer));
+	settle_death(one, job.id, 1, false, &death, 3, 60000, slice_text("{}"), on_death, &answer);
+	check_int(wait_for(&answer), ==, SL_OK);
+	check(!answer.ended);
+	check_int(cancel(job.id, 1, JOB_ACTION), ==, SL_OK);
+	check_int(sql_on(rig_direct, "SELECT count(*) FROM retry WHERE job_id = '%s'", job.id), ==,
+		  0);
+	memset(&answer, 0, sizeof(answer));
+	settle_suspect(one, job.id, 3, on_done, &answer);
+	check_int(wait_for(&answer), ==, SL_CONFLICT);
+}
+
+/* The end of a session that ran it, and a cancel: whichever is first stays. */
+static void
+a_cancel_that_meets_the_end_of_the_session_ends_the_job_once(void)
+{
+	struct settle *brief = open_session("sluiced worker brief");
+	struct ledger_job job = accept(0);
+	struct answer answer = {0};
+
+	check_int(claim(brief, job.id, &answer), ==, SL_OK);
+	check_int(begin(brief, job.id, 1), ==, SL_OK);
+	memset(&answer, 0, sizeof(answer));
+	sql_on(other, "BEGIN");
+	check_int(sql_on(other, "SELECT cancel_job('%s', 1, 1, '{}')", job.id), ==, 1);
+	reclaim_end_session(reclaim, settle_session(brief), 0, 1, on_number, &answer);
+	rig_turns(200);
+	check_int(answer.calls, ==, 0);
+	sql_on(other, "COMMIT");
+	check_int(wait_for(&answer), ==, SL_OK);
+	check_int(answer.number, ==, 0);
+	check_int(status_of(job.id).status.state, ==, JOB_CANCELLED);
+	check_int(sql_on(rig_direct, "SELECT count(*) FROM dead WHERE job_id = '%s'", job.id), ==,
+		  0);
+	settle_free(brief);
+}
+
 /* ---- delay ---------------------------------------------------------------------------------- */
 
 static void
@@ -812,6 +918,11 @@ main(void)
 	RUN(a_cancel_waits_for_a_begin_under_way_and_knows_it_then);
 	RUN(a_key_that_nobody_holds_cannot_be_claimed_into_a_cancel_under_way);
 	RUN(a_cancel_follows_a_key_that_changes_hands_while_it_waits);
+	RUN(a_new_slot_of_the_key_waits_for_a_cancel_under_way);
+	key = 5000;
+	RUN(a_death_that_meets_a_cancel_under_way_is_refused);
+	RUN(a_cancel_ends_a_job_whose_runner_died_and_takes_its_try);
+	RUN(a_cancel_that_meets_the_end_of_the_session_ends_the_job_once);
 	RUN(a_delayed_job_waits_in_the_ledger_until_it_is_due);
 	RUN(a_repeated_accept_of_a_delayed_job_does_not_delay_it_again);
 	RUN(a_key_and_a_delay_commit_together);

@@ -376,6 +376,178 @@ one_flush_claims_several_keys(void)
 	key += 10;
 }
 
+/* ---- keys with several slots ---------------------------------------------------------------- */
+
+/* A key of its own in concurrency_key. */
+static void
+new_key(int slots)
+{
+	char text[300];
+
+	rig_sql("INSERT INTO environment (name, uuid, is_production, signing_key, callback_url)"
+		" VALUES ('slots', 'slots', false, '', '') ON CONFLICT DO NOTHING");
+	snprintf(text, sizeof(text),
+		 "INSERT INTO concurrency_key (environment_id, name, slots) SELECT id,"
+		 " gen_random_uuid()::text, %d FROM environment RETURNING id",
+		 slots);
+	key = (int)rig_sql(text);
+}
+
+static void
+set_slots(int slots)
+{
+	char text[100];
+
+	snprintf(text, sizeof(text), "UPDATE concurrency_key SET slots = %d WHERE id = %d", slots,
+		 key);
+	rig_sql(text);
+}
+
+static enum sl_code
+claim_slot(struct settle *settle, int slot, int64_t session, int64_t tenure, struct answer *answer)
+{
+	memset(answer, 0, sizeof(*answer));
+	settle_claim(settle, key, slot, session, tenure, NULL, 0, on_claim, answer);
+	return wait_for(answer);
+}
+
+static void
+each_slot_of_a_key_has_a_holder_of_its_own(void)
+{
+	struct answer answer;
+
+	fresh();
+	new_key(3);
+	check_int(claim_slot(one, 0, -1, -1, &answer), ==, SL_OK);
+	check_int(claim_slot(two, 1, -1, -1, &answer), ==, SL_OK);
+	check_int(claim_slot(two, 2, -1, -1, &answer), ==, SL_OK);
+	check_int(answer.number, ==, 1);
+	check_int(claim_slot(one, 3, -1, -1, &answer), ==, SL_CONFLICT); /* the limit */
+	check_int(claim_slot(one, 500, -1, -1, &answer), ==, SL_CONFLICT);
+	check_int(claim_slot(one, -1, -1, -1, &answer), ==, SL_INVALID);
+	check_int(claim_slot(one, 40000, -1, -1, &answer), ==, SL_INVALID);
+	check_int(claim_slot(two, 0, -1, -1, &answer), ==, SL_CONFLICT);
+	check_int(claim_slot(one, 2, -1, -1, &answer), ==, SL_CONFLICT);
+	/* A token is of one slot. */
+	check_int(claim_slot(one, 2, settle_session(two), 2, &answer), ==, SL_CONFLICT);
+	check_int(claim_slot(one, 2, settle_session(two), 1, &answer), ==, SL_OK);
+	check_int(answer.number, ==, 2);
+	check(!answer.lost);
+	check_int(claim_slot(one, 1, settle_session(two), 2, &answer), ==, SL_CONFLICT);
+	end_session(settle_session(two), 0, SL_OK);
+	check_int(claim_slot(one, 1, -1, -1, &answer), ==, SL_OK);
+	check(answer.lost);
+	key = 1000000; /* a key that is not there has one slot */
+	check_int(claim_slot(one, 0, -1, -1, &answer), ==, SL_OK);
+	check_int(claim_slot(one, 1, -1, -1, &answer), ==, SL_CONFLICT);
+	key = 100000;
+}
+
+static void
+one_flush_claims_slots_of_several_keys(void)
+{
+	struct answer answers[6] = {{0}};
+	int keys[2];
+
+	fresh();
+	for (int i = 0; i < 2; i++) {
+		new_key(2);
+		keys[i] = key;
+	}
+	for (int i = 0; i < 6; i++) /* slots 2, 1, 0 of both */
+		settle_claim(one, keys[i % 2], 2 - i / 2, -1, -1, NULL, 0, on_claim, &answers[i]);
+	rig_until(settle_pending(one) == 0);
+	for (int i = 0; i < 6; i++)
+		check_int(answers[i].code, ==, i < 2 ? SL_CONFLICT : SL_OK);
+	memset(answers, 0, sizeof(answers));
+	for (int i = 0; i < 6; i++) /* by a token that only slot 1 of the second key has */
+		settle_claim(two, keys[i % 2], 2 - i / 2, settle_session(one), i == 3 ? 1 : 2, NULL,
+			     0, on_claim, &answers[i]);
+	rig_until(settle_pending(two) == 0);
+	for (int i = 0; i < 6; i++)
+		check_int(answers[i].code, ==, i == 3 ? SL_OK : SL_CONFLICT);
+	key = 110000;
+}
+
+static void
+a_lower_limit_refuses_what_starts_next(void)
+{
+	struct answer answer;
+	char id[UUID_TEXT];
+
+	fresh();
+	new_key(3);
+	for (int slot = 0; slot < 3; slot++)
+		check_int(claim_slot(one, slot, -1, -1, &answer), ==, SL_OK);
+	accept(id, 0, "{}");
+	set_slots(2);
+	check_int(claim_slot(one, 2, -1, -1, &answer), ==, SL_CONFLICT); /* its own, too */
+	check_int(claim_slot(two, 2, settle_session(one), 1, &answer), ==, SL_CONFLICT);
+	check_int(begin(one, id, 1), ==, SL_OK); /* what runs there goes on to its end */
+	check_int(result(one, id, 1, JOB_SUCCEEDED, "1"), ==, SL_OK);
+	check_int(claim_slot(one, 1, -1, -1, &answer), ==, SL_OK);
+	set_slots(3);
+	check_int(claim_slot(two, 2, settle_session(one), 1, &answer), ==, SL_OK);
+	key = 120000;
+}
+
+static void
+slots_are_released_one_by_one(void)
+{
+	struct settle_key keep[2];
+	struct answer answer;
+
+	fresh();
+	new_key(3);
+	for (int slot = 0; slot < 3; slot++)
+		check_int(claim_slot(one, slot, -1, -1, &answer), ==, SL_OK);
+	keep[0] = (struct settle_key){key, 1};
+	keep[1] = (struct settle_key){key + 1, 0};
+	memset(&answer, 0, sizeof(answer));
+	settle_release(one, keep, 2, on_done, &answer);
+	check_int(wait_for(&answer), ==, SL_OK);
+	check_int(claim_slot(two, 0, -1, -1, &answer), ==, SL_OK);
+	check(!answer.lost);
+	check_int(claim_slot(two, 1, -1, -1, &answer), ==, SL_CONFLICT);
+	check_int(claim_slot(two, 2, -1, -1, &answer), ==, SL_OK);
+	key = 130000;
+}
+
+static struct reclaim_limit limits[8];
+
+static void
+on_limits(void *arg, enum sl_code code, const struct reclaim_limit *it, int count)
+{
+	struct answer *answer = arg;
+
+	answer->count = count;
+	for (int i = 0; i < count && i < 8; i++)
+		limits[i] = it[i];
+	on_done(arg, code, NULL);
+}
+
+static void
+the_scheduler_reads_all_limits_above_one(void)
+{
+	struct answer answer = {0};
+	int first;
+
+	rig_sql("DELETE FROM concurrency_key");
+	new_key(2);
+	first = key;
+	new_key(1);
+	new_key(500);
+	reclaim_limits(reclaim, on_limits, &answer);
+	check_int(wait_for(&answer), ==, SL_OK);
+	check_int(answer.count, ==, 2);
+	check_int(limits[0].key_id, ==, first);
+	check_int(limits[0].slots, ==, 2);
+	check_int(limits[1].key_id, ==, key);
+	check_int(limits[1].slots, ==, 500);
+	check_int(limits[1].environment_id, ==, rig_sql("SELECT id FROM environment"));
+	key = 140000;
+}
+
 static void
 begin_is_refused_when_the_job_is_not_ours_to_start(void)
 {
@@ -931,6 +1103,11 @@ main(void)
 	CHECK_RUN(a_session_that_beats_is_not_ended);
 	CHECK_RUN(a_held_key_is_claimed_by_token_or_after_the_session_ended);
 	CHECK_RUN(one_flush_claims_several_keys);
+	CHECK_RUN(each_slot_of_a_key_has_a_holder_of_its_own);
+	CHECK_RUN(one_flush_claims_slots_of_several_keys);
+	CHECK_RUN(a_lower_limit_refuses_what_starts_next);
+	CHECK_RUN(slots_are_released_one_by_one);
+	CHECK_RUN(the_scheduler_reads_all_limits_above_one);
 	CHECK_RUN(begin_is_refused_when_the_job_is_not_ours_to_start);
 	CHECK_RUN(a_batch_under_way_is_seen_by_the_end_of_its_session);
 	CHECK_RUN(a_failed_try_waits_and_comes_back);
