@@ -119,6 +119,8 @@ settle_lose_session(struct settle *settle, int64_t session)
 
 /* ---- batches -------------------------------------------------------------------------------- */
 
+static void settle_send_flight(struct settle *settle);
+
 static void
 settle_on_batch(void *arg, const struct unit_answer *answer)
 {
@@ -128,6 +130,12 @@ settle_on_batch(void *arg, const struct unit_answer *answer)
 	if (settle->closed)
 		return;
 	settle->outstanding = false;
+	if (answer->code == SL_CONFLICT && !settle->batch.careful) {
+		settle->careful = true; /* nothing was written */
+		settle->state = SETTLE_AGAIN;
+		settle_send_flight(settle);
+		return;
+	}
 	if (answer->code == SL_OK) {
 		FAULT_POINT("settle_committed");
 		if (!settle_batch_read(&settle->batch, answer, &settle->flight))
@@ -135,6 +143,7 @@ settle_on_batch(void *arg, const struct unit_answer *answer)
 		while ((item = TAILQ_FIRST(&settle->flight)) != NULL)
 			settle_finish(settle, &settle->flight, item);
 		settle->state = SETTLE_IDLE;
+		settle->careful = false;
 	} else if (answer->code == SL_UNAVAILABLE) {
 		if (answer->in_doubt || settle->state == SETTLE_DOUBT)
 			settle->state = SETTLE_DOUBT;
@@ -143,6 +152,7 @@ settle_on_batch(void *arg, const struct unit_answer *answer)
 	} else {
 		settle_fail_all(settle, &settle->flight, answer->code, answer->error.text);
 		settle->state = SETTLE_IDLE;
+		settle->careful = false;
 	}
 	settle_deliver(settle);
 	/* After a refusal the tick sends again, after a loss the new connection does. */
@@ -156,7 +166,7 @@ settle_send_flight(struct settle *settle)
 	struct unit *unit = unit_new();
 
 	settle_batch_build(&settle->batch, unit, &settle->flight, settle->flight_session,
-			   settle->state == SETTLE_DOUBT);
+			   settle->state == SETTLE_DOUBT, settle->careful);
 	if (settle->state == SETTLE_IDLE)
 		settle->state = SETTLE_SENT;
 	settle->outstanding = true;

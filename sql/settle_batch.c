@@ -16,12 +16,20 @@
 static const struct unit_statement settle_fence = {
     "settle_fence", "SELECT id FROM session WHERE id = $1::bigint AND live FOR SHARE"};
 
-static const struct unit_statement settle_results = {
-    "settle_results",
-    "INSERT INTO result (job_id, attempt, state, session_id, output)"
-    " SELECT i, n, t, $5::bigint, o"
-    " FROM unnest($1::uuid[], $2::smallint[], $3::smallint[], $4::bytea[]) u(i, n, t, o)"
-    " WHERE " SETTLE_LIVE("$5") " ON CONFLICT (job_id) DO NOTHING RETURNING job_id, attempt"};
+/* A result that is there already is rare (a cancel at the same moment), and looking out for one costs
+ * as much as the insert: the plain statements do not.  Under a live session they write every row, or
+ * fail the unit. */
+#define SETTLE_RESULTS                                                          \
+	"INSERT INTO result (job_id, attempt, state, session_id, output)"       \
+	" SELECT i, n, t, $5::bigint, o"                                        \
+	" FROM unnest($1::uuid[], $2::smallint[], $3::smallint[], $4::bytea[])" \
+	"  u(i, n, t, o) WHERE " SETTLE_LIVE("$5")
+
+static const struct unit_statement settle_results = {"settle_results", SETTLE_RESULTS};
+
+static const struct unit_statement settle_results_careful = {
+    "settle_results_careful",
+    SETTLE_RESULTS " ON CONFLICT (job_id) DO NOTHING RETURNING job_id, attempt"};
 
 /* For results that were written by this transaction, that is, by the command above: what a result
  * in doubt that was committed tells its sync is there already.  Of several runs of a sync, which
@@ -80,13 +88,18 @@ static const struct unit_statement settle_retries_again = {
     "  FROM attempt a WHERE a.job_id = i AND a.number = n) ORDER BY o"};
 
 /* Refused: job unknown or ended, more starts than were asked for (I5), begun by someone else. */
-static const struct unit_statement settle_begins = {
-    "settle_begins",
-    "INSERT INTO attempt (job_id, number, session_id)"
-    " SELECT i, n, $3::bigint FROM unnest($1::uuid[], $2::smallint[]) u(i, n)"
-    " WHERE (SELECT n <= j.max_retries + 1 FROM job j WHERE j.id = i)"
-    " AND " SETTLE_LIVE("$3") " AND " SETTLE_OPEN
-			      " ON CONFLICT (job_id, number) DO NOTHING RETURNING job_id, number"};
+#define SETTLE_BEGINS                                                              \
+	"INSERT INTO attempt (job_id, number, session_id)"                         \
+	" SELECT i, n, $3::bigint FROM unnest($1::uuid[], $2::smallint[]) u(i, n)" \
+	" WHERE (SELECT n <= j.max_retries + 1 FROM job j WHERE j.id = i)"         \
+	" AND " SETTLE_LIVE("$3") " AND " SETTLE_OPEN
+
+static const struct unit_statement settle_begins = {"settle_begins",
+						    SETTLE_BEGINS " RETURNING job_id, number"};
+
+static const struct unit_statement settle_begins_careful = {
+    "settle_begins_careful",
+    SETTLE_BEGINS " ON CONFLICT (job_id, number) DO NOTHING RETURNING job_id, number"};
 
 static const struct unit_statement settle_begins_again = {
     "settle_begins_again",
@@ -209,15 +222,36 @@ settle_add_runs(struct unit *unit, const struct settle_items *items, int64_t ses
 	unit_bind_int(unit, session);
 }
 
+static void
+settle_batch_init(struct settle_batch *batch)
+{
+	*batch = (struct settle_batch){.fence = -1,
+				       .results = -1,
+				       .results_again = -1,
+				       .retries = -1,
+				       .retry_rows = -1,
+				       .retries_again = -1,
+				       .deaths = -1,
+				       .suspects = -1,
+				       .begins = -1,
+				       .begins_again = -1,
+				       .holds = -1,
+				       .new_holds = -1,
+				       .slot_holds = -1,
+				       .new_slot_holds = -1,
+				       .judged = -1};
+}
+
 void
 settle_batch_build(struct settle_batch *batch, struct unit *unit, const struct settle_items *items,
-		   int64_t session, bool repeat)
+		   int64_t session, bool repeat, bool careful)
 {
 	int count[SETTLE_KINDS] = {0}, runs = 0, suspects = 0;
 	const struct settle_item *item;
 
-	*batch = (struct settle_batch){repeat, -1, -1, -1, -1, -1, -1, -1,
-				       -1,     -1, -1, -1, -1, -1, -1, -1};
+	settle_batch_init(batch);
+	batch->repeat = repeat;
+	batch->careful = careful || repeat;
 	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link)) {
 		count[item->kind]++;
 		runs += item->run.sync_id != 0;
@@ -226,8 +260,9 @@ settle_batch_build(struct settle_batch *batch, struct unit *unit, const struct s
 	batch->fence = unit_add(unit, &settle_fence);
 	unit_bind_int(unit, session);
 	if (count[SETTLE_RESULT] > 0)
-		batch->results = settle_command(unit, &settle_results, items, SETTLE_RESULT,
-						WITH_STATES | WITH_OUTPUTS, session);
+		batch->results =
+		    settle_command(unit, batch->careful ? &settle_results_careful : &settle_results,
+				   items, SETTLE_RESULT, WITH_STATES | WITH_OUTPUTS, session);
 	if (runs > 0)
 		settle_add_runs(unit, items, session);
 	if (count[SETTLE_RESULT] > 0 && repeat)
@@ -247,7 +282,8 @@ settle_batch_build(struct settle_batch *batch, struct unit *unit, const struct s
 	settle_death_add(batch, unit, items, count, session);
 	if (count[SETTLE_BEGIN] > 0)
 		batch->begins =
-		    settle_command(unit, &settle_begins, items, SETTLE_BEGIN, 0, session);
+		    settle_command(unit, batch->careful ? &settle_begins_careful : &settle_begins,
+				   items, SETTLE_BEGIN, 0, session);
 	if (count[SETTLE_BEGIN] > 0 && repeat)
 		batch->begins_again =
 		    settle_command(unit, &settle_begins_again, items, SETTLE_BEGIN, 0, session);
@@ -297,6 +333,20 @@ settle_mark(const struct unit_answer *answer, int command, int again, struct set
 	}
 }
 
+/* The plain command wrote all, unless the session is not live. */
+static void
+settle_mark_all(const struct unit_answer *answer, int command, struct settle_items *items,
+		enum settle_kind kind)
+{
+	struct settle_item *item;
+
+	if (command < 0 || strcmp(PQcmdTuples(answer->results[command]), "0") == 0)
+		return;
+	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link))
+		if (item->kind == kind)
+			item->code = SL_OK;
+}
+
 bool
 settle_batch_read(const struct settle_batch *batch, const struct unit_answer *answer,
 		  struct settle_items *items)
@@ -307,7 +357,10 @@ settle_batch_read(const struct settle_batch *batch, const struct unit_answer *an
 	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link))
 		item->code = sl_fail(&item->error, SL_CONFLICT, "%s",
 				     live ? "refused by the ledger" : "the session was ended");
-	settle_mark(answer, batch->results, batch->results_again, items, SETTLE_RESULT);
+	if (batch->careful)
+		settle_mark(answer, batch->results, batch->results_again, items, SETTLE_RESULT);
+	else
+		settle_mark_all(answer, batch->results, items, SETTLE_RESULT);
 	settle_mark(answer, batch->retries, batch->retries_again, items, SETTLE_RETRY);
 	settle_mark(answer, batch->begins, batch->begins_again, items, SETTLE_BEGIN);
 	settle_death_read(batch, answer, items);

@@ -69,7 +69,7 @@ struct settle_item {
 TAILQ_HEAD(settle_items, settle_item);
 
 struct settle_batch { /* index of each command in the unit; -1: not in it */
-	bool repeat;
+	bool repeat, careful;
 	int fence;
 	int results, results_again;
 	int retries, retry_rows, retries_again;
@@ -81,9 +81,11 @@ struct settle_batch { /* index of each command in the unit; -1: not in it */
 /* Copies run into a result; its code becomes SL_INVALID if the row of the sync cannot take it. */
 void settle_item_run(struct settle_item *item, const struct settle_run *run);
 /* Fills unit for items.  repeat: an earlier try is in doubt, so what it may have written under this
- * session counts as ours. */
+ * session counts as ours.  careful, which repeat implies: a row that is there already is left alone;
+ * else it fails the unit with SL_CONFLICT, which then is to be sent again, carefully. */
 void settle_batch_build(struct settle_batch *batch, struct unit *unit,
-			const struct settle_items *items, int64_t session, bool repeat);
+			const struct settle_items *items, int64_t session, bool repeat,
+			bool careful);
 /* Writes the answer of each item: SL_OK or SL_CONFLICT.  False: the session is no longer live. */
 bool settle_batch_read(const struct settle_batch *batch, const struct unit_answer *answer,
 		       struct settle_items *items);

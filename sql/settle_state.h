@@ -32,6 +32,7 @@ struct settle {
 	struct settle_items queue, flight, done;
 	int64_t flight_session;
 	struct settle_batch batch;
+	bool careful; /* flight met a row that was there already */
 	int pending;
 	struct settle_call *closing; /* waits until all before it is answered; owned */
 	struct loop_timer *tick;     /* armed while anything is pending */
