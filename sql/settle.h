@@ -2,7 +2,8 @@
  *
  * The fence of every promise: one session row per worker process, one hold row per key and slot.
  * All calls gather into one flush - settle, then begin, then claim and judge, one transaction - and
- * share its commit; an idle connection flushes at once.  After the session was lost (session_lost callback)
+ * share its commit; an idle connection flushes at once, or under load after some milliseconds, with what
+ * gathered.  After the session was lost (session_lost callback)
  * every call fails with SL_CONFLICT until settle_open() made a new one.  A commit in doubt is
  * repeated after reconnect: settle and accept by primary key, begin: same session and number is
  * ours, deaths by a token that the report carries.

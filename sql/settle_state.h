@@ -36,6 +36,8 @@ struct settle {
 	int pending;
 	struct settle_call *closing; /* waits until all before it is answered; owned */
 	struct loop_timer *tick;     /* armed while anything is pending */
+	struct loop_timer *gather;   /* armed while a batch waits for more rows */
+	int64_t gather_until_ms;     /* monotonic; 0: the last batch was small, nothing waits */
 	bool outstanding;            /* flight is with pg, which will answer */
 	bool flushing, closed;
 };

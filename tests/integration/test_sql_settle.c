@@ -52,6 +52,14 @@ on_claim(void *arg, enum sl_code code, int64_t tenure, bool lost,
 	on_number(arg, code, tenure, error);
 }
 
+static void
+on_death(void *arg, enum sl_code code, bool ended, bool dead, const struct sl_error *error)
+{
+	(void)ended;
+	(void)dead;
+	on_done(arg, code, error);
+}
+
 static enum sl_code
 wait_for(struct answer *answer)
 {
@@ -269,6 +277,62 @@ many_results_share_a_commit_and_each_gets_its_own_answer(void)
 	}
 	check_int(done, ==, 600);
 	check_int(rig_sql("SELECT count(DISTINCT xmin::text) FROM result WHERE state = 1"), ==, 1);
+}
+
+static void
+after_a_busy_batch_the_next_one_gathers(void)
+{
+	struct answer answers[10] = {{0}}, last[2] = {{0}};
+	char id[UUID_TEXT];
+
+	fresh();
+	for (int round = 0; round < 20;
+	     round++) { /* a test that is not run for 4 ms sees nothing */
+		rig_sql("TRUNCATE result");
+		memset(answers, 0, sizeof(answers));
+		memset(last, 0, sizeof(last));
+		for (int i = 0; i < 10; i++) {
+			uuid_v7(id);
+			settle_result(one, id, 1, JOB_SUCCEEDED, slice_text("1"), NULL, false,
+				      on_done, &answers[i]);
+		}
+		wait_for(&answers[9]);
+		for (int i = 0; i < 2; i++) {
+			uuid_v7(id);
+			settle_result(one, id, 1, JOB_FAILED, slice_text("1"), NULL, false, on_done,
+				      &last[i]);
+			loop_turn(rig_loop, 0); /* without gathering the first is on its way now */
+		}
+		check_int(wait_for(&last[0]), ==, SL_OK);
+		check_int(wait_for(&last[1]), ==, SL_OK);
+		if (rig_sql("SELECT count(DISTINCT xmin::text) FROM result") == 2)
+			return;
+	}
+	check(false);
+}
+
+static void
+a_result_that_is_there_already_fails_no_other(void)
+{
+	struct answer answers[5] = {{0}};
+	char ids[5][UUID_TEXT];
+
+	fresh();
+	for (int i = 0; i < 5; i++)
+		accept(ids[i], 1, "{}");
+	check_int(result(two, ids[2], 0, JOB_CANCELLED, ""), ==, SL_OK);
+	check_int(begin(two, ids[4], 1), ==, SL_OK);
+	for (int i = 0; i < 3; i++)
+		settle_result(one, ids[i], 1, JOB_SUCCEEDED, slice_text("1"), NULL, false, on_done,
+			      &answers[i]);
+	for (int i = 3; i < 5; i++)
+		settle_begin(one, ids[i], 1, on_done, &answers[i]);
+	rig_until(settle_pending(one) == 0);
+	for (int i = 0; i < 5; i++)
+		check_int(answers[i].code, ==, i == 2 || i == 4 ? SL_CONFLICT : SL_OK);
+	check_int(rig_sql("SELECT count(*) FROM result"), ==, 3);
+	check_int(rig_sql("SELECT count(*) FROM attempt"), ==, 2);
+	check_int(result(one, ids[3], 1, JOB_SUCCEEDED, "1"), ==, SL_OK);
 }
 
 /* ---- the fence ------------------------------------------------------------------------------ */
@@ -909,6 +973,9 @@ statements_read_their_rows_and_no_others(void)
 			    "INSERT INTO retry SELECT id, 2, 'infinity' FROM job ON CONFLICT DO NOTHING;"
 			    "INSERT INTO hold SELECT 1000000 + n, 0, 1, 1 FROM"
 			    " generate_series(1, 20000) n;"
+			    "INSERT INTO death SELECT id, id, 1, 1, false FROM job ON CONFLICT DO NOTHING;"
+			    "INSERT INTO concurrency_key (environment_id, name, slots) SELECT id, n, 2"
+			    " FROM environment, generate_series(1, 20000) n;"
 			    "INSERT INTO session (node, live) SELECT 'old', false FROM"
 			    " generate_series(1, 20000)");
 			before = rows_read();
@@ -918,6 +985,15 @@ statements_read_their_rows_and_no_others(void)
 		check_int(claim(two, -1, -1, NULL, 0, &answer), ==, SL_OK);
 		check_int(claim(one, -1, -1, ids, 1, &answer), ==, SL_CONFLICT);
 		check_int(claim(one, settle_session(two), 1, ids, 1, &answer), ==, SL_OK);
+		check_int(claim_slot(one, 1, -1, -1, &answer), ==, SL_CONFLICT);
+		memset(&answer, 0, sizeof(answer));
+		settle_suspect(one, ids[0], 3, on_done, &answer);
+		check_int(wait_for(&answer), ==, SL_OK);
+		memset(&answer, 0, sizeof(answer));
+		settle_death(one, ids[0], 1, false, &(struct settle_death){9, 0, NULL}, 3, 0,
+			     slice_text(""), on_death, &answer);
+		check_int(wait_for(&answer), ==, SL_OK);
+		check_int(due_retries(), ==, 1);
 		check_int(begin(one, ids[0], 1), ==, SL_OK);
 		check_int(retry(one, ids[0], 1, 60000), ==, SL_OK);
 		check_int(begin(one, ids[0], 2), ==, SL_OK);
@@ -1098,6 +1174,8 @@ main(void)
 	reclaim = reclaim_new(rig_loop, &settings);
 	CHECK_RUN(a_job_is_claimed_judged_begun_and_settled);
 	CHECK_RUN(many_results_share_a_commit_and_each_gets_its_own_answer);
+	CHECK_RUN(after_a_busy_batch_the_next_one_gathers);
+	CHECK_RUN(a_result_that_is_there_already_fails_no_other);
 	CHECK_RUN(nothing_is_written_under_a_session_that_was_ended);
 	CHECK_RUN(each_kind_of_write_is_fenced);
 	CHECK_RUN(a_session_that_beats_is_not_ended);
