@@ -3,6 +3,7 @@
 #define SLUICE_QUEUE_CORE_H
 
 #include "queue/keys.h"
+#include "queue/lease.h"
 #include "queue/queue.h"
 #include "queue/redis.h"
 #include "queue/scripts.h"
@@ -27,7 +28,11 @@ struct queue {
 	char sha[SCRIPT_COUNT][QUEUE_SHA_SIZE];
 	char epoch[QUEUE_EPOCH_SIZE]; /* "": none seen */
 	char build[QUEUE_EPOCH_SIZE]; /* "": this process is not rebuilding */
-	bool reading_epoch;           /* after a -1 */
+	/* "", or the epoch under which a script met a slot that was being moved: it, or one of another
+	 * process, may have stopped halfway.  Retired at the next setup, so that it is rebuilt. */
+	char damaged[QUEUE_EPOCH_SIZE];
+	char worker[LEASE_WORKER_MAX + 1]; /* that joined last; "": none */
+	bool reading_epoch;                /* after a -1 */
 	bool waiting;                 /* lease_wait() is out */
 	struct rebuild *rebuild;      /* a begin or end that runs; NULL: none */
 
@@ -67,6 +72,9 @@ void queue_ask_done(struct queue_ask *ask, enum sl_code code, int64_t value,
 
 /* Takes over what the epoch key says ("" when there is none). */
 void queue_adopt_epoch(struct queue *queue, const char *epoch);
+
+/* The scripts' connection is a new one: ends the lease that was joined on an earlier one. */
+void lease_reconnected(struct queue *queue);
 
 void ready_close(struct queue *queue);   /* fails what was not sent */
 void rebuild_close(struct queue *queue); /* after the connections: nothing is in flight any more */

@@ -34,6 +34,7 @@ lease_join(struct queue *queue, const char *worker, int64_t ttl_ms, queue_cb *cb
 	struct queue_call *call = queue_call_new(queue, SCRIPT_JOIN, 2, false);
 
 	assert(is_worker_name(worker) && ttl_ms > 0);
+	snprintf(queue->worker, sizeof(queue->worker), "%s", worker);
 	queue_call_key(call, KEY_WORKERS);
 	queue_call_epoch(call);
 	redis_args_text(queue_call_args(call), worker);
@@ -55,6 +56,27 @@ lease_expire(struct queue *queue, const char *worker, queue_cb *cb, void *arg)
 	redis_args_text(queue_call_args(call), queue->keys.prefix);
 	redis_args_text(queue_call_args(call), worker != NULL ? worker : "");
 	queue_call_send(call, queue_ask_integer, queue_ask_new(queue, cb, arg));
+}
+
+static void
+on_old_lease_ended(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	struct queue *queue = arg;
+
+	(void)value;
+	if (code != SL_OK) /* lost again, and tried again; or another epoch */
+		log_debug("lease_not_ended", "shard=%d error=%s", queue->shard,
+			  log_text(error != NULL ? error->text : ""));
+}
+
+/* A server that is found again can have forgotten the last moments: a replica that was behind, a
+ * restart from a file.  It may then say that the worker holds a key which the worker has handed in
+ * since, and nobody would ever take that one.  So the lease ends, and the worker joins anew. */
+void
+lease_reconnected(struct queue *queue)
+{
+	if (queue->worker[0] != '\0' && queue->epoch[0] != '\0')
+		lease_expire(queue, queue->worker, on_old_lease_ended, queue);
 }
 
 void

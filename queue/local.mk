@@ -10,8 +10,10 @@ libqueue_a_SOURCES = \
 	queue/rebuild.c \
 	queue/redis.c queue/redis.h \
 	queue/redis_args.c queue/redis_args.h \
+	queue/redis_login.c queue/redis_login.h \
 	queue/redis_lookup.c queue/redis_lookup.h \
 	queue/redis_reply.c queue/redis_reply.h \
+	queue/redis_route.c queue/redis_route.h \
 	queue/redis_url.c queue/redis_url.h \
 	queue/scripts.h
 nodist_libqueue_a_SOURCES = queue/scripts.c
@@ -48,7 +50,8 @@ queue_tests = test_queue_keys \
 	test_queue_faults \
 	test_queue_lock \
 	test_queue_model \
-	test_queue_ready
+	test_queue_ready \
+	test_redis_url
 check_PROGRAMS += $(queue_tests)
 TESTS += $(queue_tests)
 queue_test_libs = libqueue.a $(base_test_libs) $(HIREDIS_LIBS)
@@ -72,3 +75,6 @@ test_queue_epoch_LDADD = $(queue_test_libs)
 test_queue_ready_SOURCES = tests/integration/test_queue_ready.c
 test_queue_ready_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_ready_LDADD = $(queue_test_libs)
+test_redis_url_SOURCES = tests/unit/test_redis_url.c
+test_redis_url_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_redis_url_LDADD = $(queue_test_libs)

@@ -223,6 +223,9 @@ on_script_reply(void *arg, struct redisReply *reply, const struct sl_error *erro
 		redis_send(call->queue->scripts, &call->args, 0, on_script_reply, call);
 		return;
 	}
+	if (error != NULL && !call->bare && strncmp(error->text, "Redis: ", 7) == 0 &&
+	    redis_reply_is_moving(error->text + 7))
+		memcpy(call->queue->damaged, call->epoch, sizeof(call->epoch));
 	if (reply != NULL && !call->bare && is_other_epoch(reply))
 		call_end_epoch(call);
 	else
@@ -297,6 +300,45 @@ on_loaded(void *arg, struct redisReply *reply, const struct sl_error *error)
 	free(load);
 }
 
+static void
+set_up(struct queue *queue)
+{
+	queue->damaged[0] = '\0';
+	redis_set_up(queue->scripts);
+}
+
+static void
+on_retired(void *arg, struct redisReply *reply, const struct sl_error *error)
+{
+	struct queue *queue = arg;
+
+	(void)reply; /* 0: another process was first */
+	if (error != NULL) {
+		redis_drop(queue->scripts, error);
+		return;
+	}
+	log_warn("queue_retired", "shard=%d reason=%s", queue->shard,
+		 log_text("its slot was moved to another node while it was used"));
+	queue_adopt_epoch(queue, "");
+	set_up(queue);
+}
+
+/* Deletes the epoch key if it is still that of the damaged queues: the script of locks. */
+static void
+retire_epoch(struct queue *queue)
+{
+	struct redis_args args;
+
+	redis_args_init(&args);
+	redis_args_text(&args, "EVALSHA");
+	redis_args_text(&args, queue->sha[SCRIPT_LOCK_RELEASE]);
+	redis_args_int(&args, 1);
+	redis_args_text(&args, queue->keys.names[KEY_EPOCH]);
+	redis_args_text(&args, queue->damaged);
+	redis_send_setup(queue->scripts, &args, on_retired, queue);
+	redis_args_fini(&args);
+}
+
 /* The last answer of the setup: those before it were good, or the connection had been dropped. */
 static void
 on_first_epoch(void *arg, struct redisReply *reply, const struct sl_error *error)
@@ -308,8 +350,10 @@ on_first_epoch(void *arg, struct redisReply *reply, const struct sl_error *error
 		redis_drop(queue->scripts, error);
 	else if (epoch_from(queue, reply, &why) == SL_INTERNAL)
 		redis_drop(queue->scripts, &why);
+	else if (queue->damaged[0] != '\0' && strcmp(queue->damaged, queue->epoch) == 0)
+		retire_epoch(queue);
 	else
-		redis_set_up(queue->scripts);
+		set_up(queue);
 }
 
 static void
@@ -376,11 +420,19 @@ on_state(void *arg, bool connection_up)
 		queue->state_cb(queue->arg, up);
 }
 
+static void
+scripts_on_state(void *arg, bool connection_up)
+{
+	if (connection_up)
+		lease_reconnected(arg); /* before the owner sends anything */
+	on_state(arg, connection_up);
+}
+
 enum sl_code
 queue_new(struct loop *loop, const struct queue_settings *settings, queue_state_cb *cb, void *arg,
 	  struct queue **out, struct sl_error *error)
 {
-	static const struct redis_hooks scripts_hooks = {scripts_on_setup, on_state};
+	static const struct redis_hooks scripts_hooks = {scripts_on_setup, scripts_on_state};
 	static const struct redis_hooks waiter_hooks = {waiter_on_setup, on_state};
 	int timeout_ms = settings->timeout_ms > 0 ? settings->timeout_ms : TIMEOUT_DEFAULT_MS;
 	struct queue *queue;
@@ -400,8 +452,10 @@ queue_new(struct loop *loop, const struct queue_settings *settings, queue_state_
 	queue->state_cb = cb;
 	queue->arg = arg;
 	keys_init(&queue->keys, settings->shard);
-	queue->scripts = redis_new(loop, &queue->url, "scripts", timeout_ms, &scripts_hooks, queue);
-	queue->waiter = redis_new(loop, &queue->url, "waiter", timeout_ms, &waiter_hooks, queue);
+	queue->scripts = redis_new(loop, &queue->url, queue->keys.names[KEY_EPOCH], "scripts",
+				   timeout_ms, &scripts_hooks, queue);
+	queue->waiter = redis_new(loop, &queue->url, queue->keys.names[KEY_WAKE], "waiter",
+				  timeout_ms, &waiter_hooks, queue);
 	*out = queue;
 	return SL_OK;
 }

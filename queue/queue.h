@@ -18,8 +18,8 @@
 struct queue; /* opaque */
 
 struct queue_settings {
-	/* redis://[user:password@]host:port[/db] or unix:///path[?db=n] (redis_url.h); rediss:// is
-	 * refused with a clear text.  Copied. */
+	/* One server, a cluster or the sentinels of one (redis_url.h); rediss:// is refused with a
+	 * clear text.  Copied. */
 	const char *url;
 	int shard;      /* 0.. */
 	int timeout_ms; /* no answer for this long closes the connection; 0: 5 s */

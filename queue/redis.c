@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "queue/redis_login.h"
 #include "queue/redis_lookup.h"
 #include "queue/redis_reply.h"
 
@@ -56,6 +57,8 @@ struct redis {
 	struct loop *loop;
 	const struct redis_url *url; /* borrowed */
 	const char *name;
+	struct redis_route route;
+	struct redis_login login;
 	struct redis_hooks hooks;
 	void *arg;
 	int timeout_ms;
@@ -65,8 +68,8 @@ struct redis {
 	struct loop_timer *retry;   /* ends WAITING */
 	struct loop_timer *overdue; /* looks at the oldest command, or at the connecting itself */
 	int64_t connect_due_ms;
+	int64_t up_ms; /* UP: since when */
 	int backoff_ms;
-	int setup_left; /* answers to AUTH and SELECT still to come */
 	unsigned tries; /* picks among several addresses of a name */
 	bool told_down; /* logged once per outage */
 	bool refusing;  /* a pass over refused is asked for */
@@ -81,7 +84,11 @@ static const bool state_allows[STATE_COUNT][STATE_COUNT] = {
 		       [STATE_CLOSED] = true},
     [STATE_RESOLVING] = {[STATE_WAITING] = true, [STATE_CONNECTING] = true, [STATE_CLOSED] = true},
     [STATE_CONNECTING] = {[STATE_WAITING] = true, [STATE_SETUP] = true, [STATE_CLOSED] = true},
-    [STATE_SETUP] = {[STATE_WAITING] = true, [STATE_UP] = true, [STATE_CLOSED] = true},
+    [STATE_SETUP] = {[STATE_WAITING] = true,
+		     [STATE_RESOLVING] = true, /* it was a sentinel */
+		     [STATE_CONNECTING] = true,
+		     [STATE_UP] = true,
+		     [STATE_CLOSED] = true},
     [STATE_UP] = {[STATE_WAITING] = true, [STATE_CLOSED] = true},
 };
 
@@ -203,6 +210,9 @@ go_down(struct redis *redis, const struct sl_error *error, bool context_is_gone)
 		redis_lookup_cancel(redis->lookup);
 	redis->lookup = NULL;
 	loop_timer_stop(redis->overdue);
+	/* A server that lets us in and then sends us away does not start the backoff anew. */
+	if (was_up && clock_mono_ms() - redis->up_ms >= BACKOFF_LAST_MS)
+		redis->backoff_ms = BACKOFF_FIRST_MS;
 	loop_timer_in(redis->retry, backoff_next(redis));
 	why.code = SL_UNAVAILABLE;
 	context_close(redis, &why, context_is_gone);
@@ -263,6 +273,17 @@ lost(const redisAsyncContext *context, const char *otherwise)
 }
 
 static void
+error_of(struct redis *redis, const char *text, struct sl_error *error)
+{
+	if (strncmp(text, "MOVED ", 6) == 0 && redis->url->mode != REDIS_CLUSTER)
+		sl_fail(error, SL_UNAVAILABLE,
+			"this Redis is a node of a cluster: redis_url needs ?cluster=yes");
+	else
+		redis_reply_error(text, error);
+	redis_route_moved(&redis->route, text);
+}
+
+static void
 on_reply(redisAsyncContext *context, void *data, void *arg)
 {
 	struct command *command = arg;
@@ -279,12 +300,11 @@ on_reply(redisAsyncContext *context, void *data, void *arg)
 	assert(redis->flight.head == command); /* answers come in order */
 	list_pop(&redis->flight);
 	if (reply->type == REDIS_REPLY_ERROR) {
-		bool replica = strncmp(reply->str, "READONLY ", 9) == 0;
+		bool elsewhere = redis_reply_is_elsewhere(reply->str);
 
-		redis_reply_error(reply->str, &error);
+		error_of(redis, reply->str, &error);
 		command_tell(command, NULL, &error);
-		if (replica &&
-		    redis->context == context) /* failed over: the name leads elsewhere now */
+		if (elsewhere && redis->context == context)
 			redis_drop(redis, &error);
 	} else {
 		command_tell(command, reply, NULL);
@@ -356,7 +376,7 @@ void
 redis_set_up(struct redis *redis)
 {
 	state_enter(redis, STATE_UP);
-	redis->backoff_ms = BACKOFF_FIRST_MS;
+	redis->up_ms = clock_mono_ms();
 	log_event(redis->told_down ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "redis_up", "connection=%s",
 		  redis->name);
 	redis->told_down = false;
@@ -364,52 +384,11 @@ redis_set_up(struct redis *redis)
 	redis->hooks.on_state(redis->arg, true);
 }
 
-static void
-on_login(void *arg, redisReply *reply, const struct sl_error *error)
+void
+redis_logged_in(struct redis *redis)
 {
-	struct redis *redis = arg;
-	struct sl_error why;
-
-	if (error != NULL) {
-		redis_drop(redis, error);
-		return;
-	}
-	if (reply->type != REDIS_REPLY_STATUS) {
-		redis_unexpected(&why, "AUTH or SELECT", "a status", reply);
-		redis_drop(redis, &why);
-		return;
-	}
-	if (--redis->setup_left == 0)
-		redis->hooks.on_setup(redis->arg);
-}
-
-static void
-login(struct redis *redis)
-{
-	const struct redis_url *url = redis->url;
-	struct redis_args args;
-
-	redis->setup_left = (url->password != NULL) + (url->db != 0);
-	if (redis->setup_left == 0) {
-		redis->hooks.on_setup(redis->arg);
-		return;
-	}
-	if (url->password != NULL) {
-		redis_args_init(&args);
-		redis_args_text(&args, "AUTH");
-		if (url->user != NULL)
-			redis_args_text(&args, url->user);
-		redis_args_kept(&args, slice_text(url->password));
-		redis_send_setup(redis, &args, on_login, redis);
-		redis_args_fini(&args);
-	}
-	if (url->db != 0) {
-		redis_args_init(&args);
-		redis_args_text(&args, "SELECT");
-		redis_args_int(&args, url->db);
-		redis_send_setup(redis, &args, on_login, redis);
-		redis_args_fini(&args);
-	}
+	assert(redis->state == STATE_SETUP);
+	redis->hooks.on_setup(redis->arg);
 }
 
 /* hiredis frees the context itself after a failure; until then it is not ours to free (0.14 would
@@ -430,7 +409,7 @@ on_connect(const redisAsyncContext *context, int status)
 		return;
 	}
 	state_enter(redis, STATE_SETUP);
-	login(redis);
+	redis_login_start(&redis->login);
 }
 
 static void
@@ -454,7 +433,7 @@ open_context(struct redis *redis, const char *address)
 	redis->connect_due_ms = clock_mono_ms() + redis->timeout_ms;
 	loop_timer_in(redis->overdue, redis->timeout_ms);
 	context = redis->url->path != NULL ? redisAsyncConnectUnix(redis->url->path)
-					   : redisAsyncConnect(address, redis->url->port);
+					   : redisAsyncConnect(address, redis->route.goal.port);
 	if (context == NULL) {
 		drop_text(redis, "cannot connect to Redis: no memory");
 		return;
@@ -494,24 +473,40 @@ static void
 connect_now(void *arg)
 {
 	struct redis *redis = arg;
-	const struct redis_url *url = redis->url;
+	const struct redis_goal *goal;
 	unsigned char numeric[16];
 
-	if (url->path != NULL || inet_pton(AF_INET, url->host, numeric) == 1 ||
-	    inet_pton(AF_INET6, url->host, numeric) == 1) {
-		open_context(redis, url->host);
+	if (redis->url->path != NULL) {
+		open_context(redis, NULL);
+		return;
+	}
+	goal = redis_route_next(&redis->route);
+	if (inet_pton(AF_INET, goal->host, numeric) == 1 ||
+	    inet_pton(AF_INET6, goal->host, numeric) == 1) {
+		open_context(redis, goal->host);
 		return;
 	}
 	state_enter(redis, STATE_RESOLVING);
 	redis->connect_due_ms = clock_mono_ms() + redis->timeout_ms;
 	loop_timer_in(redis->overdue, redis->timeout_ms);
 	redis->lookup =
-	    redis_lookup_start(redis->loop, url->host, redis->tries++, on_address, redis);
+	    redis_lookup_start(redis->loop, goal->host, redis->tries++, on_address, redis);
+}
+
+void
+redis_follow(struct redis *redis)
+{
+	struct sl_error error;
+
+	assert(redis->state == STATE_SETUP && redis->flight.head == NULL);
+	sl_fail(&error, SL_UNAVAILABLE, "left for the master");
+	context_close(redis, &error, false);
+	connect_now(redis);
 }
 
 struct redis *
-redis_new(struct loop *loop, const struct redis_url *url, const char *name, int timeout_ms,
-	  const struct redis_hooks *hooks, void *arg)
+redis_new(struct loop *loop, const struct redis_url *url, const char *key, const char *name,
+	  int timeout_ms, const struct redis_hooks *hooks, void *arg)
 {
 	struct redis *redis = sl_alloc(sizeof(*redis));
 
@@ -522,6 +517,9 @@ redis_new(struct loop *loop, const struct redis_url *url, const char *name, int 
 	redis->hooks = *hooks;
 	redis->arg = arg;
 	redis->timeout_ms = timeout_ms;
+	redis_route_init(&redis->route, url);
+	redis->login =
+	    (struct redis_login){.redis = redis, .route = &redis->route, .key = key};
 	redis->backoff_ms = BACKOFF_FIRST_MS;
 	redis->retry = loop_timer_new(loop, connect_now, redis);
 	redis->overdue = loop_timer_new(loop, on_overdue, redis);

@@ -7,20 +7,44 @@
 
 #include "base/log.h"
 
+static bool
+starts_with(const char *text, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strncmp(text, words[i], strlen(words[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+redis_reply_is_moving(const char *text)
+{
+	static const char *const words[] = {"ASK ", "TRYAGAIN "};
+
+	/* A script in its middle: its named keys were still here, a list was not any more. */
+	return starts_with(text, words, 2) || strstr(text, "access a non local key") != NULL;
+}
+
+bool
+redis_reply_is_elsewhere(const char *text)
+{
+	static const char *const words[] = {"MOVED ",       "READONLY ", "CLUSTERDOWN ",
+					    "MASTERDOWN ", "LOADING ",  "UNBLOCKED "};
+
+	return starts_with(text, words, sizeof(words) / sizeof(words[0])) ||
+	       redis_reply_is_moving(text);
+}
+
 /* Errors after which the same command may work later: the server's state, not the command. */
 static bool
 is_passing(const char *text)
 {
 	static const char *const words[] = {
-	    "LOADING ",    "OOM ",         "BUSY ",          "READONLY ",   "MISCONF ",
-	    "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ",      "NOREPLICAS ", "NOAUTH ",
-	    "WRONGPASS ",  "NOPERM ",      "ERR max number "};
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strncmp(text, words[i], strlen(words[i])) == 0)
-			return true;
-	}
-	return false;
+	    "OOM ",        "BUSY ",        "MISCONF ",
+	    "NOREPLICAS ", "NOAUTH ",      "WRONGPASS ",     "NOPERM ",     "ERR max number "};
+	return starts_with(text, words, sizeof(words) / sizeof(words[0])) ||
+	       redis_reply_is_elsewhere(text);
 }
 
 enum sl_code

@@ -12,8 +12,9 @@
 #include "base/secret.h"
 
 #define PORT_DEFAULT 6379
+#define PORT_SENTINEL 26379
 #define DB_MAX 65535
-#define HOST_MAX 253
+#define MASTER_MAX 200
 
 /* Percent-decodes into a new string.  NULL: a bad escape, or an escaped NUL. */
 static char *
@@ -81,12 +82,15 @@ parse_login(const char *text, size_t len, struct redis_url *out, struct sl_error
 	return SL_OK;
 }
 
-/* host[:port] or [IPv6][:port] */
+/* HOST[:PORT] */
 static enum sl_code
-parse_host(const char *text, size_t len, struct redis_url *out, struct sl_error *error)
+parse_place(const char *text, size_t len, struct redis_url *out, struct sl_error *error)
 {
 	const char *end = text + len, *host = text, *host_end, *port;
+	struct redis_place *place;
 
+	if (out->place_count == REDIS_PLACES_MAX)
+		return sl_fail(error, SL_INVALID, "redis url: at most %d hosts", REDIS_PLACES_MAX);
 	if (len > 0 && text[0] == '[') {
 		host = text + 1;
 		host_end = memchr(text, ']', len);
@@ -99,20 +103,43 @@ parse_host(const char *text, size_t len, struct redis_url *out, struct sl_error 
 			host_end = end;
 		port = host_end;
 	}
-	if (host_end == host || host_end - host > HOST_MAX)
-		return sl_fail(error, SL_INVALID, "redis url: the host is missing or too long");
+	if (host_end == host || host_end - host > REDIS_HOST_MAX)
+		return sl_fail(error, SL_INVALID, "redis url: a host is missing or too long");
 	for (const char *c = host; c < host_end; c++) {
 		if (*c <= ' ' || *c == '%' || *c == '\\' || *c == 0x7f)
-			return sl_fail(error, SL_INVALID, "redis url: bad character in the host");
+			return sl_fail(error, SL_INVALID, "redis url: bad character in a host");
 	}
-	out->host = sl_strndup(host, (size_t)(host_end - host));
-	out->port = PORT_DEFAULT;
+	place = &out->places[out->place_count++];
+	place->host = sl_strndup(host, (size_t)(host_end - host));
+	place->port = out->mode == REDIS_SENTINEL ? PORT_SENTINEL : PORT_DEFAULT;
 	if (port < end) {
-		out->port = *port == ':' ? number(port + 1, (size_t)(end - port - 1), 65535) : -1;
-		if (out->port < 1)
-			return sl_fail(error, SL_INVALID, "redis url: the port must be 1 to 65535");
+		place->port = *port == ':' ? number(port + 1, (size_t)(end - port - 1), 65535) : -1;
+		if (place->port < 1)
+			return sl_fail(error, SL_INVALID, "redis url: a port must be 1 to 65535");
 	}
 	return SL_OK;
+}
+
+/* [LOGIN@]HOST[:PORT],... */
+static enum sl_code
+parse_authority(const char *text, size_t len, struct redis_url *out, struct sl_error *error)
+{
+	const char *end = text + len, *at = memrchr(text, '@', len), *comma;
+	enum sl_code code;
+
+	if (at != NULL) {
+		code = parse_login(text, (size_t)(at - text), out, error);
+		if (code != SL_OK)
+			return code;
+		text = at + 1;
+	}
+	do {
+		comma = memchr(text, ',', (size_t)(end - text));
+		code = parse_place(text, (size_t)((comma != NULL ? comma : end) - text), out,
+				   error);
+		text = comma != NULL ? comma + 1 : end;
+	} while (code == SL_OK && comma != NULL);
+	return code;
 }
 
 static enum sl_code
@@ -124,27 +151,100 @@ parse_db(const char *text, size_t len, struct redis_url *out, struct sl_error *e
 	return SL_OK;
 }
 
-/* [login@]host[:port][/[db]] */
+static enum sl_code
+parse_cluster(const char *value, struct redis_url *out, struct sl_error *error)
+{
+	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+		return sl_fail(error, SL_INVALID, "redis url: cluster must be yes or no");
+	if (value[0] == 'y')
+		out->mode = REDIS_CLUSTER;
+	return SL_OK;
+}
+
+/* [LOGIN@]HOST[:PORT],...[/[DB]][?cluster=yes|no] */
 static enum sl_code
 parse_tcp(const char *rest, struct redis_url *out, struct sl_error *error)
 {
-	size_t authority = strcspn(rest, "/?#");
-	const char *tail = rest + authority, *at = memrchr(rest, '@', authority);
+	size_t authority = strcspn(rest, "/?#"), db_len;
+	const char *tail = rest + authority;
+	enum sl_code code = parse_authority(rest, authority, out, error);
+
+	if (code == SL_OK && tail[0] == '/') {
+		db_len = strcspn(++tail, "?");
+		if (db_len > 0)
+			code = parse_db(tail, db_len, out, error);
+		tail += db_len;
+	}
+	if (code == SL_OK && strncmp(tail, "?cluster=", 9) == 0)
+		code = parse_cluster(tail + 9, out, error);
+	else if (code == SL_OK && tail[0] != '\0')
+		return sl_fail(error, SL_INVALID,
+			       "redis url: only /db and ?cluster=yes may follow the host");
+	if (code != SL_OK)
+		return code;
+	if (out->mode == REDIS_SINGLE && out->place_count > 1)
+		return sl_fail(error, SL_INVALID,
+			       "redis url: several hosts need ?cluster=yes (Redis Cluster) or "
+			       "redis+sentinel:// (sentinels)");
+	if (out->mode == REDIS_CLUSTER && out->db != 0)
+		return sl_fail(error, SL_INVALID,
+			       "redis url: a cluster has no database but 0; leave /db out");
+	return SL_OK;
+}
+
+static enum sl_code
+parse_master(const char *text, size_t len, struct redis_url *out, struct sl_error *error)
+{
+	if (len == 0 || len > MASTER_MAX)
+		return sl_fail(error, SL_INVALID,
+			       "redis url: redis+sentinel://HOSTS/MASTER needs the master's name, "
+			       "as the sentinels' configuration has it");
+	out->master = decode(text, len);
+	if (out->master == NULL)
+		return sl_fail(error, SL_INVALID, "redis url: bad %% escape in the master's name");
+	for (const char *c = out->master; *c != '\0'; c++) {
+		if ((unsigned char)*c <= ' ' || *c == 0x7f)
+			return sl_fail(error, SL_INVALID,
+				       "redis url: bad character in the master's name");
+	}
+	return SL_OK;
+}
+
+/* [LOGIN@]HOST[:PORT],.../MASTER[/[DB]][?sentinel_password=PASSWORD] */
+static enum sl_code
+parse_sentinel(const char *rest, struct redis_url *out, struct sl_error *error)
+{
+	static const char wanted[] = "?sentinel_password=";
+	size_t len = strcspn(rest, "/?#");
+	const char *tail = rest + len;
 	enum sl_code code;
 
-	if (at != NULL) {
-		code = parse_login(rest, (size_t)(at - rest), out, error);
-		if (code != SL_OK)
-			return code;
-		authority -= (size_t)(at + 1 - rest);
-		rest = at + 1;
-	}
-	code = parse_host(rest, authority, out, error);
-	if (code != SL_OK || tail[0] == '\0' || strcmp(tail, "/") == 0)
+	out->mode = REDIS_SENTINEL;
+	code = parse_authority(rest, len, out, error);
+	if (code != SL_OK)
 		return code;
-	if (tail[0] != '/')
-		return sl_fail(error, SL_INVALID, "redis url: only /db may follow the host");
-	return parse_db(tail + 1, strlen(tail + 1), out, error);
+	tail += tail[0] == '/';
+	len = strcspn(tail, "/?#");
+	code = parse_master(tail, len, out, error);
+	tail += len;
+	if (code == SL_OK && tail[0] == '/') {
+		len = strcspn(++tail, "?");
+		if (len > 0)
+			code = parse_db(tail, len, out, error);
+		tail += len;
+	}
+	if (code != SL_OK || tail[0] == '\0')
+		return code;
+	if (strncmp(tail, wanted, sizeof(wanted) - 1) != 0 || strpbrk(tail, "&#") != NULL)
+		return sl_fail(error, SL_INVALID,
+			       "redis url: only /db and ?sentinel_password= may follow the "
+			       "master's name (escape & and # in a password)");
+	tail += sizeof(wanted) - 1;
+	out->sentinel_password = decode(tail, strlen(tail));
+	if (out->sentinel_password == NULL || out->sentinel_password[0] == '\0')
+		return sl_fail(error, SL_INVALID,
+			       "redis url: sentinel_password is empty or has a bad %% escape");
+	return SL_OK;
 }
 
 /* [login@]/path[?db=n] */
@@ -186,6 +286,8 @@ redis_url_parse(const char *text, struct redis_url *out, struct sl_error *error)
 	*out = (struct redis_url){0};
 	if (strncasecmp(text, "redis://", 8) == 0)
 		code = parse_tcp(text + 8, out, error);
+	else if (strncasecmp(text, "redis+sentinel://", 17) == 0)
+		code = parse_sentinel(text + 17, out, error);
 	else if (strncasecmp(text, "unix://", 7) == 0)
 		code = parse_unix(text + 7, out, error);
 	else if (strncasecmp(text, "rediss://", 9) == 0)
@@ -194,21 +296,31 @@ redis_url_parse(const char *text, struct redis_url *out, struct sl_error *error)
 		    "redis url: rediss:// (TLS) is not supported; put a TLS proxy (stunnel, "
 		    "HAProxy) on this machine and name it by redis:// or unix://");
 	else
-		code =
-		    sl_fail(error, SL_INVALID, "redis url: it must start with redis:// or unix://");
+		code = sl_fail(
+		    error, SL_INVALID,
+		    "redis url: it must start with redis://, redis+sentinel:// or unix://");
 	if (code != SL_OK)
 		redis_url_fini(out);
 	return code;
 }
 
+static void
+wipe(char *secret)
+{
+	if (secret != NULL)
+		secret_wipe(secret, strlen(secret));
+	free(secret);
+}
+
 void
 redis_url_fini(struct redis_url *url)
 {
-	if (url->password != NULL)
-		secret_wipe(url->password, strlen(url->password));
-	free(url->password);
+	wipe(url->password);
+	wipe(url->sentinel_password);
 	free(url->user);
-	free(url->host);
+	free(url->master);
 	free(url->path);
+	for (int i = 0; i < url->place_count; i++)
+		free(url->places[i].host);
 	*url = (struct redis_url){0};
 }

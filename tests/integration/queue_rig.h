@@ -167,7 +167,7 @@ raw_connect(const char *text)
 
 	if (redis_url_parse(text, &url, NULL) == SL_OK) {
 		raw = url.path != NULL ? redisConnectUnix(url.path)
-				       : redisConnect(url.host, url.port);
+				       : redisConnect(url.places[0].host, url.places[0].port);
 		if (raw != NULL && raw->err == 0 && url.password != NULL)
 			freeReplyObject(redisCommand(raw, "AUTH %s", url.password));
 		redis_url_fini(&url);

@@ -1,8 +1,7 @@
-/* Names of keys and the URL of Redis: what queue/ builds and reads as text. */
+/* Names of keys and the embedded scripts: what queue/ sends as text. */
 #include <stdlib.h>
 
 #include "queue/keys.h"
-#include "queue/redis_url.h"
 #include "queue/scripts.h"
 #include "tests/lib/check.h"
 
@@ -67,137 +66,6 @@ pattern_is_of_one_shard(void)
 	check_text(pattern, "sluice:{s01}:*"); /* not {s010} */
 }
 
-static enum sl_code
-parse(const char *text, struct redis_url *url)
-{
-	struct sl_error error = {0};
-	enum sl_code code = redis_url_parse(text, url, &error);
-
-	if (code != SL_OK && (strstr(error.text, "hunter") != NULL || error.text[0] == '\0'))
-		check_fail_at(__FILE__, __LINE__, "the error is empty or repeats the password");
-	return code;
-}
-
-static void
-url_of_a_host(void)
-{
-	struct redis_url url;
-
-	check_int(parse("redis://example.test", &url), ==, SL_OK);
-	check_text(url.host, "example.test");
-	check_int(url.port, ==, 6379);
-	check_int(url.db, ==, 0);
-	check(url.path == NULL && url.user == NULL && url.password == NULL);
-	redis_url_fini(&url);
-	check_int(parse("redis://10.0.0.1:7000/3", &url), ==, SL_OK);
-	check_text(url.host, "10.0.0.1");
-	check_int(url.port, ==, 7000);
-	check_int(url.db, ==, 3);
-	redis_url_fini(&url);
-	check_int(parse("REDIS://[::1]:6380/", &url), ==, SL_OK);
-	check_text(url.host, "::1");
-	check_int(url.port, ==, 6380);
-	redis_url_fini(&url);
-}
-
-static void
-url_with_a_login(void)
-{
-	struct redis_url url;
-
-	check_int(parse("redis://sluice:hunter%32%40%2F%25@h:1/0", &url), ==, SL_OK);
-	check_text(url.user, "sluice");
-	check_text(url.password, "hunter2@/%");
-	check_text(url.host, "h");
-	redis_url_fini(&url);
-	check_int(parse("redis://:hunter2@h", &url), ==, SL_OK);
-	check(url.user == NULL);
-	check_text(url.password, "hunter2");
-	redis_url_fini(&url);
-	check_int(parse("redis://u:p@ss:w@h", &url), ==, SL_OK); /* the last @ ends the login */
-	check_text(url.password, "p@ss:w");
-	redis_url_fini(&url);
-}
-
-static void
-url_of_a_unix_socket(void)
-{
-	struct redis_url url;
-
-	check_int(parse("unix:///run/redis/redis.sock", &url), ==, SL_OK);
-	check_text(url.path, "/run/redis/redis.sock");
-	check(url.host == NULL);
-	redis_url_fini(&url);
-	check_int(parse("unix://:hunter2@/run/r?db=12", &url), ==, SL_OK);
-	check_text(url.path, "/run/r");
-	check_text(url.password, "hunter2");
-	check_int(url.db, ==, 12);
-	redis_url_fini(&url);
-}
-
-static void
-bad_urls_are_refused_without_repeating_them(void)
-{
-	static const char *const bad[] = {
-	    "",
-	    "redis",
-	    "http://h",
-	    "rediss://:hunter2@h",
-	    "redis://",
-	    "redis://:hunter2@",
-	    "redis://hunter2@h",
-	    "redis://u:@h",
-	    "redis://:hunter%@h",
-	    "redis://:hunter%2@h",
-	    "redis://:hunter%zz@h",
-	    "redis://:hunter%00@h",
-	    "redis://h:0",
-	    "redis://h:65536",
-	    "redis://h:123456789012",
-	    "redis://h:",
-	    "redis://h:6x",
-	    "redis://[::1",
-	    "redis://[::1]x",
-	    "redis://a b",
-	    "redis://:hunter2@h/x",
-	    "redis://h/1/2",
-	    "redis://h/-1",
-	    "redis://h?db=1",
-	    "redis://h#1",
-	    "unix://",
-	    "unix://relative",
-	    "unix://rel/path",
-	    "unix:///",
-	    "unix:///a?x=1",
-	    "unix:///a?db=",
-	    "unix:///a?db=hunter2",
-	    "unix:///123456789012345678901234567890123456789012345678901234567890123456789012345678901"
-	    "23456789012345678901234567890",
-	};
-	struct redis_url url;
-
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		enum sl_code code = parse(bad[i], &url);
-
-		if (code != SL_INVALID) {
-			printf("# accepted: %s\n", bad[i]);
-			redis_url_fini(&url);
-		}
-		check_int(code, ==, SL_INVALID);
-		check(url.host == NULL && url.path == NULL && url.password == NULL);
-	}
-}
-
-static void
-tls_is_refused_with_a_remedy(void)
-{
-	struct redis_url url;
-	struct sl_error error;
-
-	check_int(redis_url_parse("rediss://h", &url, &error), ==, SL_INVALID);
-	check(strstr(error.text, "TLS proxy") != NULL);
-}
-
 static void
 each_script_is_embedded_whole(void)
 {
@@ -222,11 +90,6 @@ main(void)
 	CHECK_RUN(lists_are_named_by_lane_and_key);
 	CHECK_RUN(locks_are_named_by_environment_and_digest);
 	CHECK_RUN(pattern_is_of_one_shard);
-	CHECK_RUN(url_of_a_host);
-	CHECK_RUN(url_with_a_login);
-	CHECK_RUN(url_of_a_unix_socket);
-	CHECK_RUN(bad_urls_are_refused_without_repeating_them);
-	CHECK_RUN(tls_is_refused_with_a_remedy);
 	CHECK_RUN(each_script_is_embedded_whole);
 	return check_done();
 }
