@@ -100,7 +100,9 @@ const struct config_row settings_rows[] = {
     {"database_url", CONFIG_TEXT, NULL, 0, 0,
      "Postgres, as postgresql:// URL or libpq conninfo.  Not with standalone.", NULL},
     {"redis_url", CONFIG_TEXT, NULL, 0, 0,
-     "Redis, as redis://[user:password@]host:port/db or unix:///path.", NULL},
+     "Redis, as redis://[user:password@]host:port/db or unix:///path; a cluster as "
+     "redis://host:port,...?cluster=yes; sentinels as redis+sentinel://host:port,.../master.",
+     NULL},
     {"encryption_key_file", CONFIG_TEXT, NULL, 0, 0,
      "File of 64 hex digits a line that seals credentials: the first line seals, all open.", NULL},
     {"keys_file", CONFIG_TEXT, NULL, 0, 0,

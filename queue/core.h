@@ -33,8 +33,8 @@ struct queue {
 	char damaged[QUEUE_EPOCH_SIZE];
 	char worker[LEASE_WORKER_MAX + 1]; /* that joined last; "": none */
 	bool reading_epoch;                /* after a -1 */
-	bool waiting;                 /* lease_wait() is out */
-	struct rebuild *rebuild;      /* a begin or end that runs; NULL: none */
+	bool waiting;                      /* lease_wait() is out */
+	struct rebuild *rebuild;           /* a begin or end that runs; NULL: none */
 
 	/* ready.c: pushes not sent yet, and those whose entries are (partly) in the call in flight
 	 */

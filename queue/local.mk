@@ -46,6 +46,7 @@ queue/scripts.c: $(queue_lua) queue/lua/embed.awk
 # Tests.  Those of tests/integration want SLUICE_TEST_REDIS and exit 77 without it.
 queue_tests = test_queue_keys \
 	test_queue \
+	test_queue_cluster \
 	test_queue_epoch \
 	test_queue_faults \
 	test_queue_lock \
@@ -60,6 +61,9 @@ test_queue_keys_LDADD = $(queue_test_libs)
 test_queue_SOURCES = tests/integration/test_queue.c tests/integration/queue_rig.h
 test_queue_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_LDADD = $(queue_test_libs)
+test_queue_cluster_SOURCES = tests/integration/test_queue_cluster.c
+test_queue_cluster_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_cluster_LDADD = $(queue_test_libs)
 test_queue_faults_SOURCES = tests/integration/test_queue_faults.c
 test_queue_faults_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_faults_LDADD = $(queue_test_libs)

@@ -198,14 +198,15 @@ go_down(struct redis *redis, const struct sl_error *error, bool context_is_gone)
 {
 	struct sl_error why = *error; /* error may live in what is freed below */
 	bool was_up = redis->state == STATE_UP;
+	bool sent_on = redis->state == STATE_SETUP && redis->route.named; /* no fault yet */
 
 	if (redis->state == STATE_CLOSED)
 		return;
 	state_enter(redis, STATE_WAITING);
 	redis->last = why;
-	log_event(redis->told_down ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "redis_down",
+	log_event(redis->told_down || sent_on ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "redis_down",
 		  "connection=%s error=%s", redis->name, log_text(why.text));
-	redis->told_down = true;
+	redis->told_down = redis->told_down || !sent_on;
 	if (redis->lookup != NULL)
 		redis_lookup_cancel(redis->lookup);
 	redis->lookup = NULL;
@@ -518,8 +519,7 @@ redis_new(struct loop *loop, const struct redis_url *url, const char *key, const
 	redis->arg = arg;
 	redis->timeout_ms = timeout_ms;
 	redis_route_init(&redis->route, url);
-	redis->login =
-	    (struct redis_login){.redis = redis, .route = &redis->route, .key = key};
+	redis->login = (struct redis_login){.redis = redis, .route = &redis->route, .key = key};
 	redis->backoff_ms = BACKOFF_FIRST_MS;
 	redis->retry = loop_timer_new(loop, connect_now, redis);
 	redis->overdue = loop_timer_new(loop, on_overdue, redis);

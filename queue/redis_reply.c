@@ -29,7 +29,7 @@ redis_reply_is_moving(const char *text)
 bool
 redis_reply_is_elsewhere(const char *text)
 {
-	static const char *const words[] = {"MOVED ",       "READONLY ", "CLUSTERDOWN ",
+	static const char *const words[] = {"MOVED ",      "READONLY ", "CLUSTERDOWN ",
 					    "MASTERDOWN ", "LOADING ",  "UNBLOCKED "};
 
 	return starts_with(text, words, sizeof(words) / sizeof(words[0])) ||
@@ -40,9 +40,8 @@ redis_reply_is_elsewhere(const char *text)
 static bool
 is_passing(const char *text)
 {
-	static const char *const words[] = {
-	    "OOM ",        "BUSY ",        "MISCONF ",
-	    "NOREPLICAS ", "NOAUTH ",      "WRONGPASS ",     "NOPERM ",     "ERR max number "};
+	static const char *const words[] = {"OOM ",    "BUSY ",      "MISCONF ", "NOREPLICAS ",
+					    "NOAUTH ", "WRONGPASS ", "NOPERM ",  "ERR max number "};
 	return starts_with(text, words, sizeof(words) / sizeof(words[0])) ||
 	       redis_reply_is_elsewhere(text);
 }

@@ -43,8 +43,7 @@ redis_route_next(struct redis_route *route)
 	at = route->turn++ % (unsigned)(url->place_count + route->node_count);
 	if (at < (unsigned)url->place_count) {
 		const struct redis_place *place = &url->places[at];
-		bool good =
-		    goal_set(&route->goal, place->host, strlen(place->host), place->port);
+		bool good = goal_set(&route->goal, place->host, strlen(place->host), place->port);
 
 		assert(good);
 		(void)good;

@@ -135,8 +135,8 @@ parse_authority(const char *text, size_t len, struct redis_url *out, struct sl_e
 	}
 	do {
 		comma = memchr(text, ',', (size_t)(end - text));
-		code = parse_place(text, (size_t)((comma != NULL ? comma : end) - text), out,
-				   error);
+		code =
+		    parse_place(text, (size_t)((comma != NULL ? comma : end) - text), out, error);
 		text = comma != NULL ? comma + 1 : end;
 	} while (code == SL_OK && comma != NULL);
 	return code;
@@ -296,9 +296,9 @@ redis_url_parse(const char *text, struct redis_url *out, struct sl_error *error)
 		    "redis url: rediss:// (TLS) is not supported; put a TLS proxy (stunnel, "
 		    "HAProxy) on this machine and name it by redis:// or unix://");
 	else
-		code = sl_fail(
-		    error, SL_INVALID,
-		    "redis url: it must start with redis://, redis+sentinel:// or unix://");
+		code =
+		    sl_fail(error, SL_INVALID,
+			    "redis url: it must start with redis://, redis+sentinel:// or unix://");
 	if (code != SL_OK)
 		redis_url_fini(out);
 	return code;

@@ -423,7 +423,7 @@ server_stop(struct server *server)
 	server_kill(server);
 	if (server->dir[0] == '\0')
 		return;
-	snprintf(socket, sizeof(socket), "%s/r", server->dir);
+	snprintf(socket, sizeof(socket), "%.60s/r", server->dir);
 	unlink(socket);
 	rmdir(server->dir);
 	*server = (struct server){0};

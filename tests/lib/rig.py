@@ -131,13 +131,13 @@ class Node:
 
 class Rig:
     def __init__(self, nodes=1, standalone=False, settings=None, environment=None, start=True,
-                 prepare=None):
-        """prepare(rig) runs once everything is up."""
+                 prepare=None, redis=Redis):
+        """prepare(rig) runs once everything is up; redis(directory) makes the Redis, cluster or sentinels."""
         self.build = build_directory()
         self.node_count, self.standalone = nodes, standalone
         self.extra = dict(settings or {})
         self.environment = environment
-        self.start_nodes, self.prepare_more = start, prepare
+        self.start_nodes, self.prepare_more, self.make_redis = start, prepare, redis
         self.directory = self.postgres = self.redis = self.witness = None
         self.nodes, self.keys = [], {}
 
@@ -162,7 +162,7 @@ class Rig:
             self.keys_file = f"{self.directory}/data/keys.env"
         else:
             self.postgres = Postgres(f"{self.directory}/pg")
-            self.redis = Redis(f"{self.directory}/redis")
+            self.redis = self.make_redis(f"{self.directory}/redis")
             key_file = f"{self.directory}/seal.key"
             with open(key_file, "w", encoding="ascii", opener=lambda p, f: os.open(p, f, 0o600)) as file:
                 file.write(secrets.token_hex(32) + "\n")

@@ -2,6 +2,7 @@
 import glob
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -112,11 +113,30 @@ class Postgres:
         self.process = None
 
 
-class Redis:
-    """A server under directory, on a unix socket; url is what sluiced takes as redis_url."""
+def free_ports(count):
+    """Ports of loopback that nobody uses now, all different, below those that the kernel gives to clients: a server
+    that is killed finds its port again."""
+    sockets = []
+    try:
+        while len(sockets) < count:
+            sock = socket.socket()
+            try:
+                sock.bind(("127.0.0.1", random.randint(20000, 32000)))
+                sockets.append(sock)
+            except OSError:
+                sock.close()
+        return [sock.getsockname()[1] for sock in sockets]
+    finally:
+        for sock in sockets:
+            sock.close()
 
-    def __init__(self, directory):
-        self.directory = directory
+
+class Redis:
+    """A server under directory, on a unix socket (and a port of loopback, if given); url is what sluiced takes as
+    redis_url.  options are those of every start."""
+
+    def __init__(self, directory, port=0, options=()):
+        self.directory, self.port, self.options = directory, port, options
         self.prefix, user = unprivileged()
         os.makedirs(directory)
         if user is not None:
@@ -129,9 +149,10 @@ class Redis:
     def start(self, *options):
         with open(f"{self.directory}/log", "ab") as log:
             self.process = subprocess.Popen(
-                self.prefix + ["redis-server", "--port", "0", "--unixsocket", self.path, "--unixsocketperm", "777",
+                self.prefix + ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1",
+                               "--unixsocket", self.path, "--unixsocketperm", "777",
                                "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
-                               "--dir", self.directory, *options],
+                               "--dir", self.directory, *self.options, *options],
                 cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until("Redis answers", self._answers, 10)
 
@@ -183,9 +204,211 @@ class Redis:
             out.extend(value if isinstance(value, list) else [value])
         return b"\n".join(piece for piece in out if piece is not None)
 
+    def kill(self):
+        """SIGKILL: nothing is saved."""
+        stop(self.process, signal.SIGKILL)
+        self.process = None
+
     def stop(self):
         stop(self.process)
         self.process = None
+
+
+def wait_caught_up(master, replica):
+    """The replica is linked and has all that the master has had until now."""
+    def linked():
+        role = replica.command("ROLE")
+        return role[0] == b"slave" and role[3] == b"connected"
+    wait_until("the replica is linked", linked, 20)
+    offset = master.command("ROLE")[1]
+    wait_until("the replica has all", lambda: replica.command("ROLE")[4] >= offset, 20)
+
+
+class RedisCluster:
+    """Masters of a Redis Cluster on loopback, the slots dealt evenly, and maybe one replica; url names them all."""
+
+    def __init__(self, directory, masters=3, replica_of=None):
+        """replica_of: a key; the master of its slot gets the replica."""
+        self.directory = directory
+        os.makedirs(directory)
+        os.chmod(directory, 0o711)
+        self.nodes, self.replica = [], None
+        try:
+            for number in range(masters):
+                node = self._node(f"m{number}")
+                node.command("CLUSTER", "ADDSLOTSRANGE", 16384 * number // masters,
+                             16384 * (number + 1) // masters - 1)
+                node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            for node in self.nodes[1:]:
+                self._meet(node)
+            self.wait_agreed()
+            if replica_of is not None:
+                owner = self.owner(replica_of)
+                self.replica = self._node("r")
+                self._meet(self.replica)
+                self.wait_agreed()
+                self.replica.command("CLUSTER", "REPLICATE", owner.id)
+                wait_caught_up(owner, self.replica)
+        except BaseException:
+            self.stop()
+            raise
+        self.url = "redis://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:masters]) + "?cluster=yes"
+
+    def _node(self, name):
+        port, bus = free_ports(2)
+        node = Redis(f"{self.directory}/{name}", port, [
+            "--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "1000",
+            "--cluster-require-full-coverage", "no", "--cluster-config-file", "nodes.conf",
+            "--repl-diskless-sync-delay", "0"])
+        node.bus = bus
+        node.id = node.command("CLUSTER", "MYID").decode()
+        self.nodes.append(node)
+        return node
+
+    def _meet(self, node):
+        node.command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, self.nodes[0].bus)
+
+    @property
+    def process(self):
+        return next((node.process for node in self.nodes if node.process is not None), None)
+
+    def wait_agreed(self):
+        """All nodes know each other and who has which slot."""
+        def agreed():
+            views = set()
+            for node in self.nodes:
+                if b"cluster_state:ok" not in node.command("CLUSTER", "INFO"):
+                    return False
+                lines = node.command("CLUSTER", "NODES").decode().splitlines()
+                if len(lines) != len(self.nodes) or any("handshake" in line for line in lines):
+                    return False
+                views.add(tuple(sorted((line.split()[0], *line.split()[8:]) for line in lines)))
+            return len(views) == 1
+        wait_until("the nodes of the cluster agree", agreed, 20)
+
+    def owner(self, key):
+        """The running node that serves key, or None."""
+        for node in self.nodes:
+            try:
+                if node.process is not None:
+                    node.command("EXISTS", key)
+                    return node
+            except RigError:  # MOVED, CLUSTERDOWN
+                pass
+        return None
+
+    def move(self, key, target, meanwhile=None):
+        """Moves the slot of key to target, key by key; meanwhile() runs after each one.  Returns how many moved."""
+        source, moved = self.owner(key), 0
+        slot = source.command("CLUSTER", "KEYSLOT", key)
+        target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
+        source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
+        while names := source.command("CLUSTER", "GETKEYSINSLOT", slot, 1):
+            source.command("MIGRATE", "127.0.0.1", target.port, names[0], 0, 5000)
+            moved += 1
+            if meanwhile is not None:
+                meanwhile()
+        for node in [target, source] + self.nodes:
+            if node.process is not None and node is not self.replica:
+                node.command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+        return moved
+
+    def command(self, *words):
+        """To the node that has the key, which is the second word."""
+        return self.owner(words[1]).command(*words)
+
+    def everything(self):
+        return b"\n".join(node.everything() for node in self.nodes if node.process is not None)
+
+    def stop(self):
+        for node in self.nodes:
+            node.stop()
+
+
+class Sentinels:
+    """A master, a replica and three sentinels that fail over after half a second; url names the sentinels."""
+
+    NAME = "tested"
+
+    def __init__(self, directory):
+        self.directory = directory
+        os.makedirs(directory)
+        os.chmod(directory, 0o711)
+        self.servers, self.sentinels = [], []
+        ports = free_ports(5)
+        try:
+            for name, port in zip("ab", ports):
+                self.servers.append(Redis(f"{directory}/{name}", port, ["--repl-diskless-sync-delay", "0"]))
+            self.servers[1].command("REPLICAOF", "127.0.0.1", ports[0])
+            for name, port in zip("xyz", ports[2:]):
+                self.sentinels.append(Sentinel(f"{directory}/{name}", port))
+                self.watch(self.sentinels[-1], self.servers[0])
+            self.wait_watched()
+        except BaseException:
+            self.stop()
+            raise
+        self.url = "redis+sentinel://" + ",".join(f"127.0.0.1:{s.port}" for s in self.sentinels) + f"/{self.NAME}"
+
+    def watch(self, sentinel, master):
+        """Tells one sentinel who is the master."""
+        sentinel.command("SENTINEL", "MONITOR", self.NAME, "127.0.0.1", master.port, 2)
+        for option, value in (("down-after-milliseconds", 500), ("failover-timeout", 3000)):
+            sentinel.command("SENTINEL", "SET", self.NAME, option, value)
+
+    def wait_watched(self):
+        def watched(sentinel):
+            words = sentinel.command("SENTINEL", "MASTER", self.NAME)
+            state = dict(zip(words[::2], words[1::2]))
+            return (state[b"flags"] == b"master" and state[b"num-slaves"] == b"1" and
+                    state[b"num-other-sentinels"] == b"2")
+        wait_until("the sentinels know each other and the replica", lambda: all(map(watched, self.sentinels)), 30)
+
+    @property
+    def process(self):
+        return next((s.process for s in self.servers + self.sentinels if s.process is not None), None)
+
+    def wait_in_step(self):
+        """The replica has all that the master has, and the sentinels know both."""
+        wait_caught_up(self.master, self.other(self.master))
+        self.wait_watched()
+
+    def other(self, server):
+        return self.servers[self.servers[0] is server]
+
+    @property
+    def master(self):
+        """The running server that is a master now, or None."""
+        for server in self.servers:
+            if server.process is not None and server.command("ROLE")[0] == b"master":
+                return server
+        return None
+
+    def command(self, *words):
+        return self.master.command(*words)
+
+    def everything(self):
+        return b"\n".join(server.everything() for server in self.servers if server.process is not None)
+
+    def stop(self):
+        for server in self.sentinels + self.servers:
+            server.stop()
+
+
+class Sentinel(Redis):
+    """A sentinel that watches nothing yet."""
+
+    def start(self, *_options):
+        conf = f"{self.directory}/sentinel.conf"
+        if not os.path.exists(conf):  # it rewrites the file
+            with open(conf, "w", encoding="ascii") as file:
+                file.write(f"port {self.port}\nbind 127.0.0.1\nunixsocket {self.path}\nunixsocketperm 777\n"
+                           f"dir {self.directory}\n")
+            if self.prefix:
+                shutil.chown(conf, unprivileged()[1].pw_uid, unprivileged()[1].pw_gid)
+        with open(f"{self.directory}/log", "ab") as log:
+            self.process = subprocess.Popen(self.prefix + ["redis-server", conf, "--sentinel"], cwd=self.directory,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until("the sentinel answers", self._answers, 10)
 
 
 def remove(directory):

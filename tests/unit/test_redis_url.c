@@ -258,7 +258,7 @@ check_next(struct redis_route *route, const char *host, int port, bool is_sentin
 static void
 a_cluster_is_asked_seed_by_seed_and_a_redirection_is_followed_once(void)
 {
-	static const char *const vague[] = {"MOVED 1 h", "MOVED 1 h:0", "MOVED 1 h:65536",
+	static const char *const vague[] = {"MOVED 1 h",  "MOVED 1 h:0",    "MOVED 1 h:65536",
 					    "MOVED 1 :x", "MOVED 1 h:70 1", "MOVED "};
 	struct redis_route route;
 	struct redis_url url;
@@ -321,8 +321,7 @@ a_clusters_nodes_are_remembered_once_each(void)
 static void
 sentinels_are_asked_in_turn_before_each_visit_to_the_master(void)
 {
-	static const char *const odd[] = {"+m\r\n", "*1\r\n$1\r\nm\r\n",
-					  "*2\r\n$1\r\nm\r\n:1\r\n",
+	static const char *const odd[] = {"+m\r\n", "*1\r\n$1\r\nm\r\n", "*2\r\n$1\r\nm\r\n:1\r\n",
 					  "*2\r\n$1\r\nm\r\n$2\r\n1x\r\n",
 					  "*2\r\n$0\r\n\r\n$1\r\n1\r\n"};
 	struct redis_route route;
