@@ -1,6 +1,7 @@
 """sluiced with sentinels: the master is asked for, and asked for again after every loss."""
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import history
@@ -90,12 +91,28 @@ def _(rig):
     echoes(rig, "after the switch")
 
 
-@test(name="sentinels_that_know_no_such_master_are_told_at_the_start", seconds=30)
+@test(name="an_unknown_master_and_one_that_is_a_replica_are_told_at_the_start", seconds=30)
 def _(rig):
-    node = rig.nodes[0]
-    done = rig.run(*[w for w in node.command()[1:] if not w.startswith(("--redis-url", "--listen"))],
-                   f"--listen=unix:{rig.directory}/x.sock", f"--redis-url={rig.redis.url}2")
-    assert done.returncode != 0 and "does not know the master" in done.stdout, done
+    node, told = rig.nodes[0], {}
+    replica = rig.redis.other(rig.redis.master)
+    for sentinel in rig.redis.sentinels:  # until it has noticed: half a minute
+        sentinel.command("SENTINEL", "MONITOR", "wrong", "127.0.0.1", replica.port, 3)
+
+    def start(name):
+        done = rig.run(*[w for w in node.command()[1:] if not w.startswith(("--redis-url", "--listen"))],
+                       f"--listen=unix:{rig.directory}/{name}.sock",
+                       "--redis-url=" + rig.redis.url.replace(f"/{rig.redis.NAME}", f"/{name}"))
+        told[name] = (done.returncode, done.stdout)
+
+    threads = [threading.Thread(target=start, args=(name,)) for name in ("nobody", "wrong")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for sentinel in rig.redis.sentinels:
+        sentinel.command("SENTINEL", "REMOVE", "wrong")
+    assert told["nobody"][0] == 69 and "does not know the master" in told["nobody"][1], told
+    assert told["wrong"][0] == 69 and "named as master is not one" in told["wrong"][1], told
 
 
 main(lambda: Rig(settings={"lease_ttl": "2s", "retry_first": "100ms"}, redis=sentinels,
