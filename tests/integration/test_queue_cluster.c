@@ -119,9 +119,14 @@ cluster_start(void)
 static void
 cluster_stop(void)
 {
+	char path[96];
+
 	for (int i = 0; i < 2; i++) {
 		if (nodes[i].raw != NULL)
 			redisFree(nodes[i].raw);
+		server_kill(&nodes[i].server); /* else it may write its view again */
+		snprintf(path, sizeof(path), "%.60s/nodes.conf", nodes[i].server.dir);
+		unlink(path);
 		server_stop(&nodes[i].server);
 		nodes[i] = (struct node){0};
 	}
