@@ -112,7 +112,7 @@ submit_all(struct event *event)
 		return;
 	}
 	snprintf(name, sizeof(name), "events:%lld", (long long)event->connection_id);
-	sync_key(event->daemon->syncs, event->environment_id, name, on_key, event);
+	sync_key(event->daemon->syncs, event->environment_id, name, 1, on_key, event);
 }
 
 /* ---- awaited ---------------------------------------------------------------------------------- */

@@ -41,6 +41,12 @@ account_is_up(const struct account *account)
 	return pg_is_up(account->pg);
 }
 
+struct loop *
+account_loop(const struct account *account)
+{
+	return account->loop;
+}
+
 struct account_call *
 account_call_new(void *arg, const char *one)
 {

@@ -19,6 +19,7 @@
 
 #define ACCOUNT_CHANNEL "sluice_catalog"
 #define ACCOUNT_DEPLOYED "sluice_deployed" /* a deploy, after its NOTIFY of the former; likewise */
+#define ACCOUNT_LIMITS "sluice_limits"     /* slots of concurrency keys changed; likewise */
 
 struct account; /* opaque: one connection for all of this */
 
@@ -33,6 +34,35 @@ bool account_is_up(const struct account *account);
 typedef void account_done_cb(void *arg, enum sl_code code, int64_t id,
 			     const struct sl_error *error);
 
+/* ---- concurrency ---------------------------------------------------------------------------- */
+#define ACCOUNT_CONCURRENCY_MAX 500
+
+/* What async actions are kept apart by: each environment, connection or function has a concurrency
+ * key of its own, of which so many jobs may run at a time. */
+enum account_concurrency {
+	ACCOUNT_CONCURRENCY_INHERIT = 0, /* of a function: as its environment says */
+	ACCOUNT_CONCURRENCY_ENVIRONMENT,
+	ACCOUNT_CONCURRENCY_CONNECTION,
+	ACCOUNT_CONCURRENCY_FUNCTION,
+};
+/* "environment", "connection", "function"; NULL for INHERIT and what is no such value. */
+const char *account_concurrency_name(enum account_concurrency by);
+/* INHERIT: it is none of these names. */
+enum account_concurrency account_concurrency_parse(const char *name);
+
+/* Writes the setting, and the slots of the keys that it governs, in one transaction; tells the
+ * catalogs and ACCOUNT_LIMITS.  What runs goes on; jobs that wait stay under the key they were
+ * accepted with.  SL_INVALID: by INHERIT (of an environment) or unknown, limit not 1 to
+ * ACCOUNT_CONCURRENCY_MAX. */
+void account_environment_concurrency(struct account *account, int64_t environment_id,
+				     enum account_concurrency by, int limit, account_done_cb *cb,
+				     void *arg);
+/* INHERIT: limit is ignored.  ENVIRONMENT: the function's jobs are under the key of the whole
+ * environment, so the environment's limit holds for them and is what is read back. */
+void account_function_concurrency(struct account *account, int64_t environment_id,
+				  int64_t function_id, enum account_concurrency by, int limit,
+				  account_done_cb *cb, void *arg);
+
 /* ---- environments and keys ------------------------------------------------------------------ */
 struct account_environment {
 	int64_t id;
@@ -43,6 +73,8 @@ struct account_environment {
 	const char *signing_key;  /* sealed, row "environment:<uuid>:signing_key"; "" if none */
 	const char *settings;     /* JSON object: members that were set over the admin API */
 	const char *callback_url; /* "" if none */
+	enum account_concurrency concurrency_by; /* never INHERIT */
+	int concurrency_limit;
 };
 typedef void account_environments_cb(void *arg, enum sl_code code,
 				     const struct account_environment *rows, int count,
@@ -203,6 +235,8 @@ struct account_function {
 	const char *code;    /* ES5; only from account_version_find, else "" */
 	const char *ts;      /* TypeScript source; likewise */
 	int64_t connections; /* how many connections its integration has (list only) */
+	enum account_concurrency concurrency_by; /* its own; INHERIT: none */
+	int concurrency_limit;                   /* 0: none of its own */
 };
 typedef void account_functions_cb(void *arg, enum sl_code code, const struct account_function *rows,
 				  int count, const struct sl_error *error);

@@ -6,7 +6,12 @@
 
 #define FUNCTION_COLUMNS                                                                           \
 	"f.id, v.id, f.integration_id, f.environment_id, i.unique_key, f.type, f.name, v.version," \
-	" v.event, v.source, v.definition, f.enabled, " ACCOUNT_MS("v.deployed_at")
+	" v.event, v.source, v.definition, f.enabled, " ACCOUNT_MS("v.deployed_at") FUNCTION_LIMIT
+/* By environment it is the environment's limit that holds. */
+#define FUNCTION_LIMIT                                                                           \
+	", f.concurrency_by, CASE WHEN f.concurrency_by = 'environment' THEN (SELECT"            \
+	"  e.concurrency_limit FROM environment e WHERE e.id = f.environment_id)"                \
+	" ELSE f.concurrency_limit END"
 #define FUNCTION_FROM " FROM function f JOIN integration i ON i.id = f.integration_id"
 #define FUNCTION_ACTIVE FUNCTION_FROM " JOIN function_version v ON v.id = f.version_id "
 #define FUNCTION_THERE "f.deleted_at IS NULL AND f.environment_id = $1::bigint"
@@ -107,9 +112,11 @@ account_on_functions(void *arg, const struct unit_answer *answer)
 		rows[i].definition = value_text(result, i, 10);
 		rows[i].enabled = value_bool(result, i, 11);
 		rows[i].deployed_ms = value_int(result, i, 12);
-		rows[i].code = value_text(result, i, 13);
-		rows[i].ts = value_text(result, i, 14);
-		rows[i].connections = value_int(result, i, 15);
+		rows[i].concurrency_by = account_concurrency_parse(value_text(result, i, 13));
+		rows[i].concurrency_limit = (int)value_int(result, i, 14);
+		rows[i].code = value_text(result, i, 15);
+		rows[i].ts = value_text(result, i, 16);
+		rows[i].connections = value_int(result, i, 17);
 	}
 	call->cb.functions(call->arg, code, rows, count, code == SL_OK ? NULL : &error);
 	free(rows);

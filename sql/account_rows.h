@@ -30,6 +30,7 @@ struct account_call {
 struct account_call *account_call_new(void *arg, const char *one);
 void account_send(struct account *account, struct unit *unit, unit_cb *answered,
 		  struct account_call *call);
+struct loop *account_loop(const struct account *account);
 /* The rows of the last command; what comes before it locks. */
 const PGresult *account_rows(const struct unit_answer *answer);
 /* How a call ended, and how many rows there are (0 unless SL_OK). */

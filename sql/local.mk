@@ -11,10 +11,12 @@ sql_migrations = \
 	sql/migrations/0006_leader.sql \
 	sql/migrations/0007_sync.sql \
 	sql/migrations/0008_cancel.sql \
-	sql/migrations/0009_dead.sql
+	sql/migrations/0009_dead.sql \
+	sql/migrations/0010_concurrency.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
+	sql/account_concurrency.c \
 	sql/account_connection.c \
 	sql/account_environment.c \
 	sql/account_function.c \

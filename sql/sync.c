@@ -1,8 +1,10 @@
 #include "sql/sync.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
+#include "sql/account.h"
 #include "sql/sync_store.h"
 
 /* The newest run is open: in the ledger without a result, or noted less than a minute ago and not
@@ -73,11 +75,21 @@ static const struct unit_statement sync_forget[] = {
     {"sync_forgotten", "SELECT id FROM sync WHERE id = $1::bigint"},
 };
 
+/* Held against a change of the settings until the key is there; see account_concurrency.c. */
+static const struct unit_statement sync_key_lock = {
+    "sync_key_lock", "SELECT FROM environment WHERE id = $1::int FOR SHARE"};
+
+/* xmax is 0 in a row that is new: nobody needs to hear of a new key with one slot. */
 static const struct unit_statement sync_key_make = {
     "sync_key_make",
-    "INSERT INTO concurrency_key (environment_id, name) SELECT $1::int, $2::text WHERE NOT EXISTS"
-    " (SELECT FROM concurrency_key WHERE environment_id = $1::int AND name = $2::text)"
-    " ON CONFLICT DO NOTHING"};
+    "INSERT INTO concurrency_key AS k (environment_id, name, slots) SELECT $1::int, $2::text,"
+    " w.slots FROM (SELECT coalesce(concurrency_slots($1::int, $2::text), $3::bigint) AS slots) w"
+    " WHERE NOT EXISTS (SELECT FROM concurrency_key o WHERE o.environment_id = $1::int"
+    "  AND o.name = $2::text AND o.slots = w.slots)"
+    " ON CONFLICT (environment_id, name) DO UPDATE SET slots = excluded.slots"
+    "  WHERE k.slots <> excluded.slots"
+    " RETURNING CASE WHEN k.slots > 1 OR k.xmax <> 0 THEN"
+    "  pg_notify('" ACCOUNT_LIMITS "', ($1::int)::text) END"};
 
 static const struct unit_statement sync_key_find = {
     "sync_key_find",
@@ -239,16 +251,27 @@ sync_on_key(void *arg, const struct unit_answer *answer)
 }
 
 void
-sync_key(struct sync_store *store, int64_t environment_id, const char *name, sync_key_cb *cb,
-	 void *arg)
+sync_key(struct sync_store *store, int64_t environment_id, const char *name, int slots,
+	 sync_key_cb *cb, void *arg)
 {
 	struct sync_call *call = sync_call_new(arg, "concurrency key");
-	struct unit *unit = unit_new();
+	struct unit *unit;
 
 	call->cb.key = cb;
+	if (slots < 1 || slots > SYNC_SLOTS_MAX) {
+		sync_refuse(store, sync_on_key, call, SL_INVALID,
+			    "a concurrency key has 1 to 500 slots");
+		return;
+	}
+	unit = unit_new();
+	if (strncmp(name, "actions", 7) == 0) { /* only these are governed by settings */
+		unit_add(unit, &sync_key_lock);
+		unit_bind_int(unit, environment_id);
+	}
 	unit_add(unit, &sync_key_make);
 	unit_bind_int(unit, environment_id);
 	unit_bind_text(unit, name);
+	unit_bind_int(unit, slots);
 	unit_add(unit, &sync_key_find);
 	unit_bind_int(unit, environment_id);
 	unit_bind_text(unit, name);

@@ -57,10 +57,14 @@ void sync_claim_run(struct sync_store *store, int64_t id, const char *job_id, sy
  * versions: a run that saw the old one cannot write it any more. */
 void sync_reset(struct sync_store *store, int64_t id, sync_done_cb *cb, void *arg);
 
-/* The concurrency key of that name in an environment, made if missing. */
+/* The concurrency key of that name in an environment, made if missing, with so many slots (1 to
+ * SYNC_SLOTS_MAX); one with another number gets this one.  The settings of the environment and its
+ * functions go before what a caller believes: where they govern the name (0010_concurrency.sql),
+ * they decide.  A change is told on ACCOUNT_LIMITS.  SL_NOT_FOUND: no such environment. */
+#define SYNC_SLOTS_MAX 500
 typedef void sync_key_cb(void *arg, enum sl_code code, int64_t key_id,
 			 const struct sl_error *error);
-void sync_key(struct sync_store *store, int64_t environment_id, const char *name, sync_key_cb *cb,
-	      void *arg);
+void sync_key(struct sync_store *store, int64_t environment_id, const char *name, int slots,
+	      sync_key_cb *cb, void *arg);
 
 #endif

@@ -140,7 +140,7 @@ on_sync(void *arg, enum sl_code code, const struct sync_row *rows, int count,
 	    .kind = JOB_WEBHOOK,
 	};
 	snprintf(name, sizeof(name), "webhook:%lld", (long long)rows[0].id);
-	sync_key(incoming->call->daemon->syncs, rows[0].environment_id, name, on_key, incoming);
+	sync_key(incoming->call->daemon->syncs, rows[0].environment_id, name, 1, on_key, incoming);
 }
 
 static void

@@ -752,6 +752,186 @@ a_deploy_that_came_in_between_conflicts_and_writes_nothing(void)
 	check_int(deployed[0].version_id, >, seen);
 }
 
+/* ---- concurrency ---------------------------------------------------------------------------- */
+
+static int64_t
+function_id(const char *name)
+{
+	CALL(SL_OK, account_function_find(account, environment, "github", "action", name,
+					  on_functions, NULL));
+	return functions[0].id;
+}
+
+static void
+make_key(int64_t of, const char *name)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text),
+		 "INSERT INTO concurrency_key (environment_id, name) VALUES (%lld, '%s')",
+		 (long long)of, name);
+	rig_sql(text);
+}
+
+static long long
+slots(int64_t of, const char *name)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text),
+		 "SELECT slots FROM concurrency_key WHERE environment_id = %lld AND name = '%s'",
+		 (long long)of, name);
+	return rig_sql(text);
+}
+
+static char own[40], own_by_connection[60], inherited[40];
+
+static void
+an_environments_limit_changes_the_keys_it_governs(void)
+{
+	struct account_deploy_item items[2] = {item("action", "own", NULL),
+					       item("action", "inherits", NULL)};
+	int64_t f;
+
+	deploy(items, 2, NULL, 0, SL_OK);
+	f = function_id("own");
+	snprintf(own, sizeof(own), "actions:function:%lld", (long long)f);
+	snprintf(own_by_connection, sizeof(own_by_connection), "%s:connection:5", own);
+	snprintf(inherited, sizeof(inherited), "actions:function:%lld",
+		 (long long)function_id("inherits"));
+	make_key(environment, own);
+	make_key(environment, own_by_connection);
+	make_key(environment, inherited);
+	make_key(environment, "actions:connection:5");
+	make_key(environment, "events:5");
+	CALL(SL_OK, account_function_concurrency(account, environment, f,
+						 ACCOUNT_CONCURRENCY_FUNCTION, 3, on_done, NULL));
+	check_int(id_, ==, f);
+	check_int(slots(environment, own), ==, 3);
+	CALL(SL_OK, account_environment_concurrency(
+			account, environment, ACCOUNT_CONCURRENCY_CONNECTION, 20, on_done, NULL));
+	check_int(id_, ==, environment);
+	check_int(slots(environment, "actions"), ==, 20);
+	check_int(slots(environment, "actions:connection:5"), ==, 20);
+	check_int(slots(environment, inherited), ==, 20);
+	check_int(slots(environment, own), ==, 3);
+	check_int(slots(environment, own_by_connection), ==, 1);
+	check_int(slots(environment, "events:5"), ==, 1);
+	check_int(slots(other, "actions"), ==, 1);
+	CALL(SL_OK, account_environment_by_id(account, environment, on_environments, NULL));
+	check_int(environments[0].concurrency_by, ==, ACCOUNT_CONCURRENCY_CONNECTION);
+	check_int(environments[0].concurrency_limit, ==, 20);
+	CALL(SL_OK, account_environment_by_id(account, other, on_environments, NULL));
+	check_int(environments[0].concurrency_by, ==, ACCOUNT_CONCURRENCY_ENVIRONMENT);
+	check_int(environments[0].concurrency_limit, ==, 1);
+}
+
+static void
+a_functions_own_setting_governs_its_keys_until_it_is_dropped(void)
+{
+	int64_t f = function_id("own");
+
+	check_int(functions[0].concurrency_by, ==, ACCOUNT_CONCURRENCY_FUNCTION);
+	check_int(functions[0].concurrency_limit, ==, 3);
+	CALL(SL_OK, account_function_concurrency(account, environment, f,
+						 ACCOUNT_CONCURRENCY_CONNECTION, 4, on_done, NULL));
+	check_int(slots(environment, own_by_connection), ==, 4);
+	check_int(slots(environment, own), ==, 20); /* the environment's, by function */
+	CALL(SL_OK, account_version_find(account, functions[0].version_id, on_functions, NULL));
+	check_int(functions[0].concurrency_by, ==, ACCOUNT_CONCURRENCY_CONNECTION);
+	check_int(functions[0].concurrency_limit, ==, 4);
+	CALL(SL_OK,
+	     account_function_concurrency(account, environment, f, ACCOUNT_CONCURRENCY_ENVIRONMENT,
+					  9, on_done, NULL));
+	check_int(slots(environment, "actions"), ==, 20);
+	function_id("own");
+	check_int(functions[0].concurrency_by, ==, ACCOUNT_CONCURRENCY_ENVIRONMENT);
+	check_int(functions[0].concurrency_limit, ==, 20); /* what holds, not what was given */
+	CALL(SL_OK, account_function_concurrency(account, environment, f,
+						 ACCOUNT_CONCURRENCY_INHERIT, 0, on_done, NULL));
+	CALL(SL_OK, account_function_list(account, environment, "github", on_functions, NULL));
+	for (int i = 0; i < row_count; i++) {
+		check_int(functions[i].concurrency_by, ==, ACCOUNT_CONCURRENCY_INHERIT);
+		check_int(functions[i].concurrency_limit, ==, 0);
+	}
+	CALL(SL_OK, account_environment_concurrency(
+			account, environment, ACCOUNT_CONCURRENCY_ENVIRONMENT, 2, on_done, NULL));
+	check_int(slots(environment, own), ==, 2);
+	check_int(slots(environment, own_by_connection), ==, 4); /* nobody's any more */
+}
+
+static void
+concurrency_that_is_none_is_refused_and_changes_nothing(void)
+{
+	static const struct {
+		int by, limit;
+	} bad[] = {{ACCOUNT_CONCURRENCY_CONNECTION, 0},
+		   {ACCOUNT_CONCURRENCY_CONNECTION, -1},
+		   {ACCOUNT_CONCURRENCY_CONNECTION, ACCOUNT_CONCURRENCY_MAX + 1},
+		   {ACCOUNT_CONCURRENCY_FUNCTION + 1, 1},
+		   {-1, 1}};
+	int64_t f = function_id("own");
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		enum account_concurrency by = (enum account_concurrency)bad[i].by;
+
+		CALL(SL_INVALID, account_environment_concurrency(account, environment, by,
+								 bad[i].limit, on_done, NULL));
+		CALL(SL_INVALID, account_function_concurrency(account, environment, f, by,
+							      bad[i].limit, on_done, NULL));
+	}
+	CALL(SL_INVALID, account_environment_concurrency(
+			     account, environment, ACCOUNT_CONCURRENCY_INHERIT, 1, on_done, NULL));
+	check_int(slots(environment, "actions"), ==, 2);
+	CALL(SL_NOT_FOUND, account_environment_concurrency(
+			       account, 999999, ACCOUNT_CONCURRENCY_CONNECTION, 5, on_done, NULL));
+	CALL(SL_NOT_FOUND, account_function_concurrency(
+			       account, other, f, ACCOUNT_CONCURRENCY_FUNCTION, 5, on_done, NULL));
+	CALL(SL_NOT_FOUND,
+	     account_function_concurrency(account, environment, 999999,
+					  ACCOUNT_CONCURRENCY_FUNCTION, 5, on_done, NULL));
+	function_id("own");
+	check_int(functions[0].concurrency_by, ==, ACCOUNT_CONCURRENCY_INHERIT);
+	check_int(account_concurrency_parse("environments"), ==, ACCOUNT_CONCURRENCY_INHERIT);
+	check_int(account_concurrency_parse(""), ==, ACCOUNT_CONCURRENCY_INHERIT);
+	check(account_concurrency_name(ACCOUNT_CONCURRENCY_INHERIT) == NULL);
+	for (int by = ACCOUNT_CONCURRENCY_ENVIRONMENT; by <= ACCOUNT_CONCURRENCY_FUNCTION; by++)
+		check_int(account_concurrency_parse(
+			      account_concurrency_name((enum account_concurrency)by)),
+			  ==, by);
+}
+
+static int limits_told;
+
+static void
+on_limits(void *arg, const char *channel, const char *payload)
+{
+	(void)arg;
+	check_text(channel, ACCOUNT_LIMITS);
+	if (payload != NULL && strtoll(payload, NULL, 10) == environment)
+		limits_told++;
+}
+
+static void
+a_change_of_concurrency_tells_catalogs_and_limits(void)
+{
+	int64_t f = function_id("own");
+
+	notified = limits_told = 0;
+	CALL(SL_OK, account_environment_concurrency(
+			account, environment, ACCOUNT_CONCURRENCY_ENVIRONMENT, 1, on_done, NULL));
+	rig_until(notified == 1 && limits_told == 1);
+	check_int(notified_environment, ==, (int)environment);
+	CALL(SL_OK, account_function_concurrency(account, environment, f,
+						 ACCOUNT_CONCURRENCY_FUNCTION, 500, on_done, NULL));
+	rig_until(notified == 2 && limits_told == 2);
+	CALL(SL_NOT_FOUND, account_function_concurrency(
+			       account, other, f, ACCOUNT_CONCURRENCY_FUNCTION, 5, on_done, NULL));
+	CALL(SL_OK, account_environment_list(account, on_environments, NULL));
+	check_int(notified, ==, 2);
+	check_int(limits_told, ==, 2);
+}
+
 static void
 an_integration_takes_its_functions_and_connections_along(void)
 {
@@ -841,6 +1021,7 @@ main(void)
 	settings.conninfo = rig_conninfo;
 	account = account_new(rig_loop, &settings, NULL, NULL);
 	pg_listen(account_pg(account), ACCOUNT_CHANNEL, on_notify, NULL);
+	pg_listen(account_pg(account), ACCOUNT_LIMITS, on_limits, NULL);
 	CHECK_RUN(an_environment_comes_with_its_key_and_its_concurrency_key);
 	CHECK_RUN(keys_have_a_name_of_their_own_in_an_environment);
 	CHECK_RUN(settings_are_replaced_only_if_they_are_as_expected);
@@ -859,6 +1040,10 @@ main(void)
 	CHECK_RUN(a_removed_function_is_gone_but_its_versions_stay);
 	CHECK_RUN(two_deploys_of_an_environment_at_once_conflict);
 	CHECK_RUN(a_deploy_that_came_in_between_conflicts_and_writes_nothing);
+	CHECK_RUN(an_environments_limit_changes_the_keys_it_governs);
+	CHECK_RUN(a_functions_own_setting_governs_its_keys_until_it_is_dropped);
+	CHECK_RUN(concurrency_that_is_none_is_refused_and_changes_nothing);
+	CHECK_RUN(a_change_of_concurrency_tells_catalogs_and_limits);
 	CHECK_RUN(an_integration_takes_its_functions_and_connections_along);
 	CHECK_RUN(each_change_tells_the_catalogs_its_environment);
 	CHECK_RUN(a_lost_connection_listens_again_and_says_that_it_missed_something);

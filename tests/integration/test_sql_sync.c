@@ -1,3 +1,4 @@
+#include "sql/account.h"
 #include "sql/settle.h"
 #include "tests/integration/sync_rig.h"
 
@@ -150,12 +151,103 @@ a_key_is_made_once_in_an_environment(void)
 {
 	int64_t first;
 
-	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "hooks", on_key, NULL));
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "hooks", 1, on_key, NULL));
 	first = key_id;
 	check_int(first, >, 0);
-	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "hooks", on_key, NULL));
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "hooks", 1, on_key, NULL));
 	check_int(key_id, ==, first);
-	CALL(SL_NOT_FOUND, sync_key(rig_store, 999, "hooks", on_key, NULL));
+	CALL(SL_NOT_FOUND, sync_key(rig_store, 999, "hooks", 1, on_key, NULL));
+}
+
+static long long
+slots_of(const char *key)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "SELECT slots FROM concurrency_key WHERE name = '%s'", key);
+	return rig_sql(text);
+}
+
+/* How many times the limits of keys were told since the last look. */
+static int
+limits_told(void)
+{
+	PGnotify *notify;
+	int count = 0;
+
+	rig_sql("LISTEN " ACCOUNT_LIMITS); /* an answer brings what was sent before it */
+	while ((notify = PQnotifies(rig_direct)) != NULL) {
+		check_text(notify->extra, "1");
+		count++;
+		PQfreemem(notify);
+	}
+	return count;
+}
+
+static void
+a_key_gets_the_slots_it_is_asked_for(void)
+{
+	limits_told();
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "wide", 7, on_key, NULL));
+	check_int(slots_of("wide"), ==, 7);
+	check_int(limits_told(), ==, 1);
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "wide", 7, on_key, NULL));
+	check_int(limits_told(), ==, 0);
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "wide", 1, on_key, NULL));
+	check_int(slots_of("wide"), ==, 1);
+	check_int(limits_told(), ==, 1);
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "narrow", 1, on_key, NULL));
+	check_int(limits_told(), ==, 0);
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "wide", SYNC_SLOTS_MAX, on_key, NULL));
+	CALL(SL_INVALID, sync_key(rig_store, RIG_ENVIRONMENT, "wide", 0, on_key, NULL));
+	CALL(SL_INVALID, sync_key(rig_store, RIG_ENVIRONMENT, "wide", -1, on_key, NULL));
+	CALL(SL_INVALID,
+	     sync_key(rig_store, RIG_ENVIRONMENT, "wide", SYNC_SLOTS_MAX + 1, on_key, NULL));
+	check_int(slots_of("wide"), ==, SYNC_SLOTS_MAX);
+}
+
+/* A node that has not heard of a change yet asks with the old number. */
+static void
+settings_go_before_the_slots_that_a_caller_believes_in(void)
+{
+	char key[64];
+
+	rig_sql("UPDATE environment SET concurrency_by = 'connection', concurrency_limit = 4");
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "actions:connection:1", 9, on_key, NULL));
+	check_int(slots_of("actions:connection:1"), ==, 4);
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "actions", 1, on_key, NULL));
+	check_int(slots_of("actions"), ==, 4);
+	snprintf(key, sizeof(key), "actions:function:%lld", (long long)rig_action);
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, key, 1, on_key, NULL));
+	check_int(slots_of(key), ==, 4);
+	rig_sql("UPDATE function SET concurrency_by = 'function', concurrency_limit = 6"
+		" WHERE type = 'action'");
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, key, 4, on_key, NULL));
+	check_int(slots_of(key), ==, 6);
+	snprintf(key, sizeof(key), "actions:function:%lld:connection:1", (long long)rig_action);
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, key, 3, on_key, NULL));
+	check_int(slots_of(key), ==, 3); /* by connection no setting stands */
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT,
+			     "actions:function:99999999999999999999999999", 2, on_key, NULL));
+	check_int(slots_of("actions:function:99999999999999999999999999"), ==, 2);
+	rig_sql("UPDATE environment SET concurrency_by = 'environment', concurrency_limit = 1;"
+		" UPDATE function SET concurrency_by = NULL, concurrency_limit = NULL");
+}
+
+/* The settings' transaction has not committed when the key is asked for: it is waited for. */
+static void
+a_key_made_during_a_change_of_the_settings_gets_the_new_slots(void)
+{
+	rig_sql("BEGIN; UPDATE environment SET concurrency_limit = 8");
+	rig_calls = 0;
+	sync_key(rig_store, RIG_ENVIRONMENT, "actions:connection:77", 1, on_key, NULL);
+	rig_turns(200);
+	check_int(rig_calls, ==, 0);
+	rig_sql("COMMIT");
+	rig_until(rig_calls > 0);
+	check_int(rig_code, ==, SL_OK);
+	check_int(slots_of("actions:connection:77"), ==, 8);
+	rig_sql("UPDATE environment SET concurrency_limit = 1");
 }
 
 /* ---- runs ----------------------------------------------------------------------------------- */
@@ -469,7 +561,7 @@ statements_read_their_rows_and_no_others(void)
 		CALL(SL_OK, sync_reset(rig_store, id, rig_on_done, NULL));
 		settle_run_of(id, job, 1, JOB_SUCCEEDED, 1, "{}", SL_OK);
 		CALL(SL_OK, sync_list(rig_store, rig_second, on_rows, NULL));
-		CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "hooks", on_key, NULL));
+		CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "hooks", 1, on_key, NULL));
 	}
 	rig_cut("sluiced");
 	check_int(rig_rows_read() - before, <, 500);
@@ -545,6 +637,9 @@ main(void)
 	CHECK_RUN(what_does_not_belong_together_makes_no_sync);
 	CHECK_RUN(the_syncs_of_a_connection_come_by_name_and_variant);
 	CHECK_RUN(a_key_is_made_once_in_an_environment);
+	CHECK_RUN(a_key_gets_the_slots_it_is_asked_for);
+	CHECK_RUN(settings_go_before_the_slots_that_a_caller_believes_in);
+	CHECK_RUN(a_key_made_during_a_change_of_the_settings_gets_the_new_slots);
 	CHECK_RUN(a_second_run_is_refused_while_the_first_is_open);
 	CHECK_RUN(a_settled_run_is_told_to_its_sync);
 	CHECK_RUN(runs_and_other_results_share_a_batch);
