@@ -3,6 +3,7 @@
  * usage: load get PORT CONNECTIONS SECONDS PATH
  *        load jobs PORT CONNECTIONS JOBS KEY...     async triggers, then reads every result; keys
  *                                                   take turns
+ *        load accepts PORT CONNECTIONS JOBS KEY...  async triggers only
  *        load drain PORT CONNECTIONS JOBS KEY...    async triggers until all jobs have ended; prints,
  *                                                   waits for a line, reads every result, prints
  *        load lone PORT JOBS KEY                    one at a time: trigger, then wait for the result
@@ -337,6 +338,14 @@ run_jobs(struct load *load, int connections)
 	       load->accepted - load->began, load->ended - load->began);
 }
 
+static void
+run_accepts(struct load *load, int connections)
+{
+	open_connections(load, connections);
+	serve(load, RUN_SECONDS_MAX);
+	printf("{\"jobs\":%d,\"seconds\":%.4f}\n", load->job_count, now() - load->began);
+}
+
 /* Live: jobs run while others are accepted.  A key's jobs end in the order they were accepted in, which
  * may differ from ours by as many as there are connections: when the last ones have ended, all have. */
 static void
@@ -430,6 +439,10 @@ main(int argc, char **argv)
 		load.port = number(argv[2]);
 		make_jobs(&load, number(argv[4]), argv + 5, argc - 5);
 		run_jobs(&load, number(argv[3]));
+	} else if (argc >= 6 && strcmp(argv[1], "accepts") == 0) {
+		load.port = number(argv[2]);
+		make_jobs(&load, number(argv[4]), argv + 5, argc - 5);
+		run_accepts(&load, number(argv[3]));
 	} else if (argc >= 6 && strcmp(argv[1], "drain") == 0) {
 		load.port = number(argv[2]);
 		make_jobs(&load, number(argv[4]), argv + 5, argc - 5);
@@ -441,7 +454,7 @@ main(int argc, char **argv)
 	} else {
 		fprintf(
 		    stderr,
-		    "usage: load get PORT CONNECTIONS SECONDS PATH | load jobs|drain PORT CONNECTIONS JOBS KEY... | "
+		    "usage: load get PORT CONNECTIONS SECONDS PATH | load jobs|accepts|drain PORT CONNECTIONS JOBS KEY... | "
 		    "load lone PORT JOBS KEY\n");
 		return 64;
 	}

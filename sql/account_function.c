@@ -8,9 +8,9 @@
 	"f.id, v.id, f.integration_id, f.environment_id, i.unique_key, f.type, f.name, v.version," \
 	" v.event, v.source, v.definition, f.enabled, " ACCOUNT_MS("v.deployed_at") FUNCTION_LIMIT
 /* By environment it is the environment's limit that holds. */
-#define FUNCTION_LIMIT                                                                           \
-	", f.concurrency_by, CASE WHEN f.concurrency_by = 'environment' THEN (SELECT"            \
-	"  e.concurrency_limit FROM environment e WHERE e.id = f.environment_id)"                \
+#define FUNCTION_LIMIT                                                                \
+	", f.concurrency_by, CASE WHEN f.concurrency_by = 'environment' THEN (SELECT" \
+	"  e.concurrency_limit FROM environment e WHERE e.id = f.environment_id)"     \
 	" ELSE f.concurrency_limit END"
 #define FUNCTION_FROM " FROM function f JOIN integration i ON i.id = f.integration_id"
 #define FUNCTION_ACTIVE FUNCTION_FROM " JOIN function_version v ON v.id = f.version_id "

@@ -14,7 +14,6 @@
 
 #define LEDGER_QUEUE_MS 5000  /* not sent by then: refused, the caller waits for an answer */
 #define LEDGER_DOUBT_MS 10000 /* a commit still in doubt by then is reported as not made */
-#define LEDGER_READ_MS 2000
 #define LEDGER_TICK_MS 100
 
 struct accept {
@@ -36,7 +35,8 @@ enum ledger_state { LEDGER_IDLE, LEDGER_SENT, LEDGER_DOUBT };
 
 struct ledger {
 	struct loop *loop;
-	struct pg *writer, *reader; /* a poll does not wait for a commit */
+	struct pg *writer;
+	struct reads *reads; /* a poll does not wait for a commit */
 	enum ledger_state state;
 	struct accept_list queue, flight, done;
 	int pending;
@@ -67,21 +67,6 @@ static const struct unit_statement ledger_find = {
     "ledger_find",
     "SELECT j.id, j.seq FROM unnest($1::uuid[]) WITH ORDINALITY u(i, o)"
     " CROSS JOIN LATERAL (SELECT id, seq FROM job WHERE id = i LIMIT 1) j ORDER BY o"};
-
-static const struct unit_statement ledger_status = {
-    "ledger_status", "SELECT r.state, j.kind, j.seq, j.key_id, a.number,"
-		     " r.job_id IS NULL AND a.ended_at IS NULL AND coalesce("
-		     "  (SELECT s.live FROM session s WHERE s.id = a.session_id), false),"
-		     " (SELECT (extract(epoch FROM min(w.due_at)) * 1000)::bigint FROM retry w"
-		     "  WHERE w.job_id = j.id AND r.job_id IS NULL), r.output"
-		     " FROM job j LEFT JOIN LATERAL (SELECT job_id, state, output FROM result"
-		     "  WHERE job_id = j.id LIMIT 1) r ON true"
-		     " LEFT JOIN LATERAL (SELECT number, session_id, ended_at FROM attempt"
-		     "  WHERE job_id = j.id ORDER BY number DESC LIMIT 1) a ON true"
-		     " WHERE j.id = $1::uuid AND j.environment_id = $2::bigint"};
-
-static const struct unit_statement ledger_get_input = {"ledger_get_input",
-						       "SELECT input FROM job WHERE id = $1::uuid"};
 
 static void ledger_flush(struct ledger *ledger);
 
@@ -335,7 +320,7 @@ ledger_new(struct loop *loop, const struct pg_settings *settings)
 	ledger->tick = loop_timer_new(loop, ledger_on_tick, ledger);
 	ledger->writer = pg_new(loop, settings, ledger_on_state, ledger);
 	reader.name = name;
-	ledger->reader = pg_new(loop, &reader, NULL, NULL);
+	ledger->reads = reads_new(loop, &reader);
 	free(name);
 	return ledger;
 }
@@ -354,7 +339,7 @@ ledger_free(struct ledger *ledger)
 	while ((accept = TAILQ_FIRST(&ledger->queue)) != NULL)
 		ledger_finish(ledger, accept, &ledger->queue, SL_UNAVAILABLE, &error);
 	pg_free(ledger->writer);
-	pg_free(ledger->reader);
+	reads_free(ledger->reads);
 	ledger_deliver(ledger);
 	loop_timer_free(ledger->tick);
 	loop_free_later(ledger->loop, free, ledger);
@@ -375,7 +360,13 @@ ledger_writer(const struct ledger *ledger)
 struct pg *
 ledger_reader(const struct ledger *ledger)
 {
-	return ledger->reader;
+	return reads_pg(ledger->reads);
+}
+
+struct reads *
+ledger_reads(const struct ledger *ledger)
+{
+	return ledger->reads;
 }
 
 bool
@@ -445,84 +436,4 @@ ledger_accept(struct ledger *ledger, const struct ledger_job *job, ledger_accept
 		ledger->flushing = true;
 		loop_soon(ledger->loop, ledger_on_turn_end, ledger);
 	}
-}
-
-struct read {
-	ledger_read_cb *status_cb; /* one of the two */
-	ledger_input_cb *input_cb;
-	void *arg;
-};
-
-static void
-ledger_on_status(void *arg, const struct unit_answer *answer)
-{
-	struct read *read = arg;
-	struct ledger_status status;
-	struct sl_error error;
-	const PGresult *row;
-
-	if (answer->code != SL_OK) {
-		read->status_cb(read->arg, answer->code, NULL, &answer->error);
-	} else if (PQntuples(answer->results[0]) == 0) {
-		sl_fail(&error, SL_NOT_FOUND, "no such job");
-		read->status_cb(read->arg, SL_NOT_FOUND, NULL, &error);
-	} else {
-		row = answer->results[0];
-		status.state = (enum job_state)value_int(row, 0, 0);
-		status.kind = (enum job_kind)value_int(row, 0, 1);
-		status.seq = value_int(row, 0, 2);
-		status.key_id = value_int(row, 0, 3);
-		status.attempt = (int)value_int(row, 0, 4);
-		status.attempt_live = value_bool(row, 0, 5);
-		status.retry_due_ms = value_int(row, 0, 6);
-		status.output = value_bytes(row, 0, 7);
-		read->status_cb(read->arg, SL_OK, &status, NULL);
-	}
-	free(read);
-}
-
-static void
-ledger_on_input(void *arg, const struct unit_answer *answer)
-{
-	struct read *read = arg;
-	struct slice none = {"", 0};
-	struct sl_error error;
-
-	if (answer->code != SL_OK) {
-		read->input_cb(read->arg, answer->code, none, &answer->error);
-	} else if (PQntuples(answer->results[0]) == 0) {
-		sl_fail(&error, SL_NOT_FOUND, "no such job");
-		read->input_cb(read->arg, SL_NOT_FOUND, none, &error);
-	} else {
-		read->input_cb(read->arg, SL_OK, value_bytes(answer->results[0], 0, 0), NULL);
-	}
-	free(read);
-}
-
-void
-ledger_read(struct ledger *ledger, const char *job_id, int64_t environment_id, ledger_read_cb *cb,
-	    void *arg)
-{
-	struct read *read = sl_alloc(sizeof(*read));
-	struct unit *unit = unit_new();
-
-	read->status_cb = cb;
-	read->arg = arg;
-	unit_add(unit, &ledger_status);
-	unit_bind_text(unit, job_id);
-	unit_bind_int(unit, environment_id);
-	unit_send(unit, ledger->reader, LEDGER_READ_MS, ledger_on_status, read);
-}
-
-void
-ledger_input(struct ledger *ledger, const char *job_id, ledger_input_cb *cb, void *arg)
-{
-	struct read *read = sl_alloc(sizeof(*read));
-	struct unit *unit = unit_new();
-
-	read->input_cb = cb;
-	read->arg = arg;
-	unit_add(unit, &ledger_get_input);
-	unit_bind_text(unit, job_id);
-	unit_send(unit, ledger->reader, LEDGER_READ_MS, ledger_on_input, read);
 }

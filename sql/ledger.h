@@ -71,13 +71,14 @@ struct ledger_status {
 	enum job_state state; /* 0: still open */
 	enum job_kind kind;
 	int64_t seq, key_id;
-	int attempt;          /* highest number that was begun; 0: none */
+	int attempt;          /* highest number that was begun; 0: none.  Ended: its result's */
 	bool attempt_live;    /* that attempt's session is alive: it runs now, as far as the ledger
 				 knows */
 	int64_t retry_due_ms; /* wall time of the next try; 0: none is waiting */
 	struct slice output;  /* of a terminal state; empty: none */
 };
-/* SL_NOT_FOUND: no such job in that environment.  SL_UNAVAILABLE: could not be read. */
+/* SL_NOT_FOUND: no such job in that environment.  SL_UNAVAILABLE: could not be read.  Reads that come
+ * while one is under way share the next statement. */
 typedef void ledger_read_cb(void *arg, enum sl_code code, const struct ledger_status *status,
 			    const struct sl_error *error);
 void ledger_read(struct ledger *ledger, const char *job_id, int64_t environment_id,

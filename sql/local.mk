@@ -27,6 +27,7 @@ libsql_a_SOURCES = \
 	sql/ledger.c sql/ledger.h sql/ledger_state.h \
 	sql/ledger_cancel.c \
 	sql/ledger_once.c \
+	sql/ledger_read.c \
 	sql/migrate.c sql/migrate.h sql/migrations.h \
 	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
 	sql/reclaim.c sql/reclaim.h \

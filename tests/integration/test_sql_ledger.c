@@ -269,6 +269,8 @@ a_status_tells_what_the_ledger_knows(void)
 	rig_sql(text);
 	read_status(seen[0].id, 7);
 	check_int(got.status.state, ==, JOB_FAILED);
+	check_int(got.status.attempt, ==, 2);
+	check(!got.status.attempt_live);
 	check_int(got.status.retry_due_ms, ==, 0);
 	check_int(got.len, ==, 3);
 	check(memcmp(got.bytes, "{\0}", 3) == 0);
@@ -283,6 +285,235 @@ a_job_of_another_environment_is_not_found(void)
 	read_status(seen[0].id, 8);
 	check_int(got.code, ==, SL_NOT_FOUND);
 }
+
+/* ---- many reads at a time ------------------------------------------------------------------- */
+
+struct look {
+	int calls;
+	enum sl_code code;
+	int64_t seq;
+	size_t len;
+	char last;
+};
+static struct look looks[SEEN_MAX];
+static int looked;
+
+static void
+on_look(void *arg, enum sl_code code, const struct ledger_status *status,
+	const struct sl_error *error)
+{
+	struct look *it = arg;
+
+	check((code == SL_OK) == (error == NULL));
+	it->calls++;
+	it->code = code;
+	looked++;
+	if (code != SL_OK)
+		return;
+	it->seq = status->seq;
+	it->len = status->output.len;
+	it->last = it->len > 0 ? status->output.data[it->len - 1] : '\0';
+}
+
+/* All in one turn of the loop. */
+static void
+look_at(int count)
+{
+	memset(looks, 0, sizeof(looks));
+	looked = 0;
+	for (int i = 0; i < count; i++)
+		ledger_read(ledger, seen[i].id, 7, on_look, &looks[i]);
+}
+
+/* Each with an output of its own that ends in its row's number; the one at long_row is too long to
+ * travel with others. */
+static void
+accept_and_end(int count, int long_row)
+{
+	char text[300];
+
+	rig_sql("TRUNCATE job, attempt, result, retry");
+	reset();
+	accept_many(0, count);
+	rig_until(answers == count);
+	snprintf(
+	    text, sizeof(text),
+	    "INSERT INTO result (job_id, attempt, state, session_id, output)"
+	    " SELECT id, 0, 1, 1, convert_to(repeat('x', (CASE WHEN n = %d THEN 300000 ELSE n %%"
+	    " 50 END)::int) || chr(65 + (n %% 26)::int), 'UTF8')"
+	    " FROM (SELECT id, row_number() OVER (ORDER BY seq) - 1 AS n FROM job) t",
+	    long_row);
+	rig_sql(text);
+}
+
+static long long
+transactions(void)
+{
+	rig_cut("sluiced accept"); /* servers tell what they did when they end */
+	PQreset(rig_direct);
+	rig_turns(300);
+	return rig_sql("SELECT xact_commit FROM pg_stat_database"
+		       " WHERE datname = current_database()");
+}
+
+static void
+reads_of_one_turn_share_statements_and_get_their_own_answers(void)
+{
+	long long before;
+
+	accept_and_end(1000, 500);
+	before = transactions();
+	look_at(1000);
+	rig_until(looked == 1000);
+	for (int i = 0; i < 1000; i++) {
+		check_int(looks[i].calls, ==, 1);
+		check_int(looks[i].code, ==, SL_OK);
+		check_int(looks[i].seq, ==, seen[i].seq);
+		check_int(looks[i].len, ==, i == 500 ? 300001 : i % 50 + 1);
+		check_int(looks[i].last, ==, 'A' + i % 26);
+	}
+	check_int(transactions() - before, <, 50);
+}
+
+static void
+reads_that_come_while_one_is_under_way_go_together(void)
+{
+	long long before;
+
+	accept_and_end(500, -1);
+	before = transactions();
+	rig_sql("BEGIN; LOCK TABLE job");
+	memset(looks, 0, sizeof(looks));
+	looked = 0;
+	for (int i = 0; i < 500; i++) { /* each in a turn of its own */
+		ledger_read(ledger, seen[i].id, 7, on_look, &looks[i]);
+		loop_turn(rig_loop, 1);
+	}
+	check_int(looked, ==, 0);
+	rig_sql("COMMIT");
+	rig_until(looked == 500);
+	for (int i = 0; i < 500; i++)
+		check_int(looks[i].seq, ==, seen[i].seq);
+	check_int(transactions() - before, <, 30);
+}
+
+static void
+a_read_that_finds_nothing_does_not_harm_its_neighbours(void)
+{
+	accept_and_end(10, -1);
+	snprintf(seen[2].id, sizeof(seen[2].id), "018f0000-0000-7000-8000-00000000dead");
+	snprintf(seen[4].id, sizeof(seen[4].id), "no uuid at all");
+	snprintf(seen[6].id, sizeof(seen[6].id), "%s",
+		 seen[5].id); /* one that is asked for twice */
+	look_at(10);
+	ledger_read(ledger, seen[9].id, 8, on_look, &looks[10]);
+	ledger_read(ledger, seen[9].id, INT64_MAX, on_look, &looks[11]);
+	ledger_read(ledger, seen[9].id, INT64_MIN, on_look, &looks[12]);
+	rig_until(looked == 13);
+	for (int i = 0; i < 13; i++) {
+		check_int(looks[i].calls, ==, 1);
+		check_int(looks[i].code, ==,
+			  i == 4              ? SL_INVALID
+			  : i == 2 || i >= 10 ? SL_NOT_FOUND
+					      : SL_OK);
+	}
+	check_int(looks[6].seq, ==, seen[5].seq);
+}
+
+/* As when a page of the disk is damaged: whoever reads that row fails. */
+static void
+a_row_that_cannot_be_read_does_not_harm_its_neighbours(void)
+{
+	char text[400];
+
+	accept_and_end(20, -1);
+	rig_sql("CREATE FUNCTION damaged() RETURNS bytea LANGUAGE plpgsql AS $$ BEGIN"
+		" RAISE EXCEPTION USING ERRCODE = 'XX001', MESSAGE = 'bad page'; END $$;"
+		" ALTER TABLE result RENAME TO result_good");
+	snprintf(
+	    text, sizeof(text),
+	    "CREATE VIEW result AS SELECT job_id, attempt, state, session_id, CASE WHEN job_id ="
+	    " '%s' THEN damaged() ELSE output END AS output FROM result_good",
+	    seen[7].id);
+	rig_sql(text);
+	look_at(20);
+	rig_until(looked == 20);
+	for (int i = 0; i < 20; i++) {
+		check_int(looks[i].calls, ==, 1);
+		check_int(looks[i].code, ==, i == 7 ? SL_INTERNAL : SL_OK);
+	}
+	rig_sql(
+	    "DROP VIEW result; ALTER TABLE result_good RENAME TO result; DROP FUNCTION damaged");
+	look_at(20);
+	rig_until(looked == 20);
+	check_int(looks[7].code, ==, SL_OK);
+}
+
+/* R2: never "not found" for a job that is there. */
+static void
+reads_whose_connection_is_cut_are_unavailable_and_those_behind_them_are_answered(void)
+{
+	accept_and_end(30, -1);
+	rig_sql("BEGIN; LOCK TABLE job");
+	look_at(30);
+	rig_turns(50);
+	for (int i = 0; i < 10; i++)
+		ledger_read(ledger, seen[i].id, 7, on_look, &looks[30 + i]);
+	rig_turns(50);
+	check_int(looked, ==, 0);
+	rig_cut("sluiced accept reads");
+	rig_until(looked >= 30);
+	rig_sql("COMMIT");
+	rig_until(looked == 40);
+	for (int i = 0; i < 40; i++) {
+		check_int(looks[i].calls, ==, 1);
+		check_int(looks[i].code, ==, i < 30 ? SL_UNAVAILABLE : SL_OK);
+	}
+}
+
+static struct ledger *reading;
+
+static void
+on_look_free(void *arg, enum sl_code code, const struct ledger_status *status,
+	     const struct sl_error *error)
+{
+	struct ledger *it = reading;
+
+	on_look(arg, code, status, error);
+	reading = NULL;
+	ledger_free(it); /* NULL from the second one on */
+}
+
+static void
+a_read_may_free_the_ledger_and_all_are_answered_once(void)
+{
+	accept_and_end(10, 3);
+	for (int before = 0; before < 2; before++) {
+		reading = start(rig_conninfo, "sluiced brief", 0);
+		memset(looks, 0, sizeof(looks));
+		looked = 0;
+		if (before == 0)
+			rig_until(ledger_is_up(reading));
+		rig_turns(before == 0 ? 50 : 0);
+		for (int i = 0; i < 10; i++)
+			ledger_read(reading, seen[i].id, 7, on_look_free, &looks[i]);
+		if (before == 1) { /* never sent */
+			struct ledger *it = reading;
+
+			reading = NULL;
+			ledger_free(it);
+		}
+		rig_until(looked == 10);
+		rig_turns(20);
+		for (int i = 0; i < 10; i++) {
+			check_int(looks[i].calls, ==, 1);
+			check_int(looks[i].code, ==,
+				  before == 0 && i == 0 ? SL_OK : SL_UNAVAILABLE);
+		}
+	}
+}
+
+/* ---- connections that are lost -------------------------------------------------------------- */
 
 /* The server's processes are ended again and again while jobs come in. */
 static void
@@ -601,6 +832,12 @@ main(void)
 	CHECK_RUN(input_comes_back_byte_for_byte);
 	CHECK_RUN(a_status_tells_what_the_ledger_knows);
 	CHECK_RUN(a_job_of_another_environment_is_not_found);
+	CHECK_RUN(reads_of_one_turn_share_statements_and_get_their_own_answers);
+	CHECK_RUN(reads_that_come_while_one_is_under_way_go_together);
+	CHECK_RUN(a_read_that_finds_nothing_does_not_harm_its_neighbours);
+	CHECK_RUN(a_row_that_cannot_be_read_does_not_harm_its_neighbours);
+	CHECK_RUN(reads_whose_connection_is_cut_are_unavailable_and_those_behind_them_are_answered);
+	CHECK_RUN(a_read_may_free_the_ledger_and_all_are_answered_once);
 	CHECK_RUN(cut_connections_lose_nothing_and_double_nothing);
 	CHECK_RUN(a_commit_in_doubt_is_repeated_when_the_server_is_back);
 	CHECK_RUN(a_repeated_commit_finds_what_is_there);
