@@ -200,9 +200,10 @@ ledger_on_batch(void *arg, const struct unit_answer *answer)
 	} else if (ledger->state == LEDGER_SENT || answer->code != SL_UNAVAILABLE) {
 		ledger_fail_flight(ledger, answer->code, &answer->error);
 	}
-	ledger_deliver(ledger);
-	if (!ledger->closed && ledger->state == LEDGER_IDLE)
+	/* The next batch first: Postgres works on it while the callbacks answer this one. */
+	if (ledger->state == LEDGER_IDLE)
 		ledger_flush(ledger);
+	ledger_deliver(ledger);
 }
 
 /* Once in doubt a batch is always sent in the form that repeats. */
