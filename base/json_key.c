@@ -1,6 +1,7 @@
 #include "base/json_key.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/utf8.h"
 
@@ -90,11 +91,17 @@ reader_next(struct reader *reader) /* -1: at the closing quote */
 const char *
 json_string_end(const char *string)
 {
-	const char *at = string + 1;
+	const char *at = string + 1, *run;
 
-	while (*at != '"')
-		at += *at == '\\' ? 2 : 1;
-	return at + 1;
+	/* A checked string holds no NUL, so strchr() stops at its last quote at the latest.  A quote is
+	 * escaped if an odd number of backslashes stands before it; the first quote ends any run. */
+	for (;; at++) {
+		at = strchr(at, '"');
+		for (run = at; run[-1] == '\\'; run--)
+			;
+		if ((at - run) % 2 == 0)
+			return at + 1;
+	}
 }
 
 void

@@ -89,11 +89,15 @@ sha256_two(struct slice a, struct slice b, uint8_t out[32])
 void
 secret_sha256_hex(struct slice bytes, char *out)
 {
+	static const char digits[] = "0123456789abcdef";
 	uint8_t digest[32];
 
 	sha256_two(bytes, SLICE_LITERAL(""), digest);
-	for (size_t i = 0; i < sizeof(digest); i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+	for (size_t i = 0; i < sizeof(digest); i++) {
+		out[2 * i] = digits[digest[i] >> 4];
+		out[2 * i + 1] = digits[digest[i] & 15];
+	}
+	out[2 * sizeof(digest)] = '\0';
 }
 
 /* RFC 2104, spelled out: OpenSSL 3's HMAC() looks its algorithms up by name on every call. */

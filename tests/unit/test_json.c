@@ -504,6 +504,32 @@ text_is(const char *json, const char *wanted, size_t wanted_len)
 	free(text);
 }
 
+/* Runs of backslashes before a quote, odd and even, more than one quote in a string. */
+static void
+a_string_ends_at_the_first_quote_that_is_not_escaped(void)
+{
+	struct json_value value;
+	struct buf text;
+
+	buf_init(&text, 1000);
+	for (int pairs = 0; pairs < 20; pairs++) {
+		for (int quotes = 0; quotes < 3; quotes++) {
+			buf_clear(&text);
+			buf_add_text(&text, "{\"a\":\"");
+			for (int quote = 0; quote <= quotes; quote++) {
+				if (quote > 0)
+					buf_add_text(&text, quote == 1 ? "\\\"" : "\\\"x");
+				for (int pair = 0; pair < pairs; pair++)
+					buf_add_text(&text, "\\\\");
+			}
+			buf_add_text(&text, "\",\"b\":7}");
+			check_int(json_check(buf_slice(&text), &value, NULL), ==, SL_OK);
+			check(slice_is(json_get(value, "b").raw, "7"));
+		}
+	}
+	buf_fini(&text);
+}
+
 static void
 texts_are_unescaped(void)
 {
@@ -682,6 +708,7 @@ main(void)
 	CHECK_RUN(elements_have_no_key);
 	CHECK_RUN(members_are_found_by_unescaped_key);
 	CHECK_RUN(paths_step_through_objects_and_arrays);
+	CHECK_RUN(a_string_ends_at_the_first_quote_that_is_not_escaped);
 	CHECK_RUN(texts_are_unescaped);
 	CHECK_RUN(whole_numbers_are_read_exactly);
 	CHECK_RUN(only_true_is_true);
