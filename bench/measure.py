@@ -1,6 +1,7 @@
 """What the measurements here share: CPU time by process, the load generator, the limits of the machine."""
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -132,6 +133,24 @@ def keys_of(rig, count, code="return input;"):
     for key in keys:
         rig.prepare({"noop": code}, env=key)
     return keys
+
+
+def accept_limit(folder, program, connections, environments=16, jobs=12000):
+    """(accepts, GET /health) a second of a node that only accepts: nobody runs the jobs meanwhile.  Medians of three rounds, in turn."""
+    with Rig(start=False, settings={"api_rate_limit": "1000000000", "role": "api"}) as rig:
+        rig.postgres.stop()
+        rig.postgres.start("-c", "synchronous_commit=on", fsync="on")
+        rig.redis.stop()
+        rig.redis.start("--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-min-size", "256mb")
+        port = rig.nodes[0].start().port
+        rig.read_keys()
+        wait_until("the keys are in the database", lambda: rig.request("GET", "/connections", key=rig.keys["SLUICE_ACCOUNT_KEY"]).status != 401)
+        keys = keys_of(rig, environments)
+        load(program, "accepts", port, connections, 1000, *keys)
+        rounds = [(load(program, "get", port, connections, 1, "/health"), load(program, "accepts", port, connections, jobs, *keys))
+                  for _ in range(3)]
+    return (statistics.median(jobs / accepts["seconds"] for _, accepts in rounds),
+            statistics.median(front["requests"] / front["seconds"] for front, _ in rounds))
 
 
 class System:
