@@ -4,17 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/frame.h"
+#include "base/envelope_part.h"
+#include "base/utf8.h"
 
-#define VERSION 1
-#define MAC_LEN 16
 #define SEQ_MAX INT64_C(999999999999)
 #define TRIES_MAX 32767 /* a smallint in the ledger */
-#define UUID_BYTES 16
 /* Room that the fields beside the input can take: 12 digits, 10 numbers of 9 bytes, id, heads, MAC.
  */
 #define OVERHEAD_MAX 160
-#define FRAME_PREFIX 4
 
 enum field {
 	FIELD_VERSION,
@@ -38,13 +35,13 @@ envelope_key(const struct secret_ring *ring, uint8_t out[32])
 	secret_ring_derive(ring, "sluice envelope", out);
 }
 
-static void
-mac_of(struct slice bytes, const uint8_t key[32], uint8_t out[MAC_LEN])
+void
+envelope_mac(struct slice bytes, const uint8_t key[32], uint8_t out[ENVELOPE_MAC_LEN])
 {
 	uint8_t whole[32];
 
 	secret_hmac_sha256((struct slice){(const char *)key, 32}, bytes, whole);
-	memcpy(out, whole, MAC_LEN);
+	memcpy(out, whole, ENVELOPE_MAC_LEN);
 }
 
 static bool
@@ -63,10 +60,10 @@ fields_are_sound(const struct envelope *e)
 	       (!e->has_input || e->input.len <= ENVELOPE_INPUT_MAX);
 }
 
-static void
-id_to_bytes(const char *text, uint8_t out[UUID_BYTES])
+void
+envelope_id_to_bytes(const char *text, uint8_t out[ENVELOPE_ID_LEN])
 {
-	for (size_t i = 0; i < UUID_BYTES; i++) {
+	for (size_t i = 0; i < ENVELOPE_ID_LEN; i++) {
 		unsigned byte = 0;
 
 		text += *text == '-';
@@ -79,10 +76,10 @@ id_to_bytes(const char *text, uint8_t out[UUID_BYTES])
 	}
 }
 
-static void
-id_to_text(const char *bytes, char out[UUID_TEXT])
+void
+envelope_id_to_text(const char *bytes, char out[UUID_TEXT])
 {
-	for (size_t i = 0, at = 0; i < UUID_BYTES; i++, at += 2) {
+	for (size_t i = 0, at = 0; i < ENVELOPE_ID_LEN; i++, at += 2) {
 		if (i == 4 || i == 6 || i == 8 || i == 10)
 			out[at++] = '-';
 		snprintf(out + at, 3, "%02x", (unsigned char)bytes[i]);
@@ -92,7 +89,7 @@ id_to_text(const char *bytes, char out[UUID_TEXT])
 void
 envelope_encode(const struct envelope *envelope, const uint8_t key[32], struct buf *out)
 {
-	uint8_t id[UUID_BYTES], mac[MAC_LEN];
+	uint8_t id[ENVELOPE_ID_LEN], mac[ENVELOPE_MAC_LEN];
 	char lower[UUID_TEXT];
 	struct frame_writer w;
 	struct buf body;
@@ -101,10 +98,10 @@ envelope_encode(const struct envelope *envelope, const uint8_t key[32], struct b
 
 	assert(is_id && fields_are_sound(envelope));
 	(void)is_id;
-	id_to_bytes(lower, id);
+	envelope_id_to_bytes(lower, id);
 	buf_init(&body, ENVELOPE_INPUT_MAX + OVERHEAD_MAX);
 	frame_begin(&w, &body, FIELD_COUNT);
-	frame_add_int(&w, VERSION);
+	frame_add_int(&w, ENVELOPE_VERSION);
 	frame_add_bin(&w, id, sizeof(id));
 	frame_add_int(&w, envelope->environment_id);
 	frame_add_int(&w, envelope->key_id);
@@ -122,12 +119,12 @@ envelope_encode(const struct envelope *envelope, const uint8_t key[32], struct b
 	frame_end(&w);
 	assert(!body.over);
 	buf_printf(out, "%0*lld", ENVELOPE_SEQ_DIGITS, (long long)envelope->seq);
-	buf_add(out, body.data + FRAME_PREFIX,
-		body.len - FRAME_PREFIX); /* entries have their own ends */
+	buf_add(out, body.data + ENVELOPE_FRAME_PREFIX,
+		body.len - ENVELOPE_FRAME_PREFIX); /* entries have their own ends */
 	buf_fini(&body);
 	if (out->over)
 		return;
-	mac_of((struct slice){out->data + start, out->len - start}, key, mac);
+	envelope_mac((struct slice){out->data + start, out->len - start}, key, mac);
 	buf_add(out, mac, sizeof(mac));
 }
 
@@ -138,7 +135,7 @@ take_fields(const struct frame *frame, struct envelope *out)
 {
 	const struct frame_field *field = frame->field;
 
-	if (!frame_is(frame, "isiiiiiiibi?") || field[FIELD_JOB].bytes.len != UUID_BYTES)
+	if (!frame_is(frame, "isiiiiiiibi?") || field[FIELD_JOB].bytes.len != ENVELOPE_ID_LEN)
 		return false;
 	if (field[FIELD_INPUT].type != FRAME_BYTES && field[FIELD_INPUT].type != FRAME_NIL)
 		return false;
@@ -146,7 +143,7 @@ take_fields(const struct frame *frame, struct envelope *out)
 	    field[FIELD_MAX_RETRIES].number < 0 || field[FIELD_MAX_RETRIES].number > TRIES_MAX ||
 	    !kind_is_known(field[FIELD_KIND].number))
 		return false;
-	id_to_text(field[FIELD_JOB].bytes.data, out->job_id);
+	envelope_id_to_text(field[FIELD_JOB].bytes.data, out->job_id);
 	out->environment_id = field[FIELD_ENVIRONMENT].number;
 	out->key_id = field[FIELD_KEY].number;
 	out->function_version_id = field[FIELD_FUNCTION_VERSION].number;
@@ -158,7 +155,7 @@ take_fields(const struct frame *frame, struct envelope *out)
 	out->accepted_ms = field[FIELD_ACCEPTED].number;
 	out->has_input = field[FIELD_INPUT].type == FRAME_BYTES;
 	out->input = field[FIELD_INPUT].bytes;
-	return fields_are_sound(out);
+	return fields_are_sound(out) && envelope_is_utf8(out->input);
 }
 
 static bool
@@ -173,31 +170,56 @@ take_seq(struct slice bytes, int64_t *seq)
 	return true;
 }
 
+bool
+envelope_is_utf8(struct slice bytes)
+{
+	size_t at = 0, len;
+
+	while (at < bytes.len) {
+		if ((unsigned char)bytes.data[at] < 0x80) {
+			at++;
+			continue;
+		}
+		len = utf8_len(bytes.data + at, bytes.len - at);
+		if (len == 0)
+			return false;
+		at += len;
+	}
+	return true;
+}
+
+enum sl_code
+envelope_fields(struct slice body, struct frame *out, struct sl_error *error)
+{
+	int64_t version;
+
+	if (!frame_peek_type(body, &version) || version < ENVELOPE_VERSION)
+		return sl_fail(error, SL_INVALID, "envelope: no version in front");
+	if (version > ENVELOPE_VERSION)
+		return sl_fail(error, SL_UNAVAILABLE, "envelope: version %lld is newer than %d",
+			       (long long)version, ENVELOPE_VERSION);
+	return frame_decode(body, out, error);
+}
+
 enum sl_code
 envelope_decode(struct slice bytes, const uint8_t key[32], struct envelope *out,
 		struct sl_error *error)
 {
 	struct slice signed_part, body;
 	struct frame frame;
-	uint8_t mac[MAC_LEN];
-	int64_t version;
+	uint8_t mac[ENVELOPE_MAC_LEN];
 	enum sl_code code;
 
 	*out = (struct envelope){0};
-	if (bytes.len <= ENVELOPE_SEQ_DIGITS + MAC_LEN || !take_seq(bytes, &out->seq))
+	if (bytes.len <= ENVELOPE_SEQ_DIGITS + ENVELOPE_MAC_LEN || !take_seq(bytes, &out->seq))
 		return sl_fail(error, SL_INVALID, "envelope: cut, or no seq in front");
-	signed_part = (struct slice){bytes.data, bytes.len - MAC_LEN};
+	signed_part = (struct slice){bytes.data, bytes.len - ENVELOPE_MAC_LEN};
 	body =
 	    (struct slice){bytes.data + ENVELOPE_SEQ_DIGITS, signed_part.len - ENVELOPE_SEQ_DIGITS};
-	mac_of(signed_part, key, mac);
-	if (!secret_equal(mac, bytes.data + signed_part.len, MAC_LEN))
+	envelope_mac(signed_part, key, mac);
+	if (!secret_equal(mac, bytes.data + signed_part.len, ENVELOPE_MAC_LEN))
 		return sl_fail(error, SL_CONFLICT, "envelope: not written with this cluster's key");
-	if (!frame_peek_type(body, &version) || version < VERSION)
-		return sl_fail(error, SL_INVALID, "envelope: no version in front");
-	if (version > VERSION)
-		return sl_fail(error, SL_UNAVAILABLE, "envelope: version %lld is newer than %d",
-			       (long long)version, VERSION);
-	code = frame_decode(body, &frame, error);
+	code = envelope_fields(body, &frame, error);
 	if (code == SL_OK && !take_fields(&frame, out))
 		code = sl_fail(error, SL_INVALID, "envelope: a field has a wrong type or value");
 	return code;

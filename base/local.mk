@@ -6,6 +6,7 @@ libbase_a_SOURCES = \
 	base/clock.c base/clock.h \
 	base/config.c base/config.h base/config_value.c base/config_value.h \
 	base/envelope.c base/envelope.h \
+	base/envelope_call.c base/envelope_part.h \
 	base/error.c base/error.h \
 	base/fault.c base/fault.h \
 	base/frame.c base/frame.h \

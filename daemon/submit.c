@@ -49,7 +49,8 @@ push(const struct submit *submit, int64_t seq)
 	    .has_input = job->input.len <= ENVELOPE_INPUT_MAX,
 	    .input = job->input,
 	};
-	struct ready_entry entry = {.key_id = envelope.key_id};
+	struct ready_entry entry = {.key_id = envelope.key_id,
+				    .environment_id = envelope.environment_id};
 	struct buf bytes;
 
 	memcpy(envelope.job_id, job->id, sizeof(envelope.job_id));

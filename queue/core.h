@@ -1,15 +1,17 @@
-/* queue/core.h - what queue.c, ready.c, lease.c and rebuild.c share; for these files only. */
+/* queue/core.h - what the files of queue/ that make script calls share; for these files only. */
 #ifndef SLUICE_QUEUE_CORE_H
 #define SLUICE_QUEUE_CORE_H
 
 #include "queue/keys.h"
 #include "queue/lease.h"
 #include "queue/queue.h"
+#include "queue/ready.h"
 #include "queue/redis.h"
 #include "queue/scripts.h"
 
 struct push_request; /* of ready.c */
 struct rebuild;      /* of rebuild.c */
+struct caller;       /* of call.c */
 
 #define QUEUE_EPOCH_SIZE 48 /* ours are 32 characters; a longer one of somebody else is refused */
 #define QUEUE_SHA_SIZE 41
@@ -24,7 +26,9 @@ struct queue {
 	void *arg;
 	bool up;
 	bool closing;
-	int shard;
+	int shard, shards;
+	int timeout_ms;
+	char foreign[QUEUE_EPOCH_SIZE]; /* an epoch for another number of shards; told once */
 	char sha[SCRIPT_COUNT][QUEUE_SHA_SIZE];
 	char epoch[QUEUE_EPOCH_SIZE]; /* "": none seen */
 	char build[QUEUE_EPOCH_SIZE]; /* "": this process is not rebuilding */
@@ -42,6 +46,10 @@ struct queue {
 	size_t push_bytes;                 /* of both, waiting */
 	struct push_request *push_refused; /* to be told soon; the newest first */
 	bool push_in_flight;
+	queue_depth_cb *depth_cb; /* NULL: nobody wants to know */
+	void *depth_arg;
+
+	struct caller *caller; /* of call.c: the connection that waits for answers; NULL: not yet */
 };
 
 /* A script call.  Made, filled (the keys behind KEYS[1], then the epoch, then the arguments), sent;
@@ -76,6 +84,10 @@ void queue_adopt_epoch(struct queue *queue, const char *epoch);
 /* The scripts' connection is a new one: ends the lease that was joined on an earlier one. */
 void lease_reconnected(struct queue *queue);
 
+/* Whether the epoch was made for as many shards as this process has. */
+bool queue_epoch_fits(const struct queue *queue, const char *epoch);
+
+void call_close(struct queue *queue);    /* what waits for answers fails */
 void ready_close(struct queue *queue);   /* fails what was not sent */
 void rebuild_close(struct queue *queue); /* after the connections: nothing is in flight any more */
 

@@ -14,11 +14,11 @@
 #include "queue/core.h"
 #include "queue/redis_reply.h"
 
-#define TURN_ELEMENTS 4 /* of the answer of exchange: key, holder before, lane, envelopes */
+#define HEAD_ELEMENTS 3 /* of the answer of exchange: deadline, lists put aside, calls */
+#define TURN_ELEMENTS 4 /* then: slot's name, holder before, lane, envelopes */
 
-/* Names become parts of tokens: ' ' and ':' end them there (lua/exchange.lua). */
-static bool
-is_worker_name(const char *name)
+bool
+lease_name_ok(const char *name)
 {
 	size_t len =
 	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
@@ -33,7 +33,7 @@ lease_join(struct queue *queue, const char *worker, int64_t ttl_ms, queue_cb *cb
 {
 	struct queue_call *call = queue_call_new(queue, SCRIPT_JOIN, 2, false);
 
-	assert(is_worker_name(worker) && ttl_ms > 0);
+	assert(lease_name_ok(worker) && ttl_ms > 0);
 	snprintf(queue->worker, sizeof(queue->worker), "%s", worker);
 	queue_call_key(call, KEY_WORKERS);
 	queue_call_epoch(call);
@@ -45,11 +45,12 @@ lease_join(struct queue *queue, const char *worker, int64_t ttl_ms, queue_cb *cb
 void
 lease_expire(struct queue *queue, const char *worker, queue_cb *cb, void *arg)
 {
-	static const enum key_noun nouns[] = {KEY_READY, KEY_HELD, KEY_WAKE, KEY_WORKERS};
+	static const enum key_noun nouns[] = {KEY_READY, KEY_HELD, KEY_WAKE, KEY_WORKERS,
+					      KEY_SLOTS};
 	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
 	struct queue_call *call = queue_call_new(queue, SCRIPT_EXPIRE, 1 + noun_count, false);
 
-	assert(worker == NULL || is_worker_name(worker));
+	assert(worker == NULL || lease_name_ok(worker));
 	for (int i = 0; i < noun_count; i++)
 		queue_call_key(call, nouns[i]);
 	queue_call_epoch(call);
@@ -82,11 +83,24 @@ lease_reconnected(struct queue *queue)
 void
 lease_wake(struct queue *queue, queue_cb *cb, void *arg)
 {
-	struct queue_call *call = queue_call_new(queue, SCRIPT_WAKE, 3, false);
+	struct queue_call *call = queue_call_new(queue, SCRIPT_WAKE, 4, false);
 
 	queue_call_key(call, KEY_READY);
 	queue_call_key(call, KEY_WAKE);
+	queue_call_key(call, KEY_CALLS);
 	queue_call_epoch(call);
+	queue_call_send(call, queue_ask_integer, queue_ask_new(queue, cb, arg));
+}
+
+void
+lease_is_live(struct queue *queue, const char *worker, queue_cb *cb, void *arg)
+{
+	struct queue_call *call = queue_call_new(queue, SCRIPT_LIVE, 2, false);
+
+	assert(lease_name_ok(worker));
+	queue_call_key(call, KEY_WORKERS);
+	queue_call_epoch(call);
+	redis_args_text(queue_call_args(call), worker);
 	queue_call_send(call, queue_ask_integer, queue_ask_new(queue, cb, arg));
 }
 
@@ -189,17 +203,17 @@ static bool
 parse_turn(struct redisReply *const *parts, const char *worker, struct lease_turn *turn,
 	   struct slice *envelopes)
 {
-	const struct redisReply *key = parts[0], *lane = parts[2], *jobs = parts[3];
+	const struct redisReply *name = parts[0], *lane = parts[2], *jobs = parts[3];
 
-	if (key->type != REDIS_REPLY_STRING ||
-	    !parse_number(key->str, key->str + key->len, &turn->key_id))
+	if (name->type != REDIS_REPLY_STRING ||
+	    !keys_slot_parse((struct slice){name->str, name->len}, &turn->key_id, &turn->slot))
 		return false;
 	if (!parse_holder(parts[1], worker, turn))
 		return false;
-	if (lane->type != REDIS_REPLY_STRING ||
-	    (strcmp(lane->str, "q") != 0 && strcmp(lane->str, "f") != 0))
+	if (lane->type != REDIS_REPLY_STRING || lane->len != 1 ||
+	    memchr("qfs", lane->str[0], 3) == NULL || (lane->str[0] != 's' && turn->slot != 0))
 		return false;
-	turn->front = lane->str[0] == 'f';
+	turn->lane = lane->str[0];
 	if (jobs->type != REDIS_REPLY_ARRAY || jobs->elements == 0)
 		return false;
 	turn->count = (int)jobs->elements;
@@ -215,24 +229,29 @@ parse_turn(struct redisReply *const *parts, const char *worker, struct lease_tur
 static void
 exchange_fail(struct exchange *exchange, const struct sl_error *error)
 {
-	exchange->cb(exchange->arg, error->code, NULL, 0, error);
+	exchange->cb(exchange->arg, error->code, NULL, 0, 0, error);
 	free(exchange);
 }
 
-/* {deadline, lists put aside, then TURN_ELEMENTS per turn} */
+/* {HEAD_ELEMENTS integers, then TURN_ELEMENTS per turn} */
 static bool
 is_turns_reply(const struct redisReply *reply)
 {
-	return reply->type == REDIS_REPLY_ARRAY && reply->elements >= 2 &&
-	       (reply->elements - 2) % TURN_ELEMENTS == 0 &&
-	       reply->element[0]->type == REDIS_REPLY_INTEGER &&
-	       reply->element[1]->type == REDIS_REPLY_INTEGER;
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < HEAD_ELEMENTS ||
+	    (reply->elements - HEAD_ELEMENTS) % TURN_ELEMENTS != 0)
+		return false;
+	for (size_t i = 0; i < HEAD_ELEMENTS; i++) {
+		if (reply->element[i]->type != REDIS_REPLY_INTEGER)
+			return false;
+	}
+	return true;
 }
 
 static void
 on_turns(struct exchange *exchange, struct redisReply *reply)
 {
-	size_t count = (reply->elements - 2) / TURN_ELEMENTS, total = 0, used = 0;
+	struct redisReply *const *parts = reply->element + HEAD_ELEMENTS;
+	size_t count = (reply->elements - HEAD_ELEMENTS) / TURN_ELEMENTS, total = 0, used = 0;
 	struct lease_turn *turns = sl_calloc(count + 1, sizeof(*turns));
 	struct slice *envelopes;
 	struct sl_error why;
@@ -242,21 +261,22 @@ on_turns(struct exchange *exchange, struct redisReply *reply)
 		log_error("queue_list_put_aside", "shard=%d script=exchange lists=%lld",
 			  exchange->queue->shard, reply->element[1]->integer);
 	for (size_t i = 0; i < count; i++) {
-		const struct redisReply *jobs = reply->element[2 + i * TURN_ELEMENTS + 3];
+		const struct redisReply *jobs = parts[i * TURN_ELEMENTS + 3];
 
 		total += jobs->type == REDIS_REPLY_ARRAY ? jobs->elements : 0;
 	}
 	envelopes = sl_calloc(total + 1, sizeof(*envelopes));
 	for (size_t i = 0; i < count && good; i++) {
-		good = parse_turn(reply->element + 2 + i * TURN_ELEMENTS, exchange->worker,
-				  &turns[i], envelopes + used);
+		good = parse_turn(parts + i * TURN_ELEMENTS, exchange->worker, &turns[i],
+				  envelopes + used);
 		used += good ? (size_t)turns[i].count : 0;
 	}
 	if (good) {
-		exchange->cb(exchange->arg, SL_OK, turns, (int)count, NULL);
+		exchange->cb(exchange->arg, SL_OK, turns, (int)count, reply->element[2]->integer,
+			     NULL);
 		free(exchange);
 	} else {
-		redis_unexpected(&why, "exchange", "turns of key, holder, lane and envelopes",
+		redis_unexpected(&why, "exchange", "turns of slot, holder, lane and envelopes",
 				 reply);
 		exchange_fail(exchange, &why);
 	}
@@ -293,14 +313,15 @@ lease_exchange(struct queue *queue, const char *worker, int64_t ttl_ms, int turn
 	       int jobs_per_turn, const struct lease_hand *hands, int hand_count,
 	       lease_exchange_cb *cb, void *arg)
 {
-	static const enum key_noun nouns[] = {KEY_READY, KEY_TURN,    KEY_HELD,
-					      KEY_WAKE,  KEY_WORKERS, KEY_FRONTS};
+	static const enum key_noun nouns[] = {KEY_READY,  KEY_TURN,   KEY_HELD,  KEY_WAKE,
+					      KEY_WORKERS, KEY_FRONTS, KEY_LIMITS, KEY_SLOTS,
+					      KEY_CALLS,  KEY_DEPTHS};
 	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
 	struct exchange *exchange = sl_alloc(sizeof(*exchange));
 	struct queue_call *call = queue_call_new(queue, SCRIPT_EXCHANGE, 1 + noun_count, false);
 	struct redis_args *args = queue_call_args(call);
 
-	assert(is_worker_name(worker) && ttl_ms > 0 && jobs_per_turn > 0);
+	assert(lease_name_ok(worker) && ttl_ms > 0 && jobs_per_turn > 0);
 	assert(turns_wanted >= 0 && turns_wanted <= LEASE_TURNS_MAX);
 	assert(hand_count >= 0 && hand_count <= LEASE_TURNS_MAX);
 	exchange->queue = queue;
@@ -317,13 +338,17 @@ lease_exchange(struct queue *queue, const char *worker, int64_t ttl_ms, int turn
 	redis_args_text(args, queue->keys.prefix);
 	for (int i = 0; i < hand_count; i++) {
 		const struct lease_hand *hand = &hands[i];
+		char name[KEYS_SLOT_SIZE];
 
-		assert(hand->count >= 0);
-		redis_args_int(args, hand->key_id);
+		assert(hand->count >= 0 && memchr("qfs", hand->lane, 3) != NULL);
+		assert(hand->slot == 0 || hand->lane == 's');
+		keys_slot(hand->key_id, hand->slot, name);
+		redis_args_text(args, name);
 		redis_args_int(args, hand->tenure);
-		redis_args_text(args, hand->front ? "f" : "q");
+		redis_args_bytes(args, (struct slice){&hand->lane, 1});
 		redis_args_int(args, hand->count);
 		redis_args_text(args, hand->clean ? "1" : "0");
+		redis_args_int(args, hand->environment_id);
 	}
 	queue_call_send(call, on_exchanged, exchange);
 }

@@ -2,6 +2,9 @@
 noinst_LIBRARIES += libqueue.a
 
 libqueue_a_SOURCES = \
+	queue/call.c queue/call.h \
+	queue/ready_ask.c \
+	queue/ready_limits.c \
 	queue/keys.c queue/keys.h \
 	queue/lease.c queue/lease.h \
 	queue/lock.c queue/lock.h \
@@ -32,7 +35,14 @@ queue_lua = \
 	queue/lua/clear.lua \
 	queue/lua/publish.lua \
 	queue/lua/lock_acquire.lua \
-	queue/lua/lock_release.lua
+	queue/lua/lock_release.lua \
+	queue/lua/live.lua \
+	queue/lua/depth.lua \
+	queue/lua/limits.lua \
+	queue/lua/call_push.lua \
+	queue/lua/call_take.lua \
+	queue/lua/call_withdraw.lua \
+	queue/lua/call_answer.lua
 
 EXTRA_DIST += $(queue_lua) queue/lua/embed.awk
 BUILT_SOURCES += queue/scripts.c
@@ -46,12 +56,14 @@ queue/scripts.c: $(queue_lua) queue/lua/embed.awk
 # Tests.  Those of tests/integration want SLUICE_TEST_REDIS and exit 77 without it.
 queue_tests = test_queue_keys \
 	test_queue \
+	test_queue_call \
 	test_queue_cluster \
 	test_queue_epoch \
 	test_queue_faults \
 	test_queue_lock \
 	test_queue_model \
 	test_queue_ready \
+	test_queue_slots \
 	test_redis_url
 check_PROGRAMS += $(queue_tests)
 TESTS += $(queue_tests)
@@ -73,6 +85,12 @@ test_queue_lock_LDADD = $(queue_test_libs)
 test_queue_model_SOURCES = tests/integration/test_queue_model.c
 test_queue_model_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_model_LDADD = $(queue_test_libs)
+test_queue_call_SOURCES = tests/integration/test_queue_call.c
+test_queue_call_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_call_LDADD = $(queue_test_libs)
+test_queue_slots_SOURCES = tests/integration/test_queue_slots.c
+test_queue_slots_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_slots_LDADD = $(queue_test_libs)
 test_queue_epoch_SOURCES = tests/integration/test_queue_epoch.c
 test_queue_epoch_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_epoch_LDADD = $(queue_test_libs)

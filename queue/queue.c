@@ -39,6 +39,32 @@ queue_adopt_epoch(struct queue *queue, const char *epoch)
 	snprintf(queue->epoch, sizeof(queue->epoch), "%s", epoch);
 }
 
+/* An epoch ends in "-n<shards>". */
+bool
+queue_epoch_fits(const struct queue *queue, const char *epoch)
+{
+	char end[16];
+	size_t len = strlen(epoch), end_len;
+
+	end_len = (size_t)snprintf(end, sizeof(end), "-n%d", queue->shards);
+	return len > end_len && strcmp(epoch + len - end_len, end) == 0;
+}
+
+/* Jobs would be looked for in shards where nobody puts them.  Told once for each such epoch. */
+static void
+tell_foreign(struct queue *queue, const char *epoch)
+{
+	const char *end = strrchr(epoch, 'n');
+
+	if (strcmp(queue->foreign, epoch) == 0)
+		return;
+	snprintf(queue->foreign, sizeof(queue->foreign), "%s", epoch);
+	log_error("queue_shards",
+		  "shard=%d queue_shards=%d built_for=%s error=\"the queues were built for another "
+		  "number of shards: set queue_shards to the same number on all nodes\"",
+		  queue->shard, queue->shards, log_text(end != NULL ? end + 1 : "unknown"));
+}
+
 /* Adopts what GET of the epoch key answered.  SL_NOT_FOUND: there is none. */
 static enum sl_code
 epoch_from(struct queue *queue, const struct redisReply *reply, struct sl_error *error)
@@ -53,6 +79,11 @@ epoch_from(struct queue *queue, const struct redisReply *reply, struct sl_error 
 		return sl_fail(error, SL_INTERNAL,
 			       "the epoch key holds what nobody wrote (%zu bytes)",
 			       (size_t)reply->len);
+	if (!queue_epoch_fits(queue, reply->str)) {
+		tell_foreign(queue, reply->str);
+		queue_adopt_epoch(queue, "");
+		return sl_fail(error, SL_NOT_FOUND, "an epoch of another number of shards");
+	}
 	queue_adopt_epoch(queue, reply->str);
 	return SL_OK;
 }
@@ -435,13 +466,17 @@ queue_new(struct loop *loop, const struct queue_settings *settings, queue_state_
 	static const struct redis_hooks scripts_hooks = {scripts_on_setup, scripts_on_state};
 	static const struct redis_hooks waiter_hooks = {waiter_on_setup, on_state};
 	int timeout_ms = settings->timeout_ms > 0 ? settings->timeout_ms : TIMEOUT_DEFAULT_MS;
+	int shards = settings->shards != 0 ? settings->shards : 1;
 	struct queue *queue;
 	struct redis_url url;
 	enum sl_code code;
 
-	if (settings->shard < 0 || settings->shard > KEYS_SHARD_MAX)
+	if (shards < 1 || shards > QUEUE_SHARDS_MAX)
+		return sl_fail(error, SL_INVALID, "queue_shards: %d is not in 1..%d", shards,
+			       QUEUE_SHARDS_MAX);
+	if (settings->shard < 0 || settings->shard >= shards)
 		return sl_fail(error, SL_INVALID, "shard %d is not in 0..%d", settings->shard,
-			       KEYS_SHARD_MAX);
+			       shards - 1);
 	code = redis_url_parse(settings->url, &url, error);
 	if (code != SL_OK)
 		return code;
@@ -449,6 +484,8 @@ queue_new(struct loop *loop, const struct queue_settings *settings, queue_state_
 	queue->loop = loop;
 	queue->url = url;
 	queue->shard = settings->shard;
+	queue->shards = shards;
+	queue->timeout_ms = timeout_ms;
 	queue->state_cb = cb;
 	queue->arg = arg;
 	keys_init(&queue->keys, settings->shard);
@@ -478,6 +515,7 @@ queue_free(struct queue *queue)
 	queue->up = false;
 	redis_free(queue->scripts);
 	redis_free(queue->waiter);
+	call_close(queue);
 	ready_close(queue);
 	rebuild_close(queue);
 	loop_free_later(queue->loop, queue_free_now, queue); /* callers up the stack may hold it */

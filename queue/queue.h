@@ -3,8 +3,8 @@
  * Redis holds who runs what next and can be rebuilt from the ledger at any time; nothing here is
  * truth.  Two connections: one for scripts, one that only waits on the wake list.  Scripts are
  * loaded once and called by SHA; NOSCRIPT reloads.  All keys are `sluice:{sNN}:noun` (keys.h).
- * An epoch key tells whether this Redis is the one that was built: every script answers -1 on
- * another or a missing one, and the scheduler rebuilds. */
+ * An epoch key tells whether this Redis is the one that was built, and for how many shards: every
+ * script answers -1 on another or a missing one, and the scheduler rebuilds. */
 #ifndef SLUICE_QUEUE_QUEUE_H
 #define SLUICE_QUEUE_QUEUE_H
 
@@ -15,13 +15,16 @@
 #include "base/error.h"
 #include "base/loop.h"
 
+#define QUEUE_SHARDS_MAX 64
+
 struct queue; /* opaque */
 
 struct queue_settings {
 	/* One server, a cluster or the sentinels of one (redis_url.h); rediss:// is refused with a
 	 * clear text.  Copied. */
 	const char *url;
-	int shard;      /* 0.. */
+	int shard;      /* 0..shards - 1 */
+	int shards;     /* of the fleet, 1..QUEUE_SHARDS_MAX; 0: 1.  Part of each epoch. */
 	int timeout_ms; /* no answer for this long closes the connection; 0: 5 s */
 };
 
@@ -41,7 +44,8 @@ const char *queue_epoch(const struct queue *queue);
 
 typedef void queue_cb(void *arg, enum sl_code code, int64_t value, const struct sl_error *error);
 
-/* Scheduler: reads the epoch key.  SL_NOT_FOUND: none (flushed or new): rebuild. */
+/* Scheduler: reads the epoch key.  SL_NOT_FOUND: none (flushed or new), or one that was built for
+ * another number of shards: rebuild. */
 void queue_read_epoch(struct queue *queue, queue_cb *cb, void *arg);
 /* Scheduler, start of a rebuild: deletes the shard's keys (not the epoch of others) and enters a
  * build epoch that only this process knows (it pushes under it; workers keep getting -1).  value:

@@ -1,8 +1,6 @@
 #include "queue/ready.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +18,7 @@
 /* What may wait behind a call: Redis has stalled, or is too slow.  Beyond it pushes are refused;
  * the jobs are in the ledger, and the sweep brings them. */
 #define WAITING_BYTES_MAX (64u << 20)
-#define GROUP_SLOTS 1024 /* hash of the keys of a call; a power of two, over CALL_ENTRIES_MAX */
-#define SEQ_DIGITS 12
+#define INDEX_SLOTS 1024 /* a power of two, over CALL_ENTRIES_MAX */
 
 /* Entries wait in the order of the calls, and a script call takes as many from the front as fit: a
  * request may be spread over several calls, and a call may hold entries of several requests, of one
@@ -41,51 +38,58 @@ struct push_request {
 struct push_call {
 	struct queue *queue;
 	int count; /* entries from the front of the list */
+	int environment_count;
+	int64_t environments[]; /* of the entries, each once */
 };
 
 static void push_next(struct queue *queue);
 
+/* Ids in the order in which they came first. */
+struct index {
+	int64_t ids[CALL_ENTRIES_MAX];
+	int count;
+	int16_t slots[INDEX_SLOTS]; /* place + 1; 0: free */
+};
+
 /* The entries of a call by key: KEYS name each list once. */
 struct group {
-	int64_t key_id;
-	int first, last; /* entries */
+	int first, last; /* entries; -1: none */
 	int count;
+	int environment; /* place in environments: of its first entry */
 };
 
 struct grouping {
 	const struct ready_entry *entries[CALL_ENTRIES_MAX];
 	int next[CALL_ENTRIES_MAX]; /* entry of the same key; -1: none */
 	int entry_count;
-	struct group groups[CALL_ENTRIES_MAX];
-	int group_count;
-	int16_t slots[GROUP_SLOTS]; /* group + 1; 0: free */
+	struct group groups[CALL_ENTRIES_MAX]; /* beside keys */
+	struct index keys, environments;
 };
 
-static struct group *
-group_of(struct grouping *grouping, int64_t key_id)
+static int
+index_of(struct index *index, int64_t id)
 {
-	size_t slot =
-	    (size_t)((uint64_t)key_id * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (GROUP_SLOTS - 1);
-	struct group *group;
+	size_t slot = (size_t)((uint64_t)id * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (INDEX_SLOTS - 1);
 
-	while (grouping->slots[slot] != 0) {
-		group = &grouping->groups[grouping->slots[slot] - 1];
-		if (group->key_id == key_id)
-			return group;
-		slot = (slot + 1) & (GROUP_SLOTS - 1);
+	for (; index->slots[slot] != 0; slot = (slot + 1) & (INDEX_SLOTS - 1)) {
+		if (index->ids[index->slots[slot] - 1] == id)
+			return index->slots[slot] - 1;
 	}
-	group = &grouping->groups[grouping->group_count++];
-	grouping->slots[slot] = (int16_t)grouping->group_count;
-	*group = (struct group){key_id, -1, -1, 0};
-	return group;
+	index->ids[index->count++] = id;
+	index->slots[slot] = (int16_t)index->count;
+	return index->count - 1;
 }
 
 static void
 group_add(struct grouping *grouping, const struct ready_entry *entry)
 {
-	struct group *group = group_of(grouping, entry->key_id);
-	int at = grouping->entry_count++;
+	int known = grouping->keys.count, at = grouping->entry_count++;
+	int key = index_of(&grouping->keys, entry->key_id);
+	struct group *group = &grouping->groups[key];
 
+	if (key == known)
+		*group =
+		    (struct group){-1, -1, 0, index_of(&grouping->environments, entry->environment_id)};
 	grouping->entries[at] = entry;
 	grouping->next[at] = -1;
 	if (group->last >= 0)
@@ -166,6 +170,60 @@ requests_ended(struct queue *queue, int count, bool failed)
 	return ended;
 }
 
+/* {lists put aside, depth of each environment} */
+static bool
+is_push_reply(const struct redisReply *reply, int environments)
+{
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 + (size_t)environments)
+		return false;
+	for (size_t i = 0; i < reply->elements; i++) {
+		if (reply->element[i]->type != REDIS_REPLY_INTEGER)
+			return false;
+	}
+	return true;
+}
+
+/* A depth that was counted anew. */
+struct recount {
+	struct queue *queue;
+	int64_t environment_id;
+};
+
+static void
+on_recounted(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	struct recount *recount = arg;
+
+	(void)error; /* logged; the depth is too high until somebody asks for it */
+	if (code == SL_OK && recount->queue->depth_cb != NULL)
+		recount->queue->depth_cb(recount->queue->depth_arg, recount->environment_id, value);
+	free(recount);
+}
+
+static void
+tell_depths(const struct push_call *call, const struct redisReply *reply)
+{
+	struct queue *queue = call->queue;
+	bool put_aside = reply->element[0]->integer > 0;
+
+	if (put_aside)
+		log_error("queue_list_put_aside", "shard=%d script=push lists=%lld", queue->shard,
+			  reply->element[0]->integer);
+	for (int i = 0; i < call->environment_count; i++) {
+		struct recount *recount;
+
+		if (queue->depth_cb != NULL)
+			queue->depth_cb(queue->depth_arg, call->environments[i],
+					reply->element[1 + i]->integer);
+		if (!put_aside || queue->closing)
+			continue;
+		recount = sl_alloc(sizeof(*recount)); /* what was in it is still counted */
+		recount->queue = queue;
+		recount->environment_id = call->environments[i];
+		ready_environment_depth(queue, call->environments[i], on_recounted, recount);
+	}
+}
+
 static void
 on_pushed(void *arg, struct redisReply *reply, const struct sl_error *error)
 {
@@ -174,13 +232,12 @@ on_pushed(void *arg, struct redisReply *reply, const struct sl_error *error)
 	struct push_request *ended;
 	struct sl_error why;
 
-	if (error == NULL && reply->type != REDIS_REPLY_INTEGER) {
-		redis_unexpected(&why, "push", "an integer", reply);
+	if (error == NULL && !is_push_reply(reply, call->environment_count)) {
+		redis_unexpected(&why, "push", "integers", reply);
 		error = &why;
 	}
-	if (error == NULL && reply->integer > 0)
-		log_error("queue_list_put_aside", "shard=%d script=push lists=%lld", queue->shard,
-			  reply->integer);
+	if (error == NULL)
+		tell_depths(call, reply);
 	ended = requests_ended(queue, call->count, error != NULL);
 	queue->push_in_flight = false;
 	free(call);
@@ -189,38 +246,53 @@ on_pushed(void *arg, struct redisReply *reply, const struct sl_error *error)
 }
 
 static void
-push_send(struct queue *queue, const struct grouping *grouping, enum ready_lane lane)
+push_args(struct queue *queue, struct redis_args *args, const struct grouping *grouping,
+	  enum ready_lane lane)
 {
-	static const enum key_noun nouns[] = {KEY_READY, KEY_TURN, KEY_HELD, KEY_WAKE, KEY_FRONTS};
-	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
-	struct queue_call *call =
-	    queue_call_new(queue, SCRIPT_PUSH, 1 + noun_count + grouping->group_count, true);
-	struct redis_args *args = queue_call_args(call);
-	struct push_call *push = sl_alloc(sizeof(*push));
-	char name[KEYS_LIST_SIZE];
-
-	for (int i = 0; i < noun_count; i++)
-		queue_call_key(call, nouns[i]);
-	for (int i = 0; i < grouping->group_count; i++) {
-		keys_list(&queue->keys, lane == READY_FRONT, grouping->groups[i].key_id, name);
-		redis_args_text(args, name);
-	}
-	queue_call_epoch(call);
 	redis_args_text(args, lane == READY_FRONT ? "f" : "q");
 	redis_args_text(args, queue->keys.prefix);
-	redis_args_text(args, queue->build[0] != '\0' ? "1" : "0");
-	for (int i = 0; i < grouping->group_count; i++) {
+	redis_args_int(args, grouping->environments.count);
+	for (int i = 0; i < grouping->environments.count; i++)
+		redis_args_int(args, grouping->environments.ids[i]);
+	for (int i = 0; i < grouping->keys.count; i++) {
 		const struct group *group = &grouping->groups[i];
 
-		redis_args_int(args, group->key_id);
+		redis_args_int(args, grouping->keys.ids[i]);
+		redis_args_int(args, group->environment + 1);
 		redis_args_int(args, group->count);
 		for (int at = group->first; at >= 0; at = grouping->next[at])
 			redis_args_kept(
 			    args,
 			    grouping->entries[at]->envelope); /* the request outlives the call */
 	}
+}
+
+static void
+push_send(struct queue *queue, const struct grouping *grouping, enum ready_lane lane)
+{
+	static const enum key_noun nouns[] = {KEY_READY, KEY_TURN,   KEY_HELD,
+					      KEY_WAKE,  KEY_FRONTS, KEY_DEPTHS};
+	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
+	const struct index *environments = &grouping->environments;
+	size_t size = (size_t)environments->count * sizeof(environments->ids[0]);
+	struct queue_call *call =
+	    queue_call_new(queue, SCRIPT_PUSH, 1 + noun_count + grouping->keys.count, true);
+	struct push_call *push = sl_alloc(sizeof(*push) + size);
+	char name[KEYS_LIST_SIZE];
+
+	for (int i = 0; i < noun_count; i++)
+		queue_call_key(call, nouns[i]);
+	for (int i = 0; i < grouping->keys.count; i++) {
+		keys_list(&queue->keys, lane == READY_FRONT ? 'f' : 'q', grouping->keys.ids[i],
+			  name);
+		redis_args_text(queue_call_args(call), name);
+	}
+	queue_call_epoch(call);
+	push_args(queue, queue_call_args(call), grouping, lane);
 	push->queue = queue;
 	push->count = grouping->entry_count;
+	push->environment_count = environments->count;
+	memcpy(push->environments, environments->ids, size);
 	queue->push_in_flight = true;
 	queue_call_send(call, on_pushed, push);
 }
@@ -252,6 +324,13 @@ tell_refused(void *arg)
 }
 
 void
+queue_on_depth(struct queue *queue, queue_depth_cb *cb, void *arg)
+{
+	queue->depth_cb = cb;
+	queue->depth_arg = arg;
+}
+
+void
 ready_push(struct queue *queue, enum ready_lane lane, const struct ready_entry *entries, int count,
 	   queue_cb *cb, void *arg)
 {
@@ -273,7 +352,7 @@ ready_push(struct queue *queue, enum ready_lane lane, const struct ready_entry *
 
 		if (envelope->len > 0)
 			memcpy(request->bytes + len, envelope->data, envelope->len);
-		request->entries[i].key_id = entries[i].key_id;
+		request->entries[i] = entries[i];
 		request->entries[i].envelope = (struct slice){request->bytes + len, envelope->len};
 		len += envelope->len;
 	}
@@ -306,126 +385,4 @@ ready_close(struct queue *queue)
 	sl_fail(&error, SL_UNAVAILABLE, "the queue is closing");
 	requests_tell(rest, &error);
 	tell_refused(queue);
-}
-
-/* ---- questions ---- */
-
-struct missing_ask {
-	ready_missing_cb *cb;
-	void *arg;
-	int count;
-};
-
-/* A call about the two lists of a key. */
-static struct queue_call *
-lists_call(struct queue *queue, enum script_id id, int64_t key_id)
-{
-	struct queue_call *call = queue_call_new(queue, id, 3, true);
-	char name[KEYS_LIST_SIZE];
-
-	keys_list(&queue->keys, false, key_id, name);
-	redis_args_text(queue_call_args(call), name);
-	keys_list(&queue->keys, true, key_id, name);
-	redis_args_text(queue_call_args(call), name);
-	queue_call_epoch(call);
-	return call;
-}
-
-static void
-add_seq(struct queue_call *call, int64_t seq)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%0*" PRId64, SEQ_DIGITS, seq);
-	redis_args_text(queue_call_args(call), text);
-}
-
-static void
-on_missing(void *arg, struct redisReply *reply, const struct sl_error *error)
-{
-	struct missing_ask *ask = arg;
-	bool *missing;
-	struct sl_error why;
-
-	if (error == NULL && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 ||
-			      reply->element[0]->type != REDIS_REPLY_STRING ||
-			      reply->element[0]->len != (size_t)ask->count)) {
-		redis_unexpected(&why, "missing", "a character per seq", reply);
-		error = &why;
-	}
-	if (error != NULL) {
-		ask->cb(ask->arg, error->code, NULL, 0);
-		free(ask);
-		return;
-	}
-	missing = sl_calloc((size_t)ask->count, sizeof(*missing));
-	for (int i = 0; i < ask->count; i++)
-		missing[i] = reply->element[0]->str[i] == '1';
-	ask->cb(ask->arg, SL_OK, missing, ask->count);
-	free(missing);
-	free(ask);
-}
-
-void
-ready_missing(struct queue *queue, int64_t key_id, const int64_t *seqs, int count,
-	      ready_missing_cb *cb, void *arg)
-{
-	struct missing_ask *ask = sl_alloc(sizeof(*ask));
-	struct queue_call *call = lists_call(queue, SCRIPT_MISSING, key_id);
-
-	assert(count > 0 && count <= READY_MISSING_MAX);
-	ask->cb = cb;
-	ask->arg = arg;
-	ask->count = count;
-	for (int i = 0; i < count; i++)
-		add_seq(call, seqs[i]);
-	queue_call_send(call, on_missing, ask);
-}
-
-/* which: element of the answer that is the value. */
-static void
-on_place(struct queue_ask *ask, const struct redisReply *reply, const struct sl_error *error,
-	 size_t which)
-{
-	struct sl_error why;
-
-	if (error == NULL && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-			      reply->element[which]->type != REDIS_REPLY_INTEGER)) {
-		redis_unexpected(&why, "position", "two integers", reply);
-		error = &why;
-	}
-	if (error != NULL)
-		queue_ask_done(ask, error->code, 0, error);
-	else
-		queue_ask_done(ask, SL_OK, reply->element[which]->integer, NULL);
-}
-
-static void
-on_position(void *arg, struct redisReply *reply, const struct sl_error *error)
-{
-	on_place(arg, reply, error, 1);
-}
-
-static void
-on_depth(void *arg, struct redisReply *reply, const struct sl_error *error)
-{
-	on_place(arg, reply, error, 0);
-}
-
-void
-ready_position(struct queue *queue, int64_t key_id, int64_t seq, queue_cb *cb, void *arg)
-{
-	struct queue_call *call = lists_call(queue, SCRIPT_POSITION, key_id);
-
-	add_seq(call, seq);
-	queue_call_send(call, on_position, queue_ask_new(queue, cb, arg));
-}
-
-void
-ready_depth(struct queue *queue, int64_t key_id, queue_cb *cb, void *arg)
-{
-	struct queue_call *call = lists_call(queue, SCRIPT_POSITION, key_id);
-
-	redis_args_text(queue_call_args(call), "");
-	queue_call_send(call, on_depth, queue_ask_new(queue, cb, arg));
 }

@@ -2,6 +2,7 @@
 #ifndef SLUICE_QUEUE_READY_H
 #define SLUICE_QUEUE_READY_H
 
+#include "queue/keys.h"
 #include "queue/queue.h"
 
 #define READY_MISSING_MAX 500 /* seqs per question (asserted) */
@@ -13,7 +14,8 @@ enum ready_lane {
 
 struct ready_entry {
 	int64_t key_id;
-	struct slice envelope; /* copied */
+	int64_t environment_id; /* of the key: all its entries have the same */
+	struct slice envelope;  /* copied */
 };
 
 /* Pushes entries (of any keys, in ledger order per key).  Pushes that come while one is in flight
@@ -25,8 +27,31 @@ struct ready_entry {
 void ready_push(struct queue *queue, enum ready_lane lane, const struct ready_entry *entries,
 		int count, queue_cb *cb, void *arg);
 
-/* Which of these seqs of a key are in neither of its lists?  For the sweep.  missing[i] set per seq
- * asked; borrowed for the call, NULL on errors. */
+/* What a push found: the environment's depth after it (entries in its lists, of this shard).  Called
+ * for each environment of an answered push, before the push's own callback; it must not free the
+ * queue. */
+typedef void queue_depth_cb(void *arg, int64_t environment_id, int64_t depth);
+void queue_on_depth(struct queue *queue, queue_depth_cb *cb, void *arg);
+/* Counts the entries of an environment (all lanes, also those that run), so that a depth that went
+ * wrong (a list that somebody removed) is right again.  Over 2,000 keys: the depth as kept. */
+void ready_environment_depth(struct queue *queue, int64_t environment_id, queue_cb *cb, void *arg);
+
+/* How many slots keys have, from the ledger: all keys with more than one (others are left out, or
+ * given with 1); key ids differ.  What runs goes on.  Also mends what somebody did to the shard's
+ * keys: one that would expire stays, one of another type has the shard built anew (SL_CONFLICT).
+ * value 1: they had changed.  SL_CONFLICT "epoch": as ready_push; it works under the build epoch as
+ * well.  For the scheduler that leads: when limits change, at each sweep, before a rebuild ends. */
+#define READY_LIMITS_MAX 1000000 /* (asserted) */
+struct ready_limit {
+	int64_t key_id;
+	int slots; /* 1..KEYS_SLOTS_MAX (asserted) */
+};
+void ready_limits(struct queue *queue, const struct ready_limit *limits, int count, queue_cb *cb,
+		  void *arg);
+
+/* Which of these seqs of a key are in none of its lists?  For the sweep.  missing[i] set per seq
+ * asked; borrowed for the call, NULL on errors.  Lines the key up if somebody took it out of line,
+ * and has its lists stay if they would expire (logged as queue_mended). */
 typedef void ready_missing_cb(void *arg, enum sl_code code, const bool *missing, int count);
 void ready_missing(struct queue *queue, int64_t key_id, const int64_t *seqs, int count,
 		   ready_missing_cb *cb, void *arg);

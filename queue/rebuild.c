@@ -139,17 +139,25 @@ on_cleared(void *arg, struct redisReply *reply, const struct sl_error *error)
 	cleared(rebuild);
 }
 
-/* Drops the keys that one step of SCAN found; the shard's own, but for the build key. */
+/* The build key says that we build; answers to calls are nobody's queue. */
+static bool
+is_kept(const struct queue *queue, const struct redisReply *key)
+{
+	struct slice name = {key->str, key->len};
+
+	return slice_is(name, queue->keys.names[KEY_BUILD]) || keys_outlives(&queue->keys, name);
+}
+
+/* Drops the keys that one step of SCAN found, but those that are kept. */
 static void
 clear(struct rebuild *rebuild, const struct redisReply *found)
 {
 	struct queue *queue = rebuild->queue;
-	const char *build = queue->keys.names[KEY_BUILD];
 	struct queue_call *call;
 	int count = 0;
 
 	for (size_t i = 0; i < found->elements; i++)
-		count += strcmp(found->element[i]->str, build) != 0;
+		count += !is_kept(queue, found->element[i]);
 	if (count == 0) {
 		cleared(rebuild);
 		return;
@@ -160,7 +168,7 @@ clear(struct rebuild *rebuild, const struct redisReply *found)
 	for (size_t i = 0; i < found->elements; i++) {
 		const struct redisReply *key = found->element[i];
 
-		if (strcmp(key->str, build) != 0)
+		if (!is_kept(queue, key))
 			redis_args_bytes(queue_call_args(call), (struct slice){key->str, key->len});
 	}
 	redis_args_text(queue_call_args(call), rebuild->epoch);
@@ -239,7 +247,7 @@ on_hidden(void *arg, struct redisReply *reply, const struct sl_error *error)
 
 /* Time first, so that a human sees which of two is the newer one. */
 static void
-epoch_make(char out[QUEUE_EPOCH_SIZE])
+epoch_make(const struct queue *queue, char out[QUEUE_EPOCH_SIZE])
 {
 	unsigned char random[10];
 	int len = snprintf(out, QUEUE_EPOCH_SIZE, "%011llx-", (unsigned long long)clock_wall_ms());
@@ -247,6 +255,8 @@ epoch_make(char out[QUEUE_EPOCH_SIZE])
 	secret_random(random, sizeof(random));
 	for (size_t i = 0; i < sizeof(random); i++)
 		len += snprintf(out + len, QUEUE_EPOCH_SIZE - (size_t)len, "%02x", random[i]);
+	snprintf(out + len, QUEUE_EPOCH_SIZE - (size_t)len, "-n%d", queue->shards);
+	assert(queue_epoch_fits(queue, out));
 }
 
 void
@@ -256,7 +266,7 @@ queue_rebuild_begin(struct queue *queue, queue_cb *cb, void *arg)
 	struct queue_call *call = queue_call_bare(queue, SCRIPT_BUILD, 2);
 
 	queue->build[0] = '\0';
-	epoch_make(rebuild->epoch);
+	epoch_make(queue, rebuild->epoch);
 	memcpy(rebuild->cursor, "0", 2);
 	queue_call_key(call, KEY_EPOCH);
 	queue_call_key(call, KEY_BUILD);

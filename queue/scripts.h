@@ -18,6 +18,13 @@ enum script_id { /* in the order in which local.mk names the files */
 		 SCRIPT_PUBLISH,
 		 SCRIPT_LOCK_ACQUIRE,
 		 SCRIPT_LOCK_RELEASE,
+		 SCRIPT_LIVE,
+		 SCRIPT_DEPTH,
+		 SCRIPT_LIMITS,
+		 SCRIPT_CALL_PUSH,
+		 SCRIPT_CALL_TAKE,
+		 SCRIPT_CALL_WITHDRAW,
+		 SCRIPT_CALL_ANSWER,
 		 SCRIPT_COUNT,
 };
 

@@ -457,12 +457,13 @@ take_turn(struct dispatch *dispatch, const struct lease_turn *taken)
 }
 
 static void
-on_exchanged(void *arg, enum sl_code code, const struct lease_turn *turns, int count,
+on_exchanged(void *arg, enum sl_code code, const struct lease_turn *turns, int count, int64_t calls,
 	     const struct sl_error *error)
 {
 	struct dispatch *dispatch = arg;
 	const char *why = error != NULL ? error->text : "";
 
+	(void)calls;
 	dispatch->exchanging = false;
 	dispatch->reserved = 0;
 	for (int i = 0; i < dispatch->handing_count; i++) {
@@ -515,7 +516,8 @@ gather_hands(struct dispatch *dispatch, struct lease_hand *hands, int max)
 		}
 		hands[count] = (struct lease_hand){.key_id = turn->key_id,
 						   .tenure = turn->tenure,
-						   .front = turn->front,
+						   .lane = turn->front ? 'f' : 'q',
+						   .environment_id = turn->environment_id,
 						   .count = turn_done(turn),
 						   .clean = turn->clean};
 		dispatch->handing[count++] = turn;

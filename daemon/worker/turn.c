@@ -43,7 +43,7 @@ turn_new(struct daemon *daemon, const struct lease_turn *taken, const struct hel
 	turn->key_id = taken->key_id;
 	turn->previous_session = taken->holder_session;
 	turn->previous_tenure = taken->holder_tenure;
-	turn->front = taken->front;
+	turn->front = taken->lane == 'f';
 	turn->clean = true;
 	turn->started_ms = clock_mono_ms();
 	turn->count = taken->count;
@@ -61,6 +61,7 @@ turn_new(struct daemon *daemon, const struct lease_turn *taken, const struct hel
 		if (envelope_decode(bytes, daemon->envelope_key, &entry->envelope, &error) ==
 			SL_OK &&
 		    entry->envelope.key_id == turn->key_id) {
+			turn->environment_id = entry->envelope.environment_id;
 			if (entry->envelope.seq < first_seq)
 				first_seq = entry->envelope.seq;
 			continue;

@@ -33,6 +33,7 @@ struct turn {
 	int64_t key_id, tenure;
 	int64_t previous_session, previous_tenure; /* of the release token; -1: none */
 	bool front;
+	int64_t environment_id; /* of its entries */
 	bool clean;    /* the release token may vouch for us */
 	bool stopping; /* start nothing more */
 	int64_t started_ms;

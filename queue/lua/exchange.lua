@@ -1,21 +1,32 @@
 -- exchange - a worker's one call: renew its lease, hand in turns, take the next.
 --
--- KEYS: epoch, ready (zset: key by turn), turn (counter), held (hash: key -> holder), wake (list),
---   workers (zset: worker by deadline in ms), fronts (set: keys whose front lane may have jobs).
---   A key's lists are prefix .. 'q:' or 'f:' .. key: in the same slot, not declared.
+-- KEYS: epoch, ready (zset: key by turn), turn (counter), held (hash: slot's name -> holder), wake
+--   (list), workers (zset: worker by deadline in ms), fronts (set: keys whose front lane may have
+--   jobs), limits (hash: key -> slots, above 1 only), slots (hash: key -> 'held:left', the numbers
+--   of its slots that are held, and of those that are free but have jobs of their own), calls
+--   (list), depths (hash: environment -> entries in its lists).
+--   Lists are prefix .. 'q:' or 'f:' .. key and 's:' .. slot's name: same Redis slot, not declared.
 -- ARGV: epoch, worker, ttl in ms, turns wanted, jobs per turn, list prefix, then per turn handed
---   in: key, tenure, lane ('q', 'f'), count of jobs settled (from the head), '1' if clean else '0'.
--- Returns {deadline in ms, lists put aside, then per turn: key, holder before ('worker:tenure', ''
---   if none, the worker's own name if it never let go), lane, {envelope, ...}};
---   {-1} on another epoch; {0} when the lease had run out: the worker forgets its turns.  In both
---   cases nothing is written.
+--   in: slot's name, tenure, lane ('q', 'f', 's'), count of jobs settled (from the head), '1' if
+--   clean else '0', environment.
+-- Returns {deadline in ms, lists put aside, calls that wait, then per turn: slot's name, holder
+--   before ('worker:tenure', '' if none, the worker's own name if it never let go), lane,
+--   {envelope, ...}}; {-1} on another epoch; {0} when the lease had run out: the worker forgets its
+--   turns.  In both cases nothing is written.
 --
--- held[key] is '+worker' or '+worker token' while held, else '-' and the token: 'worker:tenure',
--- tenure '?' when nothing can be proved.  A clean token says that its worker had stopped: the
--- ledger lets the next one compare and set on it.  It is kept while the next one holds the key and
--- comes back if that one could not claim: a stale token is harmless, its tenure differs there.
+-- Slot 0 of key K is named K, slot 3 is K.3.  A key with a limit of 1 is held plainly: its turn is
+-- the head of lane q or f, in place.  With a limit above 1 a slot's jobs are moved to its own list
+-- when it gets its turn.  What it did not run stays there and goes first; in ready there is only
+-- the key, so that many slots give it no more turns than another.
+-- held is '+worker' (plain) or '*worker' (a slot), ' ' and a token behind it or not, while held,
+-- else '-' and the token: 'worker:tenure', tenure '?' when nothing can be proved.  A clean token
+-- says that its worker had stopped: the ledger lets the next one compare and set on it.  It is kept
+-- while the next one holds the slot and comes back if that one could not claim: a stale token is
+-- harmless, its tenure differs there.
 -- Fair: a key handed in goes behind every key that waits; one handed in unclean is not taken again
--- in the same call.  Not repeatable: after a lost answer leave (expire) and join.
+-- in the same call; a key gets a second slot only when no other waits.
+-- Invariant: a key with jobs that it may start is in ready, or its plain holder puts it there.
+-- Not repeatable: after a lost answer leave (expire) and join.
 -- Caller: lease_exchange() in queue/lease.c.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 	return {-1}
@@ -28,42 +39,67 @@ local deadline = tonumber(redis.call('ZSCORE', KEYS[6], me) or 0)
 if deadline <= now then
 	return {0}
 end
--- A full Redis refuses a script only until its first write: start with one that can only shrink, so
--- that leases go on and settled jobs make room.
-redis.call('ZREM', KEYS[6], '')
-if deadline - now < ttl * 0.9 then
+-- A full Redis refuses a script only until its first write: it must be one that can only shrink, so
+-- that leases go on and settled jobs make room.  LTRIM and ZPOPMIN below are such, too.
+local renews = deadline - now < ttl * 0.9
+if renews or ARGV[10] == '0' then
+	redis.call('ZREM', KEYS[6], '')
+end
+if renews then
 	deadline = now + ttl
 	redis.call('ZADD', KEYS[6], deadline, me)
 end
 
-local out = {deadline, 0}
-local fronts = redis.call('EXISTS', KEYS[7]) == 1
+local HAND, OLD_MAX = 6, 1000
+local out = {deadline, 0, 0}
+local fronts, limited = false, false
+-- Mostly there is none of them.
+if redis.call('EXISTS', KEYS[7], KEYS[8], KEYS[9], KEYS[10]) > 0 then
+	fronts = redis.call('EXISTS', KEYS[7]) == 1
+	limited = redis.call('EXISTS', KEYS[8], KEYS[9]) > 0
+	out[3] = redis.call('LLEN', KEYS[10])
+end
 
 local function seq(envelope)
 	return tonumber(string.sub(envelope, 1, 12)) or 0
 end
 
--- The head of a list.  Something else than a list is kept under 'bad:' for a human.
-local function head(lane, key)
-	local jobs = redis.pcall('LRANGE', prefix .. lane .. ':' .. key, 0, last)
+-- The first entries of a list, up to index to.  Something else than a list is kept under 'bad:' for
+-- a human.
+local function head(lane, name, to)
+	local jobs = redis.pcall('LRANGE', prefix .. lane .. ':' .. name, 0, to)
 	if not jobs.err then
 		return jobs
 	end
-	redis.call('RENAME', prefix .. lane .. ':' .. key, prefix .. 'bad:' .. lane .. ':' .. key)
+	redis.call('RENAME', prefix .. lane .. ':' .. name, prefix .. 'bad:' .. lane .. ':' .. name)
 	out[2] = out[2] + 1
 	return {}
 end
 
--- Adds a turn of key to the answer: from the lane with the older head, up to the other one's head.
-local function read(key, before)
-	local lane, jobs, other = 'q', head('q', key), {}
+-- The heads of both lanes.
+local function lanes(key, to)
+	local jobs, other = head('q', key, to), {}
 	if fronts and redis.call('SISMEMBER', KEYS[7], key) == 1 then
-		other = head('f', key)
+		other = head('f', key, to)
 		if #other == 0 then
 			redis.call('SREM', KEYS[7], key)
-		elseif #jobs == 0 or seq(other[1]) <= seq(jobs[1]) then
-			lane, jobs, other = 'f', other, jobs
 		end
+	end
+	return jobs, other
+end
+
+local function give(name, before, lane, jobs)
+	local n = #out
+	out[n + 1], out[n + 2], out[n + 3], out[n + 4] = name, before, lane, jobs
+	room = room - 1
+	return true
+end
+
+-- Adds a plain turn of key to the answer: from the lane with the older head, up to the other one's.
+local function read(key, before)
+	local lane, jobs, other = 'q', lanes(key, last)
+	if #other > 0 and (#jobs == 0 or seq(other[1]) <= seq(jobs[1])) then
+		lane, jobs, other = 'f', other, jobs
 	end
 	if #jobs == 0 then
 		return false
@@ -77,10 +113,7 @@ local function read(key, before)
 			jobs[i] = nil
 		end
 	end
-	local n = #out
-	out[n + 1], out[n + 2], out[n + 3], out[n + 4] = key, before, lane, jobs
-	room = room - 1
-	return true
+	return give(key, before, lane, jobs)
 end
 
 -- Puts keys at the end of the line.
@@ -95,78 +128,331 @@ local function line_up(keys)
 	redis.call('ZADD', KEYS[2], 'NX', unpack(add))
 end
 
--- Hand in.
-local hands, put, again, unclean = {}, {}, {}, {}
-local mine = '+' .. me
-for at = 7, #ARGV, 5 do
-	hands[#hands + 1] = ARGV[at]
+local function has_jobs(key)
+	return redis.call('EXISTS', prefix .. 'q:' .. key, prefix .. 'f:' .. key) > 0
 end
 
--- Lets a key go: its token, and whether it has jobs and must line up.
-local function let_go(key, value, tenure, clean, lines_up)
-	local before = string.sub(value, #mine + 2)
+local put, again, unclean = {}, {}, {} -- of held; keys to line up before and after the take
+local function hold(name, mark, before)
+	local clean = before ~= '' and string.sub(before, -2) ~= ':?'
+	put[#put + 1] = name
+	put[#put + 1] = mark .. me .. (clean and ' ' .. before or '')
+end
+
+-- Lets a slot go: its token.
+local function let_go(name, value, tenure, clean)
+	local before = string.sub(value, #me + 3)
 	local token = me .. ':' .. tenure
 	if not clean then
 		token = before ~= '' and before or me .. ':?'
 	end
-	put[#put + 1] = key
+	put[#put + 1] = name
 	put[#put + 1] = '-' .. token
-	if lines_up and redis.call('EXISTS', prefix .. 'q:' .. key, prefix .. 'f:' .. key) > 0 then
-		local line = clean and again or unclean
-		line[#line + 1] = key
-	end
 end
 
+-- ---- slots: only while a key of the shard has some
+
+local hands = {}
+for at = 7, #ARGV, HAND do
+	hands[#hands + 1] = ARGV[at]
+	limited = limited or ARGV[at + 2] == 's' -- also when somebody has removed the hashes
+end
+local known, touched = {}, {}
+local learn, about, serve, can_start, hand_in_slot
+
+local function with_slots()
+	local function name_of(key, slot)
+		return slot == 0 and key or key .. '.' .. slot
+	end
+
+	-- Reads what limits and slots say of keys.
+	learn = function(keys)
+		if #keys == 0 then
+			return
+		end
+		local limits = redis.call('HMGET', KEYS[8], unpack(keys))
+		local slots = redis.call('HMGET', KEYS[9], unpack(keys))
+		for i, key in ipairs(keys) do
+			local limit = tonumber(limits[i] or 1) or 1
+			local k = {limit = limit, held = {}, busy = 0, left = {}}
+			local held, left = string.match(slots[i] or '', '^([%d,]*):([%d,]*)$')
+			for slot in string.gmatch(held or '', '%d+') do
+				k.held[tonumber(slot)] = true
+				k.busy = k.busy + 1
+			end
+			for slot in string.gmatch(left or '', '%d+') do
+				k.left[#k.left + 1] = tonumber(slot)
+			end
+			known[key] = known[key] or k
+		end
+	end
+
+	about = function(key)
+		if not known[key] then
+			learn({key})
+		end
+		return known[key]
+	end
+
+	can_start = function(key)
+		local k = about(key)
+		return not k.plain and k.busy < k.limit and (#k.left > 0 or has_jobs(key))
+	end
+
+	-- Jobs of slots that the key has no more go back to lane f, in ledger order.
+	local function give_back(key, slots)
+		local front, jobs = prefix .. 'f:' .. key, {}
+		local function add(entries)
+			for _, envelope in ipairs(entries) do
+				jobs[#jobs + 1] = {seq(envelope), #jobs, envelope}
+			end
+		end
+		for _, slot in ipairs(slots) do
+			add(head('s', name_of(key, slot), -1))
+			redis.call('DEL', prefix .. 's:' .. name_of(key, slot))
+		end
+		local old = head('f', key, OLD_MAX)
+		local merge = #old <= OLD_MAX -- else in front: all but late pushes are younger
+		if merge then
+			add(old)
+			redis.call('DEL', front)
+		end
+		table.sort(jobs, function(a, b)
+			return a[1] < b[1] or a[1] == b[1] and a[2] < b[2]
+		end)
+		for i = 1, #jobs do
+			local at = merge and i or #jobs + 1 - i
+			redis.call(merge and 'RPUSH' or 'LPUSH', front, jobs[at][3])
+		end
+		if #jobs > 0 then
+			redis.call('SADD', KEYS[7], key)
+			fronts = true
+		end
+	end
+
+	-- Moves the next jobs of key to the list of a slot: its share, in ledger order.
+	local function draw(key, name)
+		local first, second = lanes(key, last)
+		local waiting = redis.call('LLEN', prefix .. 'q:' .. key)
+		if #second > 0 then
+			waiting = waiting + redis.call('LLEN', prefix .. 'f:' .. key)
+		end
+		local jobs, a, b = {}, 1, 1
+		local share = math.max(1, math.floor(waiting / about(key).limit))
+		share = math.min(share, last + 1)
+		while #jobs < share and (first[a] or second[b]) do
+			local lane = 'q'
+			if second[b] and (not first[a] or seq(second[b]) <= seq(first[a])) then
+				lane, jobs[#jobs + 1], b = 'f', second[b], b + 1
+			else
+				jobs[#jobs + 1], a = first[a], a + 1
+			end
+			local from, to = prefix .. lane .. ':' .. key, prefix .. 's:' .. name
+			redis.call('LMOVE', from, to, 'LEFT', 'RIGHT')
+		end
+		return jobs
+	end
+
+	-- The jobs of a slot: its own, or new ones.
+	local function fill(key, name)
+		local jobs = head('s', name, last)
+		return #jobs > 0 and jobs or draw(key, name)
+	end
+
+	-- A slot that may have a turn now, and what held says of it.
+	local function free_slot(key, k)
+		while #k.left > 0 do
+			local slot = table.remove(k.left, 1)
+			touched[key] = true
+			if not k.held[slot] then
+				return slot, redis.call('HGET', KEYS[4], name_of(key, slot)) or '-'
+			end
+		end
+		for slot = 0, k.limit - 1 do
+			if not k.held[slot] then
+				local value = redis.call('HGET', KEYS[4], name_of(key, slot)) or '-'
+				if string.byte(value) == 45 then
+					return slot, value
+				end
+				k.held[slot] = true -- slots had lost it
+				k.busy = k.busy + 1
+				touched[key] = true
+			end
+			if k.busy >= k.limit then
+				return nil
+			end
+		end
+	end
+
+	-- Gives key, which nobody holds plainly, a turn in a free slot, if it may have one.
+	serve = function(key, value)
+		local k, gone = about(key), {}
+		for i = #k.left, 1, -1 do
+			if k.limit == 1 or k.left[i] >= k.limit then
+				gone[#gone + 1] = table.remove(k.left, i)
+				touched[key] = true
+			end
+		end
+		if #gone > 0 then
+			give_back(key, gone)
+		end
+		if k.busy >= k.limit then -- who lets go lines the key up
+			return false
+		end
+		if k.limit == 1 then
+			local before = string.sub(value, 2)
+			if string.byte(value) == 45 and read(key, before) then
+				hold(key, '+', before)
+				k.plain = true
+				return true
+			end
+			return false
+		end
+		local slot, free = free_slot(key, k)
+		if not slot then
+			return false
+		end
+		local name, before = name_of(key, slot), string.sub(free, 2)
+		local jobs = fill(key, name)
+		if #jobs == 0 then
+			return false
+		end
+		k.held[slot] = true
+		k.busy = k.busy + 1
+		touched[key] = true
+		hold(name, '*', before)
+		return give(name, before, 's', jobs)
+	end
+
+	-- A slot's turn is handed in; true: it goes on with the next.
+	hand_in_slot = function(name, value, tenure, clean, keep)
+		local key, digits = string.match(name, '^(%d+)%.?(%d*)$')
+		local k, slot = about(key), tonumber(digits) or 0
+		if clean and keep > 0 and k.held[slot] and slot < k.limit and k.limit > 1
+			and k.busy <= k.limit and #k.left == 0 then
+			local jobs = fill(key, name)
+			if #jobs > 0 then
+				return give(name, me, 's', jobs)
+			end
+		end
+		if k.held[slot] then
+			k.held[slot] = nil
+			k.busy = k.busy - 1
+		end
+		touched[key] = true
+		if redis.call('EXISTS', prefix .. 's:' .. name) == 1 then
+			k.left[#k.left + 1] = slot
+		end
+		let_go(name, value, tenure, clean)
+		if can_start(key) then
+			local line = clean and again or unclean
+			line[#line + 1] = key
+		end
+		return false
+	end
+end
+if limited then
+	with_slots()
+end
+
+-- ---- hand in
+
+local settled = {} -- environment -> entries
 if #hands > 0 then
 	local held = redis.call('HMGET', KEYS[4], unpack(hands))
 	local keep = room - redis.call('ZCARD', KEYS[2]) -- room that nobody waits for
-	for i, key in ipairs(hands) do
-		local at, value = 2 + 5 * i, held[i] or ''
+	if limited then
+		learn(hands) -- slots above 0 are looked up by their key
+	end
+	for i, name in ipairs(hands) do
+		local at, value = 1 + HAND * i, held[i] or ''
+		local tenure, lane, count = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+		local clean, mine = ARGV[at + 4] == '1', (lane == 's' and '*' or '+') .. me
 		if value == mine or string.sub(value, 1, #mine + 1) == mine .. ' ' then
-			local tenure, lane, count = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-			local clean = ARGV[at + 4] == '1'
 			if count ~= '0' then -- fails on another type: head() will see to it
-				redis.pcall('LTRIM', prefix .. lane .. ':' .. key, count, -1)
+				redis.pcall('LTRIM', prefix .. lane .. ':' .. name, count, -1)
+				settled[ARGV[at + 5]] = (settled[ARGV[at + 5]] or 0) + count
 			end
-			if clean and keep > 0 and read(key, me) then
-				keep = keep - 1
+			if lane == 's' then
+				if hand_in_slot(name, value, tenure, clean, keep) then
+					keep = keep - 1
+				end
 			else
-				let_go(key, value, tenure, clean, keep <= 0 or not clean)
+				local grown = limited and about(name).limit > 1 -- slots from now on
+				if clean and keep > 0 and not grown and read(name, me) then
+					keep = keep - 1
+				else
+					let_go(name, value, tenure, clean)
+					if (keep <= 0 or not clean or grown) and has_jobs(name) then
+						local line = clean and again or unclean
+						line[#line + 1] = name
+					end
+				end
 			end
 		end
 	end
 	if #put > 0 then
 		redis.call('HSET', KEYS[4], unpack(put))
+		put = {}
+	end
+	for environment, count in pairs(settled) do
+		if redis.call('HINCRBY', KEYS[11], environment, -count) <= 0 then
+			redis.call('HDEL', KEYS[11], environment)
+		end
 	end
 	line_up(again)
 end
 
--- Take.
-if room > 0 then
+-- ---- take
+
+local more, drained = {}, false -- keys that can start more; nobody else waits
+while room > 0 and not drained do
 	local popped, keys = redis.call('ZPOPMIN', KEYS[2], room), {}
+	drained = not limited or #popped < 2 * room
 	for i = 1, #popped, 2 do
 		keys[#keys + 1] = popped[i]
 	end
-	if #keys > 0 then
-		local held, take = redis.call('HMGET', KEYS[4], unpack(keys)), {}
-		for i, key in ipairs(keys) do
-			local value = held[i] or '-'
-			local token, free = string.sub(value, 2), string.byte(value) == 45
-			if free and read(key, token) then -- not free: its holder lines it up
-				local clean = token ~= '' and string.sub(token, -2) ~= ':?'
-				take[#take + 1] = key
-				take[#take + 1] = '+' .. me .. (clean and ' ' .. token or '')
+	local held = #keys > 0 and redis.call('HMGET', KEYS[4], unpack(keys))
+	if limited then
+		learn(keys)
+	end
+	for i, key in ipairs(keys) do
+		local value = held[i] or '-'
+		if limited then
+			if string.byte(value) ~= 43 and serve(key, value) and can_start(key) then
+				more[#more + 1] = key
 			end
-		end
-		if #take > 0 then
-			redis.call('HSET', KEYS[4], unpack(take))
+		elseif string.byte(value) == 45 and read(key, string.sub(value, 2)) then
+			hold(key, '+', string.sub(value, 2)) -- not free: its holder lines it up
 		end
 	end
 end
+while drained and room > 0 and #more > 0 do -- room that nobody waits for
+	local key = table.remove(more, 1)
+	if serve(key, '') and can_start(key) then
+		more[#more + 1] = key
+	end
+end
+if #put > 0 then
+	redis.call('HSET', KEYS[4], unpack(put))
+end
+for key in pairs(touched) do
+	local k, held = known[key], {}
+	for slot in pairs(k.held) do
+		held[#held + 1] = slot
+	end
+	if k.busy == 0 and #k.left == 0 then
+		redis.call('HDEL', KEYS[9], key)
+	else
+		local value = table.concat(held, ',') .. ':' .. table.concat(k.left, ',')
+		redis.call('HSET', KEYS[9], key, value)
+	end
+end
+line_up(more)
 line_up(unclean)
 
 -- One token: whoever leaves work behind passes it on.
-if (room == 0 or #unclean > 0) and redis.call('EXISTS', KEYS[2]) == 1
+if (room <= 0 or #unclean > 0) and redis.call('EXISTS', KEYS[2]) == 1
 	and redis.call('LLEN', KEYS[5]) == 0 then
 	redis.call('RPUSH', KEYS[5], '1')
 end

@@ -1,7 +1,7 @@
 -- expire - end leases past their deadline (or the one named) and put their keys in front.
 --
--- KEYS: epoch, ready (zset: key by turn), held (hash: key -> see exchange.lua), wake (list),
---   workers (zset: worker by deadline in ms).
+-- KEYS: epoch, ready (zset: key by turn), held (hash: slot's name -> see exchange.lua), wake
+--   (list), workers (zset: worker by deadline in ms), slots (hash: key -> see exchange.lua).
 -- ARGV: epoch, list prefix, worker to end now or ''.
 -- Returns how many leases ended, or -1 when the epoch differs; then nothing is written.
 --
@@ -27,20 +27,46 @@ local lost = {}
 for _, worker in ipairs(gone) do
 	lost[worker] = true
 end
+
+-- Slot of key is free: whether it has jobs of its own is noted.  True when it has.
+local function free_slot(key, slot)
+	local name = slot == '0' and key or key .. '.' .. slot
+	local value = redis.call('HGET', KEYS[6], key) or ':'
+	local held, left = string.match(value, '^([%d,]*):([%d,]*)$')
+	local rest = {}
+	for other in string.gmatch(held or '', '%d+') do
+		if other ~= slot then
+			rest[#rest + 1] = other
+		end
+	end
+	left = left or ''
+	if redis.call('EXISTS', prefix .. 's:' .. name) == 1 then
+		left = left == '' and slot or left .. ',' .. slot
+	end
+	if #rest == 0 and left == '' then
+		redis.call('HDEL', KEYS[6], key)
+	else
+		redis.call('HSET', KEYS[6], key, table.concat(rest, ',') .. ':' .. left)
+	end
+	return left ~= ''
+end
+
 local cursor, freed = '0', false
 repeat
 	local found = redis.call('HSCAN', KEYS[3], cursor, 'COUNT', 1000)
 	cursor = found[1]
 	for i = 1, #found[2], 2 do
-		local key, value = found[2][i], found[2][i + 1]
-		local worker, token = string.match(value, '^%+([^ ]+) ?(.*)$')
+		local name, value = found[2][i], found[2][i + 1]
+		local mark, worker, token = string.match(value, '^([+*])([^ ]+) ?(.*)$')
 		if worker and lost[worker] then
 			if token == '' then
 				token = worker .. ':?'
 			end
-			redis.call('HSET', KEYS[3], key, '-' .. token)
+			redis.call('HSET', KEYS[3], name, '-' .. token)
+			local key, slot = string.match(name, '^([^.]*)%.?(%d*)$')
 			local queue, front = prefix .. 'q:' .. key, prefix .. 'f:' .. key
-			if redis.call('EXISTS', queue, front) > 0 then
+			local left = mark == '*' and free_slot(key, slot == '' and '0' or slot)
+			if left or redis.call('EXISTS', queue, front) > 0 then
 				redis.call('ZADD', KEYS[2], 'NX', 0, key)
 				freed = true
 			end

@@ -1,6 +1,7 @@
 -- position - how many entries of a key stand before a job, and how many there are.
 --
--- KEYS: epoch (or build), then the key's lists.  ARGV: epoch, seq in 12 digits or '' (length only).
+-- KEYS: epoch (or build), slots (hash: key -> see exchange.lua).  ARGV: epoch, list prefix, key,
+--   seq in 12 digits or '' (length only).
 -- Returns {length of the lists, entries with a lower seq or -1 when the job is in no list}, or {-1}
 --   when the epoch differs.
 --
@@ -11,7 +12,11 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 	return {-1}
 end
 local WHOLE, STEP, WINDOW = 4096, 256, 128
-local wanted = tonumber(ARGV[2])
+local prefix, key, wanted = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local lists = {prefix .. 'q:' .. key, prefix .. 'f:' .. key}
+for slot in string.gmatch(redis.call('HGET', KEYS[2], key) or '', '%d+') do
+	lists[#lists + 1] = prefix .. 's:' .. (slot == '0' and key or key .. '.' .. slot)
+end
 local total, before, found = 0, 0, false
 
 local function seq(envelope)
@@ -44,20 +49,20 @@ local function place(list, length)
 	return low
 end
 
-for k = 2, #KEYS do
-	local length = redis.pcall('LLEN', KEYS[k])
+for _, list in ipairs(lists) do
+	local length = redis.pcall('LLEN', list)
 	if type(length) == 'table' then
 		length = 0
 	end
 	total = total + length
 	if wanted and length <= WHOLE then
 		for from = 0, length - 1, STEP do
-			count(KEYS[k], from, from + STEP - 1)
+			count(list, from, from + STEP - 1)
 		end
 	elseif wanted then
-		local from = math.max(place(KEYS[k], length) - WINDOW, 0)
+		local from = math.max(place(list, length) - WINDOW, 0)
 		before = before + from
-		count(KEYS[k], from, from + 2 * WINDOW)
+		count(list, from, from + 2 * WINDOW)
 	end
 end
 return {total, found and before or -1}

@@ -1,13 +1,14 @@
 -- push - queue accepted jobs; mark keys that nobody holds ready.
 --
 -- KEYS: epoch (or build, for the scheduler that rebuilds), ready (zset: key by turn), turn
---   (counter), held (hash: key -> see exchange.lua), wake (list), fronts (set: keys whose front
---   lane may have jobs), then one list per key pushed to.
+--   (counter), held (hash: slot's name -> see exchange.lua), wake (list), fronts (set: keys whose
+--   front lane may have jobs), depths (hash: environment -> entries in its lists), then one list
+--   per key pushed to.  An environment's keys are in the set prefix .. 'env:' .. environment.
 -- ARGV: epoch the caller knows; lane ('q': new jobs, 'f': late ones and retries); list prefix;
---   '1' while rebuilding, else '0' (not looked at); then per list: key, count, count envelopes in
---   ledger order.
--- Returns how many lists of another type were put aside (normally 0), or -1 when the epoch differs:
---   then nothing is written.
+--   count of environments, then these; then per list: key, its environment (place among these),
+--   count, count envelopes in ledger order.
+-- Returns {lists of another type put aside (normally 0), then the depth of each environment}, or -1
+--   when the epoch differs: then nothing is written.
 --
 -- Repeatable: the ledger refuses a second start.
 -- Invariant: lists only grow at the tail, so what a worker has in flight stays at the head.
@@ -24,36 +25,40 @@ local function seq(envelope)
 	return tonumber(string.sub(envelope, 1, 12)) or 0
 end
 
--- Something else than a list must not stop the other keys: it is kept under 'bad:' for a human.
+-- Appends to a list; its length, or an error.  Something else than a list must not stop the other
+-- keys: it is kept under 'bad:' for a human.
 local function append(list, lane, key, from, to)
-	local done = redis.pcall('RPUSH', list, unpack(ARGV, from, to))
-	if type(done) ~= 'table' or not done.err then
-		return nil
-	end
-	if not string.find(done.err, 'WRONGTYPE', 1, true) then
-		return done
+	local length = redis.pcall('RPUSH', list, unpack(ARGV, from, to))
+	if type(length) == 'number' or not string.find(length.err, 'WRONGTYPE', 1, true) then
+		return length
 	end
 	redis.call('RENAME', list, prefix .. 'bad:' .. lane .. ':' .. key)
-	redis.call('RPUSH', list, unpack(ARGV, from, to))
 	aside = aside + 1
-	return nil
+	return redis.call('RPUSH', list, unpack(ARGV, from, to))
 end
 
-local at, keys, fronts = 5, {}, {}
-for k = 7, #KEYS do
-	local key, from, to = ARGV[at], at + 2, at + 1 + tonumber(ARGV[at + 1])
-	local lane, list = ARGV[2], KEYS[k]
-	if lane == 'q' then
-		local tail = redis.pcall('LINDEX', list, -1)
-		if type(tail) == 'string' and seq(tail) > seq(ARGV[from]) then
-			lane, list = 'f', prefix .. 'f:' .. key
-		end
+local environments = tonumber(ARGV[4])
+local at, keys, fronts, more, owned = 5 + environments, {}, {}, {}, {}
+for e = 1, environments do
+	more[e], owned[e] = 0, {}
+end
+for k = 8, #KEYS do
+	local key, e, count = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+	local from, to = at + 3, at + 2 + count
+	local lane = ARGV[2]
+	local length = append(KEYS[k], lane, key, from, to)
+	if type(length) ~= 'number' then
+		return length -- memory is full: the first list already refused, nothing was written
 	end
-	local failed = append(list, lane, key, from, to)
-	if failed then
-		return failed -- memory is full: the first list already refused, nothing was written
+	if lane == 'q' and length > count
+		and seq(redis.call('LINDEX', KEYS[k], -count - 1)) > seq(ARGV[from]) then
+		redis.call('LTRIM', KEYS[k], 0, -count - 1)
+		lane = 'f'
+		append(prefix .. 'f:' .. key, lane, key, from, to)
 	end
 	keys[#keys + 1] = key
+	more[e] = more[e] + count
+	owned[e][#owned[e] + 1] = key
 	if lane == 'f' then
 		fronts[#fronts + 1] = key
 	end
@@ -62,20 +67,27 @@ end
 if #fronts > 0 then
 	redis.call('SADD', KEYS[6], unpack(fronts))
 end
+local answer = {aside}
+for e = 1, environments do
+	redis.call('SADD', prefix .. 'env:' .. ARGV[4 + e], unpack(owned[e]))
+	answer[1 + e] = redis.call('HINCRBY', KEYS[7], ARGV[4 + e], more[e])
+end
 
 local held = redis.call('HMGET', KEYS[4], unpack(keys))
-local add, turn = {}, tonumber(redis.call('GET', KEYS[3]) or 0)
+local add, free = {}, 0
 for i, key in ipairs(keys) do
 	if not held[i] or string.byte(held[i]) ~= 43 then -- '+': its holder puts it back in line
-		turn = turn + 1
-		add[#add + 1] = turn
-		add[#add + 1] = key
+		free = free + 1
+		add[2 * free] = key
 	end
 end
-if #add > 0 and redis.call('ZADD', KEYS[2], 'NX', unpack(add)) > 0 then
-	redis.call('SET', KEYS[3], turn)
-	if redis.call('LLEN', KEYS[5]) == 0 then
+if free > 0 then
+	local turn = redis.call('INCRBY', KEYS[3], free) - free
+	for i = 1, free do
+		add[2 * i - 1] = turn + i
+	end
+	if redis.call('ZADD', KEYS[2], 'NX', unpack(add)) > 0 and redis.call('LLEN', KEYS[5]) == 0 then
 		redis.call('RPUSH', KEYS[5], '1')
 	end
 end
-return aside
+return answer

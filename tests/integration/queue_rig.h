@@ -47,11 +47,14 @@ struct taken {
 	enum sl_code code;
 	char text[240];
 	int count;
+	int64_t calls;
 	struct taken_turn {
 		int64_t key;
+		int slot;
+		char lane;
 		char holder[LEASE_WORKER_MAX + 1];
 		int64_t session, tenure;
-		bool kept, front;
+		bool kept;
 		int count;
 		int64_t *seqs;    /* owned, with the rest in `taken` */
 		char **envelopes; /* owned */
@@ -71,7 +74,7 @@ on_said(void *arg, enum sl_code code, int64_t value, const struct sl_error *erro
 }
 
 static inline void
-on_taken(void *arg, enum sl_code code, const struct lease_turn *turns, int count,
+on_taken(void *arg, enum sl_code code, const struct lease_turn *turns, int count, int64_t calls,
 	 const struct sl_error *error)
 {
 	struct taken *taken = arg;
@@ -80,6 +83,7 @@ on_taken(void *arg, enum sl_code code, const struct lease_turn *turns, int count
 	taken->code = code;
 	snprintf(taken->text, sizeof(taken->text), "%s", error != NULL ? error->text : "");
 	taken->count = count;
+	taken->calls = calls;
 	taken->turns = sl_calloc((size_t)count + 1, sizeof(*taken->turns));
 	for (int i = 0; i < count; i++) {
 		struct taken_turn *turn = &taken->turns[i];
@@ -90,7 +94,8 @@ on_taken(void *arg, enum sl_code code, const struct lease_turn *turns, int count
 		turn->session = turns[i].holder_session;
 		turn->tenure = turns[i].holder_tenure;
 		turn->kept = turns[i].kept;
-		turn->front = turns[i].front;
+		turn->slot = turns[i].slot;
+		turn->lane = turns[i].lane;
 		turn->count = turns[i].count;
 		turn->seqs = sl_calloc(jobs, sizeof(*turn->seqs));
 		turn->envelopes = sl_calloc(jobs, sizeof(*turn->envelopes));
@@ -220,7 +225,7 @@ static inline void
 rig_open_queue(struct rig *rig, const char *url, int shard, int timeout_ms)
 {
 	const struct queue_settings settings = {
-	    .url = url, .shard = shard, .timeout_ms = timeout_ms};
+	    .url = url, .shard = shard, .shards = shard + 1, .timeout_ms = timeout_ms};
 	struct sl_error error;
 
 	*rig = (struct rig){0};
@@ -260,6 +265,13 @@ envelope_text(char *out, size_t size, int64_t seq)
 	return (size_t)snprintf(out, size, "%012lld job", (long long)seq);
 }
 
+/* Of the keys that tests push to. */
+static inline int64_t
+rig_environment(int64_t key)
+{
+	return 100 + key % 3;
+}
+
 static inline struct said
 push_seqs(struct rig *rig, enum ready_lane lane, int64_t key, const int64_t *seqs, int count)
 {
@@ -269,6 +281,7 @@ push_seqs(struct rig *rig, enum ready_lane lane, int64_t key, const int64_t *seq
 
 	for (int i = 0; i < count; i++) {
 		entries[i].key_id = key;
+		entries[i].environment_id = rig_environment(key);
 		entries[i].envelope.len = envelope_text(texts[i], sizeof(texts[i]), seqs[i]);
 		entries[i].envelope.data = texts[i];
 	}
@@ -310,6 +323,40 @@ expire(struct rig *rig, const char *worker)
 	lease_expire(rig->queue, worker, on_said, &said);
 	rig_until(rig, &said.done);
 	return said;
+}
+
+static inline struct said
+set_limits(struct rig *rig, const struct ready_limit *limits, int count)
+{
+	struct said said = {0};
+
+	ready_limits(rig->queue, limits, count, on_said, &said);
+	rig_until(rig, &said.done);
+	return said;
+}
+
+static inline int64_t
+environment_depth(struct rig *rig, int64_t environment_id)
+{
+	struct said said = {0};
+
+	ready_environment_depth(rig->queue, environment_id, on_said, &said);
+	rig_until(rig, &said.done);
+	check_int(said.code, ==, SL_OK);
+	return said.value;
+}
+
+/* The turn, with its first count entries settled. */
+static inline struct lease_hand
+hand_of(const struct taken_turn *turn, int64_t tenure, int count)
+{
+	return (struct lease_hand){.key_id = turn->key,
+				   .slot = turn->slot,
+				   .lane = turn->lane,
+				   .tenure = tenure,
+				   .count = count,
+				   .clean = true,
+				   .environment_id = rig_environment(turn->key)};
 }
 
 static inline struct said

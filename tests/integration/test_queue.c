@@ -33,7 +33,12 @@ turn(int i)
 static struct lease_hand
 hand(int64_t key, int64_t tenure, int count)
 {
-	return (struct lease_hand){.key_id = key, .tenure = tenure, .count = count, .clean = true};
+	return (struct lease_hand){.key_id = key,
+				   .lane = 'q',
+				   .tenure = tenure,
+				   .count = count,
+				   .clean = true,
+				   .environment_id = rig_environment(key)};
 }
 
 /* ---- order ---- */
@@ -51,7 +56,7 @@ jobs_come_in_the_order_of_the_pushes(void)
 	check_text(turn(0)->holder, "");
 	check_int(turn(0)->session, ==, -1);
 	check_int(turn(0)->tenure, ==, -1);
-	check(!turn(0)->kept && !turn(0)->front);
+	check(!turn(0)->kept && turn(0)->lane == 'q' && turn(0)->slot == 0);
 	check_int(turn(0)->count, ==, 4);
 	for (int i = 0; i < 4; i++)
 		check_int(turn(0)->seqs[i], ==, i + 1);
@@ -125,11 +130,11 @@ front_lane_is_merged_by_seq(void)
 	static const int64_t news[] = {10, 11, 20, 40}, late[] = {5, 15, 30};
 	/* a turn ends where the other lane's head comes first */
 	static const struct {
-		bool front;
+		char lane;
 		int count;
 		int64_t first;
-	} wanted[] = {{true, 1, 5},   {false, 2, 10}, {true, 1, 15},
-		      {false, 1, 20}, {true, 1, 30},  {false, 1, 40}};
+	} wanted[] = {{'f', 1, 5},  {'q', 2, 10}, {'f', 1, 15},
+		      {'q', 1, 20}, {'f', 1, 30}, {'q', 1, 40}};
 	struct lease_hand last = {0};
 
 	open_rig();
@@ -139,11 +144,11 @@ front_lane_is_merged_by_seq(void)
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		exchange(&rig, A, 1, 64, &last, i > 0 ? 1 : 0, &taken);
 		check_int(taken.count, ==, 1);
-		check_int(turn(0)->front, ==, wanted[i].front);
+		check_int(turn(0)->lane, ==, wanted[i].lane);
 		check_int(turn(0)->count, ==, wanted[i].count);
 		check_int(turn(0)->seqs[0], ==, wanted[i].first);
 		last = hand(1, 1, turn(0)->count);
-		last.front = turn(0)->front;
+		last.lane = turn(0)->lane;
 	}
 	exchange(&rig, A, 1, 64, &last, 1, &taken);
 	check_int(taken.count, ==, 0);
@@ -159,7 +164,7 @@ a_key_with_late_jobs_only_is_served(void)
 	push_run(&rig, READY_FRONT, 9, 1, 2);
 	exchange(&rig, A, 4, 64, NULL, 0, &taken);
 	check_int(taken.count, ==, 1);
-	check(turn(0)->front);
+	check(turn(0)->lane == 'f');
 	check_int(turn(0)->count, ==, 2);
 	close_rig();
 }
@@ -301,7 +306,7 @@ a_refused_claim_leaves_the_clean_token(void)
 	exchange(&rig, A, 1, 1, NULL, 0, &taken);
 	exchange(&rig, A, 0, 1, &last, 1, &taken);
 	exchange(&rig, B, 1, 1, NULL, 0, &taken);
-	last = (struct lease_hand){.key_id = 1, .count = 0, .clean = false};
+	last = (struct lease_hand){.key_id = 1, .lane = 'q', .count = 0, .clean = false};
 	exchange(&rig, B, 0, 1, &last, 1, &taken);
 	exchange(&rig, C, 1, 1, NULL, 0, &taken);
 	check_text(turn(0)->holder, A);
@@ -313,7 +318,7 @@ a_refused_claim_leaves_the_clean_token(void)
 static void
 an_unclean_hand_in_proves_nothing(void)
 {
-	struct lease_hand last = {.key_id = 1, .tenure = 9, .count = 1, .clean = false};
+	struct lease_hand last = {.key_id = 1, .lane = 'q', .tenure = 9, .count = 1, .clean = false};
 
 	open_rig();
 	check_int(join(&rig, A, RIG_TTL_MS).code, ==, SL_OK);

@@ -228,7 +228,7 @@ a_new_job_does_not_overtake_those_a_rebuild_brings(void)
 		check_int(taken.count, ==, 1);
 		for (int i = 0; i < taken.turns[0].count; i++)
 			check_int(taken.turns[0].seqs[i], ==, wanted[at++]);
-		last = (struct lease_hand){1, 1, taken.turns[0].front, taken.turns[0].count, true};
+		last = hand_of(&taken.turns[0], 1, taken.turns[0].count);
 		hands = 1;
 	}
 	check_int(at, ==, 7);

@@ -1,8 +1,11 @@
 /* Workers, a pusher and a scheduler at random against a real Redis, beside a model of the ledger.
  *
- * What must hold at every step: no key is in two workers' hands while their leases hold; a job runs
- * after every older job of its key that was in Redis when it was taken; a claim that the ledger's
- * rules allow never meets a worker that still runs.  At the end every job was settled.
+ * What must hold at every step: no slot of a key is in two workers' hands while their leases hold,
+ * and no more slots than the key's limit are given out, whatever it was before; a job of a key with
+ * one slot runs after every older job of its key that was in Redis when it was taken, and one that a
+ * slot takes is older than what stays behind; a claim that the ledger's rules allow never meets a
+ * worker that still runs; an environment's depth is the sum of its lists.  At the end every job was
+ * settled.
  * SLUICE_TEST_REDIS names the server, which is emptied.  SLUICE_TEST_SEED repeats a run.  77: not
  * set. */
 #include "tests/integration/queue_rig.h"
@@ -10,6 +13,8 @@
 enum {
 	WORKERS = 5,
 	KEYS = 12,
+	PLAIN_KEYS = 5, /* keys below it always have one slot */
+	SLOTS = 4,
 	JOBS_MAX = 6000, /* seqs are indexes */
 	TURNS_MAX = 4,
 	STEPS = 5000,
@@ -19,12 +24,13 @@ enum {
 struct job {
 	int key;
 	bool in_redis; /* its push was answered, and not flushed since */
+	bool drawn;    /* a slot has taken it: what comes late does not overtake it */
 	bool settled;
 };
 
 struct turn {
-	int key;
-	bool front;
+	int key, slot;
+	char lane;
 	int64_t tenure; /* of our hold; -1: the claim was refused */
 	int count;
 	int64_t seqs[64];
@@ -43,15 +49,21 @@ static struct {
 	int job_count;
 	struct hold {
 		int64_t session, tenure; /* session 0: released */
-	} holds[KEYS];
+	} holds[KEYS][SLOTS];
+	int limit[KEYS];       /* in the ledger */
+	int redis_limit[KEYS]; /* as Redis was told last */
 	bool session_live[JOBS_MAX];
 	int64_t sessions;
-	int owner[KEYS]; /* worker + 1 by the leases that hold; 0: none */
+	struct owner {
+		int worker; /* + 1, by the leases that hold; 0: none */
+		char lane;
+	} owner[KEYS][SLOTS];
 	struct worker workers[WORKERS];
 	int64_t
 	    dead[JOBS_MAX]; /* sessions of crashed workers that the scheduler has not ended yet */
 	int dead_count;
 	int taken, kept, refused, crashes, flushes, late, lost_answers, expired;
+	int slot_turns, side_by_side, limit_changes;
 } model;
 
 static struct rig rig;
@@ -69,11 +81,13 @@ random_below(int limit)
 /* ---- the ledger's rules ---- */
 
 static bool
-claim(const struct worker *worker, int key, int64_t prev_session, int64_t prev_tenure,
+claim(const struct worker *worker, int key, int slot, int64_t prev_session, int64_t prev_tenure,
       int64_t *tenure)
 {
-	struct hold *hold = &model.holds[key];
+	struct hold *hold = &model.holds[key][slot];
 
+	if (slot >= model.limit[key])
+		return false;
 	if (hold->session != 0 && hold->session != worker->session &&
 	    !(hold->session == prev_session && hold->tenure == prev_tenure) &&
 	    model.session_live[hold->session])
@@ -84,7 +98,8 @@ claim(const struct worker *worker, int key, int64_t prev_session, int64_t prev_t
 		if (other == worker || !model.session_live[other->session])
 			continue;
 		for (int t = 0; t < other->turn_count; t++)
-			check(other->turns[t].key != key || other->turns[t].tenure < 0);
+			check(other->turns[t].key != key || other->turns[t].slot != slot ||
+			      other->turns[t].tenure < 0);
 	}
 	hold->session = worker->session;
 	*tenure = ++hold->tenure;
@@ -107,23 +122,24 @@ worker_start(struct worker *worker)
 static void
 owners_after_expiry(void)
 {
-	for (int key = 0; key < KEYS; key++) {
+	for (int i = 0; i < KEYS * SLOTS; i++) {
+		struct owner *owner = &model.owner[i / SLOTS][i % SLOTS];
 		const struct worker *worker;
 
-		if (model.owner[key] == 0)
+		if (owner->worker == 0)
 			continue;
-		worker = &model.workers[model.owner[key] - 1];
+		worker = &model.workers[owner->worker - 1];
 		if (raw_int(&rig, "ZSCORE sluice:{s00}:workers %s", worker->name) < 0)
-			model.owner[key] = 0;
+			owner->worker = 0;
 	}
 }
 
 static void
 owners_forget(int worker)
 {
-	for (int key = 0; key < KEYS; key++) {
-		if (model.owner[key] == worker + 1)
-			model.owner[key] = 0;
+	for (int i = 0; i < KEYS * SLOTS; i++) {
+		if (model.owner[i / SLOTS][i % SLOTS].worker == worker + 1)
+			model.owner[i / SLOTS][i % SLOTS].worker = 0;
 	}
 }
 
@@ -209,6 +225,32 @@ move_flush(void)
 	memset(model.owner, 0, sizeof(model.owner));
 }
 
+/* The scheduler tells Redis what the ledger says. */
+static void
+tell_limits(void)
+{
+	struct ready_limit limits[KEYS];
+	struct said said;
+
+	for (int key = 0; key < KEYS; key++)
+		limits[key] = (struct ready_limit){key, model.limit[key]};
+	said = set_limits(&rig, limits, KEYS);
+	if (said.code == SL_OK)
+		memcpy(model.redis_limit, model.limit, sizeof(model.limit));
+	else
+		check_int(said.code, ==, SL_CONFLICT);
+}
+
+/* An operator changes a key's limit; the scheduler may hear of it later. */
+static void
+move_limit(void)
+{
+	model.limit[PLAIN_KEYS + random_below(KEYS - PLAIN_KEYS)] = 1 + random_below(SLOTS);
+	model.limit_changes++;
+	if (random_below(3) > 0)
+		tell_limits();
+}
+
 static void
 move_rebuild(void)
 {
@@ -230,6 +272,7 @@ move_rebuild(void)
 		if (count > 0)
 			mark_pushed(push_seqs(&rig, READY_NEW, key, open, count).code, open, count);
 	}
+	tell_limits();
 	said = (struct said){0};
 	queue_rebuild_end(rig.queue, on_said, &said);
 	rig_until(&rig, &said.done);
@@ -247,6 +290,58 @@ settle_some(struct turn *turn, int most)
 	return count;
 }
 
+/* No more slots are out than the key has; a key in one piece is in no slot's hands as well. */
+static void
+check_slots(int key, char lane)
+{
+	int out = 0;
+
+	for (int slot = 0; slot < SLOTS; slot++) {
+		const struct owner *owner = &model.owner[key][slot];
+
+		if (owner->worker == 0)
+			continue;
+		out++;
+		check((owner->lane == 's') == (lane == 's'));
+	}
+	check(out <= model.redis_limit[key]);
+	model.side_by_side += out > 1;
+}
+
+/* None was left behind that is older than the last of the turn. */
+static void
+check_order(const struct taken_turn *turn)
+{
+	int64_t last = turn->seqs[turn->count - 1];
+
+	for (int j = 1; j < turn->count; j++)
+		check(turn->seqs[j] >= turn->seqs[j - 1]);
+	if (turn->lane == 's') {
+		bool drawn = model.jobs[turn->seqs[0]].drawn;
+
+		for (int j = 0; j < turn->count; j++)
+			model.jobs[turn->seqs[j]].drawn = true;
+		for (int lane = 0; lane < 2 && !drawn; lane++) {
+			redisReply *reply = redisCommand(rig.raw, "LINDEX sluice:{s00}:%s:%lld 0",
+							 lane == 0 ? "q" : "f",
+							 (long long)turn->key);
+
+			check(reply->type == REDIS_REPLY_NIL ||
+			      strtoll(reply->str, NULL, 10) >= last);
+			freeReplyObject(reply);
+		}
+		return;
+	}
+	for (int64_t seq = 0; seq < last; seq++) {
+		bool here = model.jobs[seq].key != turn->key || !model.jobs[seq].in_redis ||
+			    model.jobs[seq].settled;
+
+		for (int j = 0; j < turn->count && !here; j++)
+			here = turn->seqs[j] == seq;
+		check(here);
+	}
+}
+
 /* Takes over what an exchange gave, and checks it. */
 static void
 take(struct worker *worker, const struct taken *taken)
@@ -257,35 +352,32 @@ take(struct worker *worker, const struct taken *taken)
 	for (int i = 0; i < taken->count; i++) {
 		const struct taken_turn *from = &taken->turns[i];
 		struct turn *turn = &worker->turns[worker->turn_count];
-		int key = (int)from->key;
+		int key = (int)from->key, slot = from->slot;
+		struct owner *owner = &model.owner[key][slot];
 		int64_t tenure = -1;
 
-		check(model.owner[key] == 0 || model.owner[key] == me);
-		check(!from->kept ||
-		      (model.owner[key] == me && model.holds[key].session == worker->session));
-		model.owner[key] = me;
+		check(slot < SLOTS && (from->lane == 's' || slot == 0));
+		check(owner->worker == 0 || owner->worker == me);
+		check(!from->kept || (owner->worker == me &&
+				      model.holds[key][slot].session == worker->session));
+		*owner = (struct owner){me, from->lane};
+		check_slots(key, from->lane);
 		model.taken++;
 		model.kept += from->kept;
+		model.slot_turns += from->lane == 's';
 		if (from->kept)
-			tenure = model.holds[key].tenure;
-		else if (!claim(worker, key, from->session, from->tenure, &tenure))
+			tenure = model.holds[key][slot].tenure;
+		else if (!claim(worker, key, slot, from->session, from->tenure, &tenure))
 			model.refused++;
-		*turn = (struct turn){
-		    .key = key, .front = from->front, .tenure = tenure, .count = from->count};
+		*turn = (struct turn){.key = key,
+				      .slot = slot,
+				      .lane = from->lane,
+				      .tenure = tenure,
+				      .count = from->count};
 		check(from->count <= 64);
 		for (int j = 0; j < from->count; j++)
 			turn->seqs[j] = from->seqs[j];
-		for (int64_t seq = 0; seq < from->seqs[from->count - 1];
-		     seq++) { /* none was left behind */
-			bool here = model.jobs[seq].key != key || !model.jobs[seq].in_redis ||
-				    model.jobs[seq].settled;
-
-			for (int j = 0; j < from->count && !here; j++)
-				here = from->seqs[j] == seq;
-			check(here);
-		}
-		for (int j = 1; j < from->count; j++)
-			check(from->seqs[j] >= from->seqs[j - 1]);
+		check_order(from);
 		worker->turn_count++;
 	}
 }
@@ -298,9 +390,11 @@ worker_over(struct worker *worker)
 		if (worker->turns[t].tenure >= 0)
 			settle_some(&worker->turns[t], 1);
 	}
-	for (int key = 0; key < KEYS; key++) {
-		if (model.holds[key].session == worker->session)
-			model.holds[key].session = 0;
+	for (int i = 0; i < KEYS * SLOTS; i++) {
+		struct hold *hold = &model.holds[i / SLOTS][i % SLOTS];
+
+		if (hold->session == worker->session)
+			hold->session = 0;
 	}
 	model.session_live[worker->session] = false;
 	owners_forget((int)(worker - model.workers));
@@ -331,8 +425,10 @@ move_exchange(struct worker *worker)
 		}
 		hands[hand_count++] = (struct lease_hand){
 		    .key_id = turn->key,
+		    .slot = turn->slot,
+		    .lane = turn->lane,
+		    .environment_id = rig_environment(turn->key),
 		    .tenure = turn->tenure,
-		    .front = turn->front,
 		    .count = refused ? 0 : settle_some(turn, random_below(turn->count + 1)),
 		    .clean = !refused};
 	}
@@ -357,10 +453,11 @@ move_exchange(struct worker *worker)
 		owners_forget((int)(worker - model.workers));
 	} else {
 		for (int h = 0; h < hand_count; h++) /* handed in ... */
-			model.owner[hands[h].key_id] = 0;
+			model.owner[hands[h].key_id][hands[h].slot].worker = 0;
 		for (int i = 0; i < taken.count; i++) { /* ... or not, if kept */
 			if (taken.turns[i].kept)
-				model.owner[taken.turns[i].key] = (int)(worker - model.workers) + 1;
+				model.owner[taken.turns[i].key][taken.turns[i].slot] = (struct owner){
+				    (int)(worker - model.workers) + 1, taken.turns[i].lane};
 		}
 		take(worker, &taken);
 	}
@@ -394,6 +491,27 @@ move_end_sessions(void)
 		model.session_live[model.dead[--model.dead_count]] = false;
 }
 
+/* Depths against lists, on the server: environments that differ. */
+static void
+check_depths(void)
+{
+	static const char script[] =
+	    "local sums = {} "
+	    "for _, list in ipairs(redis.call('KEYS', 'sluice:{s00}:[qfs]:*')) do "
+	    "local environment = tostring(100 + string.match(list, ':(%d+)[%d.]*$') % 3) "
+	    "sums[environment] = (sums[environment] or 0) + redis.call('LLEN', list) end "
+	    "local depths, wrong = redis.call('HGETALL', 'sluice:{s00}:depths'), 0 "
+	    "for i = 1, #depths, 2 do "
+	    "if tonumber(depths[i + 1]) ~= sums[depths[i]] then wrong = wrong + 1 end "
+	    "sums[depths[i]] = nil end "
+	    "for _ in pairs(sums) do wrong = wrong + 1 end return wrong";
+	redisReply *reply = redisCommand(rig.raw, "EVAL %s 0", script);
+
+	check(reply->type == REDIS_REPLY_INTEGER);
+	check_int(reply->integer, ==, 0);
+	freeReplyObject(reply);
+}
+
 static void
 step(int dice)
 {
@@ -405,8 +523,10 @@ step(int dice)
 		move_exchange(worker);
 	else if (dice < 970)
 		move_end_sessions();
-	else if (dice < 980)
+	else if (dice < 978)
 		move_sweep(random_below(KEYS));
+	else if (dice < 983)
+		move_limit();
 	else if (dice < 995)
 		move_crash(random_below(WORKERS));
 	else if (dice < 997)
@@ -431,27 +551,36 @@ no_job_is_lost_doubled_or_overtaken(void)
 	rig_open(&rig, rig_url());
 	for (int i = 0; i < WORKERS; i++)
 		worker_start(&model.workers[i]);
-	for (int i = 0; i < STEPS; i++)
+	for (int key = 0; key < KEYS; key++)
+		model.limit[key] = key < PLAIN_KEYS ? 1 : 1 + random_below(SLOTS);
+	tell_limits();
+	for (int i = 0; i < STEPS; i++) {
 		step(random_below(1000));
+		check_depths();
+	}
 	if (queue_epoch(rig.queue)[0] == '\0')
 		move_rebuild();
 	for (int i = 0; i < DRAIN_STEPS && open_jobs() > 0; i++) {
 		if (i % 20 == 0) {
 			move_end_sessions();
 			move_sweep(i / 20 % KEYS);
+			tell_limits();
 		}
+		check_depths();
 		move_exchange(&model.workers[i % WORKERS]);
 		if (i % 100 == 99 && queue_epoch(rig.queue)[0] == '\0')
 			move_rebuild();
 	}
 	printf(
 	    "# jobs %d, turns %d, kept %d, refused %d, crashes %d, flushes %d, late %d, lost answers %d, "
-	    "leases expired %d\n",
+	    "leases expired %d\n# slot turns %d, beside another %d, limit changes %d\n",
 	    model.job_count, model.taken, model.kept, model.refused, model.crashes, model.flushes,
-	    model.late, model.lost_answers, model.expired);
+	    model.late, model.lost_answers, model.expired, model.slot_turns, model.side_by_side,
+	    model.limit_changes);
 	check_int(open_jobs(), ==, 0);
 	check(model.taken > 1000 && model.kept > 0 && model.refused > 0 && model.crashes > 0);
 	check(model.flushes > 0 && model.late > 0 && model.lost_answers > 0 && model.expired > 0);
+	check(model.slot_turns > 500 && model.side_by_side > 100 && model.limit_changes > 5);
 	rig_close(&rig);
 }
 

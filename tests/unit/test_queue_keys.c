@@ -20,6 +20,11 @@ every_noun_carries_the_shard(void)
 	check_text(keys.names[KEY_WAKE], "sluice:{s07}:wake");
 	check_text(keys.names[KEY_WORKERS], "sluice:{s07}:workers");
 	check_text(keys.names[KEY_FRONTS], "sluice:{s07}:fronts");
+	check_text(keys.names[KEY_LIMITS], "sluice:{s07}:limits");
+	check_text(keys.names[KEY_SLOTS], "sluice:{s07}:slots");
+	check_text(keys.names[KEY_DEPTHS], "sluice:{s07}:depths");
+	check_text(keys.names[KEY_CALLS], "sluice:{s07}:calls");
+	check_text(keys.names[KEY_CALL_BYTES], "sluice:{s07}:call_bytes");
 	keys_init(&keys, KEYS_SHARD_MAX);
 	check_text(keys.names[KEY_WORKERS], "sluice:{s9999}:workers");
 }
@@ -31,13 +36,57 @@ lists_are_named_by_lane_and_key(void)
 	char name[KEYS_LIST_SIZE];
 
 	keys_init(&keys, 0);
-	keys_list(&keys, false, 42, name);
+	keys_list(&keys, 'q', 42, name);
 	check_text(name, "sluice:{s00}:q:42");
-	keys_list(&keys, true, INT64_MAX, name);
+	keys_list(&keys, 'f', INT64_MAX, name);
 	check_text(name, "sluice:{s00}:f:9223372036854775807");
 	keys_init(&keys, KEYS_SHARD_MAX);
-	keys_list(&keys, true, INT64_MIN, name);
+	keys_list(&keys, 'f', INT64_MIN, name);
 	check_text(name, "sluice:{s9999}:f:-9223372036854775808");
+}
+
+static void
+slots_are_named_by_key_and_number(void)
+{
+	static const char *const bad[] = {"",       "x",     "1.",  ".1",   "1.0",  "1.x",
+					  "01",     "1.01",  "-1",  "1.-1", "1.500", "1.2.3",
+					  "1 ",     "+1",    "1\n", "9223372036854775808",
+					  "1.4294967297"};
+	char name[KEYS_SLOT_SIZE];
+	int64_t key_id;
+	int slot;
+
+	keys_slot(42, 0, name);
+	check_text(name, "42");
+	keys_slot(INT64_MAX, KEYS_SLOTS_MAX - 1, name);
+	check_text(name, "9223372036854775807.499");
+	check(keys_slot_parse(slice_text(name), &key_id, &slot));
+	check(key_id == INT64_MAX && slot == 499);
+	check(keys_slot_parse(slice_text("0"), &key_id, &slot));
+	check(key_id == 0 && slot == 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		check(!keys_slot_parse(slice_text(bad[i]), &key_id, &slot));
+	check(!keys_slot_parse((struct slice){"1\0", 2}, &key_id, &slot));
+}
+
+static void
+answers_to_calls_outlive_a_rebuild_and_nothing_else_does(void)
+{
+	struct keys keys;
+	char name[KEYS_REPLY_SIZE];
+
+	keys_init(&keys, 3);
+	keys_reply(&keys, false, "12.ab_c", name);
+	check_text(name, "sluice:{s03}:reply:12.ab_c");
+	check(keys_outlives(&keys, slice_text(name)));
+	keys_reply(&keys, true, "12.ab_c", name);
+	check_text(name, "sluice:{s03}:bell:12.ab_c");
+	check(keys_outlives(&keys, slice_text(name)));
+	check(!keys_outlives(&keys, slice_text("sluice:{s03}:calls")));
+	check(!keys_outlives(&keys, slice_text("sluice:{s03}:q:1")));
+	check(!keys_outlives(&keys, slice_text("sluice:{s04}:reply:12.ab_c")));
+	check(!keys_outlives(&keys, slice_text("sluice:{s03}:")));
+	check(!keys_outlives(&keys, slice_text("")));
 }
 
 static void
@@ -81,6 +130,7 @@ each_script_is_embedded_whole(void)
 	}
 	check_text(scripts[SCRIPT_EXCHANGE].name, "exchange");
 	check_text(scripts[SCRIPT_PUBLISH].name, "publish");
+	check_text(scripts[SCRIPT_CALL_ANSWER].name, "call_answer");
 }
 
 int
@@ -88,6 +138,8 @@ main(void)
 {
 	CHECK_RUN(every_noun_carries_the_shard);
 	CHECK_RUN(lists_are_named_by_lane_and_key);
+	CHECK_RUN(slots_are_named_by_key_and_number);
+	CHECK_RUN(answers_to_calls_outlive_a_rebuild_and_nothing_else_does);
 	CHECK_RUN(locks_are_named_by_environment_and_digest);
 	CHECK_RUN(pattern_is_of_one_shard);
 	CHECK_RUN(each_script_is_embedded_whole);
