@@ -174,14 +174,16 @@ local function with_slots()
 		local slots = redis.call('HMGET', KEYS[9], unpack(keys))
 		for i, key in ipairs(keys) do
 			local limit = tonumber(limits[i] or 1) or 1
-			local k = {limit = limit, held = {}, busy = 0, left = {}}
+			local k = {limit = limit, held = {}, busy = 0, left = {}, refused = {}}
 			local held, left = string.match(slots[i] or '', '^([%d,]*):([%d,]*)$')
 			for slot in string.gmatch(held or '', '%d+') do
 				k.held[tonumber(slot)] = true
 				k.busy = k.busy + 1
 			end
 			for slot in string.gmatch(left or '', '%d+') do
-				k.left[#k.left + 1] = tonumber(slot)
+				if not k.held[tonumber(slot)] then
+					k.left[#k.left + 1] = tonumber(slot)
+				end
 			end
 			known[key] = known[key] or k
 		end
@@ -261,15 +263,15 @@ local function with_slots()
 
 	-- A slot that may have a turn now, and what held says of it.
 	local function free_slot(key, k)
-		while #k.left > 0 do
-			local slot = table.remove(k.left, 1)
-			touched[key] = true
-			if not k.held[slot] then
+		for i, slot in ipairs(k.left) do
+			if not k.held[slot] and not k.refused[slot] then
+				table.remove(k.left, i)
+				touched[key] = true
 				return slot, redis.call('HGET', KEYS[4], name_of(key, slot)) or '-'
 			end
 		end
 		for slot = 0, k.limit - 1 do
-			if not k.held[slot] then
+			if not k.held[slot] and not k.refused[slot] then
 				local value = redis.call('HGET', KEYS[4], name_of(key, slot)) or '-'
 				if string.byte(value) == 45 then
 					return slot, value
@@ -340,6 +342,7 @@ local function with_slots()
 			k.busy = k.busy - 1
 		end
 		touched[key] = true
+		k.refused[slot] = not clean
 		if redis.call('EXISTS', prefix .. 's:' .. name) == 1 then
 			k.left[#k.left + 1] = slot
 		end

@@ -86,7 +86,8 @@ if free > 0 then
 	for i = 1, free do
 		add[2 * i - 1] = turn + i
 	end
-	if redis.call('ZADD', KEYS[2], 'NX', unpack(add)) > 0 and redis.call('LLEN', KEYS[5]) == 0 then
+	if redis.call('ZADD', KEYS[2], 'NX', unpack(add)) > 0
+		and redis.call('LLEN', KEYS[5]) == 0 then
 		redis.call('RPUSH', KEYS[5], '1')
 	end
 end
