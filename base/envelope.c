@@ -213,6 +213,9 @@ envelope_decode(struct slice bytes, const uint8_t key[32], struct envelope *out,
 	*out = (struct envelope){0};
 	if (bytes.len <= ENVELOPE_SEQ_DIGITS + ENVELOPE_MAC_LEN || !take_seq(bytes, &out->seq))
 		return sl_fail(error, SL_INVALID, "envelope: cut, or no seq in front");
+	if (bytes.len > ENVELOPE_MAX)
+		return sl_fail(error, SL_INVALID, "envelope: %zu bytes are more than %d", bytes.len,
+			       ENVELOPE_MAX);
 	signed_part = (struct slice){bytes.data, bytes.len - ENVELOPE_MAC_LEN};
 	body =
 	    (struct slice){bytes.data + ENVELOPE_SEQ_DIGITS, signed_part.len - ENVELOPE_SEQ_DIGITS};

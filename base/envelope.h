@@ -20,6 +20,7 @@
 
 #define ENVELOPE_INPUT_MAX 16384
 #define ENVELOPE_SEQ_DIGITS 12
+#define ENVELOPE_MAX (1 << 20) /* of any version: more is not looked at */
 
 struct envelope {
 	int64_t seq;

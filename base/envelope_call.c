@@ -89,8 +89,8 @@ sign(struct frame_writer *w, struct buf *body, const char *label, const uint8_t 
 
 	frame_end(w);
 	assert(!body->over);
-	bytes = (struct slice){body->data + ENVELOPE_FRAME_PREFIX,
-			       body->len - ENVELOPE_FRAME_PREFIX};
+	bytes =
+	    (struct slice){body->data + ENVELOPE_FRAME_PREFIX, body->len - ENVELOPE_FRAME_PREFIX};
 	labelled_mac(bytes, label, key, mac);
 	buf_add_slice(out, bytes);
 	buf_add(out, mac, sizeof(mac));
@@ -110,7 +110,8 @@ open_signed(struct slice bytes, size_t most, const char *label, const uint8_t ke
 	body = (struct slice){bytes.data, bytes.len - ENVELOPE_MAC_LEN};
 	labelled_mac(body, label, key, mac);
 	if (!secret_equal(mac, bytes.data + body.len, ENVELOPE_MAC_LEN))
-		return sl_fail(error, SL_CONFLICT, "%s: not written with this cluster's key", label);
+		return sl_fail(error, SL_CONFLICT, "%s: not written with this cluster's key",
+			       label);
 	return envelope_fields(body, out, error);
 }
 

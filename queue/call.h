@@ -11,9 +11,9 @@
 
 #define CALLS_WAITING_MAX 1000
 #define CALLS_WAITING_BYTES_MAX (64 << 20)
-#define CALL_TAKE_MAX 100      /* calls asked for at once (asserted) */
-#define CALL_ANSWERS_MAX 4096  /* that wait for one node; over it the node is taken for dead */
-#define CALL_ANSWER_TTL_S 120  /* after the last answer */
+#define CALL_TAKE_MAX 100     /* calls asked for at once (asserted) */
+#define CALL_ANSWERS_MAX 4096 /* that wait for one node; over it the node is taken for dead */
+#define CALL_ANSWER_TTL_S 120 /* after the last answer */
 
 /* Enters a call behind those that wait, and wakes a worker as a push does.  SL_EXHAUSTED: too many
  * wait, or too large ones; SL_CONFLICT: another epoch; SL_UNAVAILABLE: perhaps entered: withdraw. */

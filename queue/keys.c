@@ -8,10 +8,18 @@
 #include "base/secret.h"
 
 static const char *const nouns[KEY_NOUNS] = {
-    [KEY_EPOCH] = "epoch",     [KEY_BUILD] = "build",   [KEY_READY] = "ready",
-    [KEY_TURN] = "turn",       [KEY_HELD] = "held",     [KEY_WAKE] = "wake",
-    [KEY_WORKERS] = "workers", [KEY_FRONTS] = "fronts", [KEY_LIMITS] = "limits",
-    [KEY_SLOTS] = "slots",     [KEY_DEPTHS] = "depths", [KEY_CALLS] = "calls",
+    [KEY_EPOCH] = "epoch",
+    [KEY_BUILD] = "build",
+    [KEY_READY] = "ready",
+    [KEY_TURN] = "turn",
+    [KEY_HELD] = "held",
+    [KEY_WAKE] = "wake",
+    [KEY_WORKERS] = "workers",
+    [KEY_FRONTS] = "fronts",
+    [KEY_LIMITS] = "limits",
+    [KEY_SLOTS] = "slots",
+    [KEY_DEPTHS] = "depths",
+    [KEY_CALLS] = "calls",
     [KEY_CALL_BYTES] = "call_bytes",
 };
 
@@ -76,8 +84,8 @@ keys_slot_parse(struct slice name, int64_t *key_id, int *slot)
 void
 keys_reply(const struct keys *keys, bool bell, const char *node, char out[KEYS_REPLY_SIZE])
 {
-	int len = snprintf(out, KEYS_REPLY_SIZE, "%s%s:%s", keys->prefix, bell ? "bell" : "reply",
-			   node);
+	int len =
+	    snprintf(out, KEYS_REPLY_SIZE, "%s%s:%s", keys->prefix, bell ? "bell" : "reply", node);
 
 	assert(len > 0 && len < KEYS_REPLY_SIZE);
 }

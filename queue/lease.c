@@ -313,9 +313,9 @@ lease_exchange(struct queue *queue, const char *worker, int64_t ttl_ms, int turn
 	       int jobs_per_turn, const struct lease_hand *hands, int hand_count,
 	       lease_exchange_cb *cb, void *arg)
 {
-	static const enum key_noun nouns[] = {KEY_READY,  KEY_TURN,   KEY_HELD,  KEY_WAKE,
+	static const enum key_noun nouns[] = {KEY_READY,   KEY_TURN,   KEY_HELD,   KEY_WAKE,
 					      KEY_WORKERS, KEY_FRONTS, KEY_LIMITS, KEY_SLOTS,
-					      KEY_CALLS,  KEY_DEPTHS};
+					      KEY_CALLS,   KEY_DEPTHS};
 	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
 	struct exchange *exchange = sl_alloc(sizeof(*exchange));
 	struct queue_call *call = queue_call_new(queue, SCRIPT_EXCHANGE, 1 + noun_count, false);

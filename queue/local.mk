@@ -58,6 +58,7 @@ queue_tests = test_queue_keys \
 	test_queue \
 	test_queue_call \
 	test_queue_cluster \
+	test_queue_depth \
 	test_queue_epoch \
 	test_queue_faults \
 	test_queue_lock \
@@ -88,6 +89,9 @@ test_queue_model_LDADD = $(queue_test_libs)
 test_queue_call_SOURCES = tests/integration/test_queue_call.c
 test_queue_call_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_call_LDADD = $(queue_test_libs)
+test_queue_depth_SOURCES = tests/integration/test_queue_depth.c
+test_queue_depth_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_depth_LDADD = $(queue_test_libs)
 test_queue_slots_SOURCES = tests/integration/test_queue_slots.c
 test_queue_slots_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_slots_LDADD = $(queue_test_libs)

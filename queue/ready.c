@@ -69,7 +69,8 @@ struct grouping {
 static int
 index_of(struct index *index, int64_t id)
 {
-	size_t slot = (size_t)((uint64_t)id * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (INDEX_SLOTS - 1);
+	size_t slot =
+	    (size_t)((uint64_t)id * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (INDEX_SLOTS - 1);
 
 	for (; index->slots[slot] != 0; slot = (slot + 1) & (INDEX_SLOTS - 1)) {
 		if (index->ids[index->slots[slot] - 1] == id)
@@ -88,8 +89,8 @@ group_add(struct grouping *grouping, const struct ready_entry *entry)
 	struct group *group = &grouping->groups[key];
 
 	if (key == known)
-		*group =
-		    (struct group){-1, -1, 0, index_of(&grouping->environments, entry->environment_id)};
+		*group = (struct group){-1, -1, 0,
+					index_of(&grouping->environments, entry->environment_id)};
 	grouping->entries[at] = entry;
 	grouping->next[at] = -1;
 	if (group->last >= 0)

@@ -70,9 +70,10 @@ on_limits(void *arg, struct redisReply *reply, const struct sl_error *error)
 	if (error != NULL) {
 		limits_end(limits, error->code, 0, error);
 	} else if (integers && reply->element[0]->integer == ANOTHER_TYPE) {
-		log_error("queue_key_type",
-			  "shard=%d error=\"a key of the shard is of another type: it is built anew\"",
-			  limits->queue->shard);
+		log_error(
+		    "queue_key_type",
+		    "shard=%d error=\"a key of the shard is of another type: it is built anew\"",
+		    limits->queue->shard);
 		sl_fail(&why, SL_CONFLICT, "epoch");
 		limits_end(limits, why.code, 0, &why);
 	} else if (!integers || reply->elements != 2 ||
@@ -95,9 +96,9 @@ on_limits(void *arg, struct redisReply *reply, const struct sl_error *error)
 static void
 limits_send(struct limits *limits)
 {
-	static const enum key_noun nouns[] = {
-	    KEY_LIMITS,  KEY_READY,  KEY_TURN,   KEY_HELD,  KEY_SLOTS,     KEY_WAKE,
-	    KEY_WORKERS, KEY_FRONTS, KEY_DEPTHS, KEY_CALLS, KEY_CALL_BYTES};
+	static const enum key_noun nouns[] = {KEY_LIMITS, KEY_READY, KEY_TURN,      KEY_HELD,
+					      KEY_SLOTS,  KEY_WAKE,  KEY_WORKERS,   KEY_FRONTS,
+					      KEY_DEPTHS, KEY_CALLS, KEY_CALL_BYTES};
 	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
 	struct queue_call *call =
 	    queue_call_new(limits->queue, SCRIPT_LIMITS, 1 + noun_count, true);

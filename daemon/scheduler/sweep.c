@@ -113,10 +113,9 @@ sweep_push(struct daemon *daemon, const struct reclaim_job *jobs, int count, enu
 		memcpy(envelope.job_id, job->id, sizeof(envelope.job_id));
 		buf_init(&bytes[i], ENVELOPE_INPUT_MAX + 1024);
 		envelope_encode(&envelope, daemon->envelope_key, &bytes[i]);
-		entries[i] =
-		    (struct ready_entry){.key_id = job->key_id,
-					 .environment_id = job->environment_id,
-					 .envelope = buf_slice(&bytes[i])};
+		entries[i] = (struct ready_entry){.key_id = job->key_id,
+						  .environment_id = job->environment_id,
+						  .envelope = buf_slice(&bytes[i])};
 	}
 	ready_push(daemon->queue, lane, entries, count, cb, arg);
 	for (int i = 0; i < count; i++)

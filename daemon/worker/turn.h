@@ -34,8 +34,8 @@ struct turn {
 	int64_t previous_session, previous_tenure; /* of the release token; -1: none */
 	bool front;
 	int64_t environment_id; /* of its entries */
-	bool clean;    /* the release token may vouch for us */
-	bool stopping; /* start nothing more */
+	bool clean;             /* the release token may vouch for us */
+	bool stopping;          /* start nothing more */
 	int64_t started_ms;
 	int64_t judge_to;   /* jobs of the key up to here may have been cancelled meanwhile */
 	int64_t hand_at_ms; /* not before (a refused claim waits) */

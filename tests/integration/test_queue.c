@@ -318,7 +318,8 @@ a_refused_claim_leaves_the_clean_token(void)
 static void
 an_unclean_hand_in_proves_nothing(void)
 {
-	struct lease_hand last = {.key_id = 1, .lane = 'q', .tenure = 9, .count = 1, .clean = false};
+	struct lease_hand last = {
+	    .key_id = 1, .lane = 'q', .tenure = 9, .count = 1, .clean = false};
 
 	open_rig();
 	check_int(join(&rig, A, RIG_TTL_MS).code, ==, SL_OK);

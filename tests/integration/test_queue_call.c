@@ -294,8 +294,9 @@ many_and_large_answers_come_in_portions(void)
 			check_int(given.bytes[i].len, ==, got == 3 ? SIZE : 4);
 		}
 	}
-	raw_int(&rig, "EVAL %s 0", "for i = 1, 5000 do redis.call('RPUSH', "
-				   "'sluice:{s00}:reply:" NODE "', 'x') end return 1");
+	raw_int(&rig, "EVAL %s 0",
+		"for i = 1, 5000 do redis.call('RPUSH', "
+		"'sluice:{s00}:reply:" NODE "', 'x') end return 1");
 	check_int(answer(SLICE_LITERAL("x")).code, ==, SL_EXHAUSTED);
 	free(bytes);
 	close_rig();
@@ -430,7 +431,7 @@ main(void)
 		return 77;
 	}
 	log_set_level((enum log_level)0); /* the faults are meant */
-	signal(SIGPIPE, SIG_IGN);	  /* as the daemon does */
+	signal(SIGPIPE, SIG_IGN);         /* as the daemon does */
 	CHECK_RUN(calls_are_taken_once_the_oldest_first);
 	CHECK_RUN(a_withdrawn_call_is_not_taken);
 	CHECK_RUN(too_many_calls_or_bytes_are_refused);

@@ -351,8 +351,7 @@ a_host_is_reached_by_address_and_by_name(void)
 static void
 a_full_server_still_takes_hand_ins_and_renewals(void)
 {
-	struct lease_hand last = {
-	    .key_id = 1, .lane = 'q', .tenure = 1, .count = 1, .clean = true};
+	struct lease_hand last = {.key_id = 1, .lane = 'q', .tenure = 1, .count = 1, .clean = true};
 	struct said said;
 
 	if (!own_server(NULL))

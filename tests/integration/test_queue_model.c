@@ -322,9 +322,9 @@ check_order(const struct taken_turn *turn)
 		for (int j = 0; j < turn->count; j++)
 			model.jobs[turn->seqs[j]].drawn = true;
 		for (int lane = 0; lane < 2 && !drawn; lane++) {
-			redisReply *reply = redisCommand(rig.raw, "LINDEX sluice:{s00}:%s:%lld 0",
-							 lane == 0 ? "q" : "f",
-							 (long long)turn->key);
+			redisReply *reply =
+			    redisCommand(rig.raw, "LINDEX sluice:{s00}:%s:%lld 0",
+					 lane == 0 ? "q" : "f", (long long)turn->key);
 
 			check(reply->type == REDIS_REPLY_NIL ||
 			      strtoll(reply->str, NULL, 10) >= last);
@@ -358,8 +358,8 @@ take(struct worker *worker, const struct taken *taken)
 
 		check(slot < SLOTS && (from->lane == 's' || slot == 0));
 		check(owner->worker == 0 || owner->worker == me);
-		check(!from->kept || (owner->worker == me &&
-				      model.holds[key][slot].session == worker->session));
+		check(!from->kept ||
+		      (owner->worker == me && model.holds[key][slot].session == worker->session));
 		*owner = (struct owner){me, from->lane};
 		check_slots(key, from->lane);
 		model.taken++;
@@ -456,8 +456,9 @@ move_exchange(struct worker *worker)
 			model.owner[hands[h].key_id][hands[h].slot].worker = 0;
 		for (int i = 0; i < taken.count; i++) { /* ... or not, if kept */
 			if (taken.turns[i].kept)
-				model.owner[taken.turns[i].key][taken.turns[i].slot] = (struct owner){
-				    (int)(worker - model.workers) + 1, taken.turns[i].lane};
+				model.owner[taken.turns[i].key][taken.turns[i].slot] =
+				    (struct owner){(int)(worker - model.workers) + 1,
+						   taken.turns[i].lane};
 		}
 		take(worker, &taken);
 	}

@@ -48,9 +48,22 @@ lists_are_named_by_lane_and_key(void)
 static void
 slots_are_named_by_key_and_number(void)
 {
-	static const char *const bad[] = {"",       "x",     "1.",  ".1",   "1.0",  "1.x",
-					  "01",     "1.01",  "-1",  "1.-1", "1.500", "1.2.3",
-					  "1 ",     "+1",    "1\n", "9223372036854775808",
+	static const char *const bad[] = {"",
+					  "x",
+					  "1.",
+					  ".1",
+					  "1.0",
+					  "1.x",
+					  "01",
+					  "1.01",
+					  "-1",
+					  "1.-1",
+					  "1.500",
+					  "1.2.3",
+					  "1 ",
+					  "+1",
+					  "1\n",
+					  "9223372036854775808",
 					  "1.4294967297"};
 	char name[KEYS_SLOT_SIZE];
 	int64_t key_id;
