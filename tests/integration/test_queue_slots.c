@@ -211,6 +211,24 @@ slots_of_a_lost_worker_come_back(void)
 }
 
 static void
+jobs_that_only_lost_slots_have_come_back(void)
+{
+	open_rig();
+	limit(1, 2);
+	push_run(&rig, READY_NEW, 1, 1, 2);
+	exchange(&rig, A, 2, 2, NULL, 0, &taken);
+	check_int(taken.count, ==, 2);
+	check_int(raw_int(&rig, "EXISTS sluice:{s00}:q:1"), ==, 0);
+	check_int(expire(&rig, A).value, ==, 1);
+	limit(1, 1);
+	exchange(&rig, B, 2, 2, NULL, 0, &taken);
+	check_int(taken.count, ==, 1);
+	check_int(turn(0)->count, ==, 2);
+	check_int(turn(0)->lane, ==, 'f');
+	close_rig();
+}
+
+static void
 a_refused_slot_does_not_stop_the_others(void)
 {
 	struct lease_hand last;
@@ -281,6 +299,7 @@ a_key_in_one_piece_stays_so_until_it_is_handed_in(void)
 	last = hand_of(turn(0), 5, 2);
 	limit(1, 3);
 	push_run(&rig, READY_NEW, 1, 10, 12);
+	raw_int(&rig, "ZADD sluice:{s00}:ready 0 1"); /* not even if somebody lines it up */
 	exchange(&rig, B, 3, 2, NULL, 0, &other);
 	check_int(other.count, ==, 0);
 	exchange(&rig, A, 3, 2, &last, 1, &taken);
@@ -392,6 +411,7 @@ main(void)
 	CHECK_RUN(a_second_slot_is_given_only_when_no_key_waits);
 	CHECK_RUN(a_hundred_thousand_jobs_in_eight_slots_delay_another_key_by_a_turn_a_worker);
 	CHECK_RUN(slots_of_a_lost_worker_come_back);
+	CHECK_RUN(jobs_that_only_lost_slots_have_come_back);
 	CHECK_RUN(a_refused_slot_does_not_stop_the_others);
 	CHECK_RUN(a_lower_limit_holds_at_once_and_gives_jobs_back_in_order);
 	CHECK_RUN(a_key_in_one_piece_stays_so_until_it_is_handed_in);
