@@ -54,7 +54,7 @@ struct call_envelope {
 	int64_t function_version_id;
 	int64_t connection_id;
 	enum job_kind kind;
-	int64_t start_by_ms; /* wall clock: not started later */
+	int64_t start_by_ms; /* wall clock: not started later; 0: the asker, who waits, sees to it */
 	bool has_input;
 	struct slice input; /* JSON text; borrowed */
 };

@@ -12,8 +12,11 @@
 struct account;
 struct api;
 struct cancel_watch;
+struct callers;
 struct catalog;
 struct compiler;
+struct concurrency;
+struct dead_store;
 struct directory;
 struct dispatch;
 struct guard;
@@ -24,6 +27,7 @@ struct queue;
 struct scheduler;
 struct settle;
 struct standalone;
+struct submits;
 struct sync_store;
 struct warm;
 
@@ -34,6 +38,7 @@ struct daemon {
 	struct loop *loop;
 	const struct config *config;
 	unsigned roles; /* enum daemon_role bits */
+	bool started;   /* all parts are there; before that nothing is ready */
 	bool draining;
 	struct secret_ring *ring;
 	uint8_t envelope_key[32];
@@ -42,16 +47,21 @@ struct daemon {
 	struct catalog *catalog;
 	struct account *account;
 	struct directory *directory;
+	struct concurrency *concurrency;
 	struct ledger *ledger; /* api, worker (large inputs) */
 	struct cancel_watch *cancels;
 	struct sync_store *syncs; /* api, worker: syncs, records, checkpoints */
-	struct queue *queue;
+	struct queue **queues; /* one for each shard; see shard.h */
+	int shard_count;
+	struct submits *submits;   /* jobs on their way in */
+	struct dead_store *dead;   /* api, worker: what was set aside */
 	struct settle *settle;     /* worker */
 	struct pool *pool;         /* worker */
 	struct dispatch *dispatch; /* worker */
 	struct warm *warm;         /* worker */
 	struct scheduler *scheduler;
 	struct compiler *compiler; /* api */
+	struct callers *callers;   /* api, worker: sync calls that run elsewhere */
 	struct api *api;
 	struct standalone *standalone;
 	char node[64]; /* this process, for humans: host:pid */

@@ -83,14 +83,22 @@ submit_next(struct event *event)
 	    .connection_id = event->connection_id,
 	    .kind = JOB_EVENT,
 	};
+	struct sl_error error;
+	enum sl_code code;
 
 	if (event->at == event->count) {
 		queued_end(event, SL_OK, NULL);
 		return;
 	}
+	/* What it is about has happened, so a queue that is full is no reason to refuse it. */
+	code = submit_admit(event->daemon, job.environment_id, true, &error);
+	if (code != SL_OK) {
+		queued_end(event, code, &error);
+		return;
+	}
 	job.function_version_id = event->versions[event->at++];
 	uuid_v7(job.id);
-	submit_job(event->daemon, &job, on_submitted, event);
+	submit_admitted(event->daemon, &job, on_submitted, event);
 }
 
 static void

@@ -29,7 +29,9 @@ struct event_place {
 };
 
 typedef void event_cb(void *arg, enum sl_code code, const struct sl_error *error);
-/* A job for each function of event.  cb once all are committed; SL_OK also when there is none. */
+/* A job for each function of event.  cb once all are committed; SL_OK also when there is none.
+ * SL_UNAVAILABLE: the ledger is away, or this node is full; what was not committed is lost, which is
+ * the caller's to log. */
 void event_submit(struct daemon *daemon, const struct event_place *place, const char *event,
 		  event_cb *cb, void *arg);
 

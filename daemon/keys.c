@@ -84,12 +84,15 @@ read_file(struct ensure *ensure, const char *path, struct sl_error *error)
 	return SL_OK;
 }
 
+/* Beside other nodes of this machine that start with the same file: each writes a part of its own, and the
+ * keys of a new file are those of whoever is first.  SL_CONFLICT: another one was. */
 static enum sl_code
 write_file(const struct ensure *ensure, const char *path, const char *host_port,
 	   struct sl_error *error)
 {
-	char *part = sl_asprintf("%s.part", path);
+	char *part = sl_asprintf("%s.part.%ld", path, (long)getpid());
 	int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	enum sl_code code;
 	struct buf text;
 	bool ok;
 
@@ -104,12 +107,16 @@ write_file(const struct ensure *ensure, const char *path, const char *host_port,
 	     write(fd, text.data, text.len) == (ssize_t)text.len && fsync(fd) == 0;
 	if (fd >= 0)
 		ok = close(fd) == 0 && ok;
-	ok = ok && rename(part, path) == 0;
+	ok = ok && (ensure->made ? link(part, path) : rename(part, path)) == 0;
+	code = ok ? SL_OK
+		  : sl_fail(error, errno == EEXIST ? SL_CONFLICT : SL_UNAVAILABLE,
+			    "cannot write %s: %s", path, strerror(errno));
+	if (fd >= 0 && (ensure->made || !ok))
+		(void)unlink(part);
 	secret_wipe(text.data, text.len);
 	buf_fini(&text);
 	free(part);
-	return ok ? SL_OK
-		  : sl_fail(error, SL_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno));
+	return code;
 }
 
 static void
@@ -212,6 +219,8 @@ keys_ensure(struct daemon *daemon, const char *path, const char *host_port, stru
 
 	if (code == SL_OK)
 		code = write_file(&ensure, path, host_port, error);
+	if (code == SL_CONFLICT)
+		code = read_file(&ensure, path, error);
 	if (code != SL_OK)
 		return code;
 	next(&ensure);

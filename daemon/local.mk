@@ -2,8 +2,12 @@
 bin_PROGRAMS += sluiced
 sluiced_SOURCES = \
 	daemon/main.c daemon/daemon.h \
+	daemon/backlog.c daemon/backlog.h \
+	daemon/backlog_watch.c daemon/backlog_watch.h \
+	daemon/call.c daemon/call.h \
 	daemon/cancel.c daemon/cancel.h \
 	daemon/compiler.c daemon/compiler.h \
+	daemon/concurrency.c daemon/concurrency.h \
 	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
 	daemon/notify.c daemon/notify.h \
@@ -12,13 +16,15 @@ sluiced_SOURCES = \
 	daemon/settings.c daemon/settings.h \
 	daemon/standalone.c daemon/standalone.h daemon/standalone_state.h \
 	daemon/standalone_dir.c \
+	daemon/shard.c daemon/shard.h \
 	daemon/submit.c daemon/submit.h \
 	daemon/sync_start.c daemon/sync_start.h \
 	daemon/user.c daemon/user.h \
 	daemon/warm.c daemon/warm.h \
 	daemon/api/action.c daemon/api/action.h \
-	daemon/api/action_cancel.c \
-	daemon/api/admin.c \
+	daemon/api/action_cancel.c daemon/api/action_read.c \
+	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \
+	daemon/api/admin_dead.c daemon/api/admin_quarantine.c daemon/api/admin_read.c \
 	daemon/api/api.c daemon/api/api.h \
 	daemon/api/check.c \
 	daemon/api/connection.c daemon/api/connection_create.c \
@@ -31,27 +37,44 @@ sluiced_SOURCES = \
 	daemon/api/integration.c \
 	daemon/api/metadata.c daemon/api/metadata.h \
 	daemon/api/provider.c \
+	daemon/api/rate.c daemon/api/rate.h \
 	daemon/api/record.c daemon/api/record.h \
 	daemon/api/resources.h daemon/api/routes.c \
 	daemon/api/show.c daemon/api/show.h \
 	daemon/api/sync.c \
 	daemon/api/sync_scope.c daemon/api/sync_scope.h \
 	daemon/api/webhook_in.c \
+	daemon/scheduler/limits.c daemon/scheduler/limits.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
+	daemon/scheduler/upkeep.c daemon/scheduler/upkeep.h \
 	daemon/worker/attempt.c daemon/worker/attempt.h daemon/worker/attempt_parts.h \
 	daemon/worker/attempt_effect.c daemon/worker/attempt_resolve.c \
 	daemon/worker/calls.c daemon/worker/calls.h \
 	daemon/worker/dispatch.c daemon/worker/dispatch.h \
+	daemon/worker/guests.c daemon/worker/guests.h \
 	daemon/worker/held.c daemon/worker/held.h \
+	daemon/worker/lane.c daemon/worker/lane.h \
+	daemon/worker/room.c daemon/worker/room.h \
+	daemon/worker/session.c daemon/worker/session.h \
 	daemon/worker/host.c daemon/worker/host.h daemon/worker/host_call.h \
 	daemon/worker/host_account.c daemon/worker/host_fetch.c daemon/worker/host_http.c \
 	daemon/worker/host_model.c daemon/worker/host_records.c \
 	daemon/worker/host_state.c daemon/worker/host_trigger.c \
 	daemon/worker/sync_run.c daemon/worker/sync_run.h \
-	daemon/worker/turn.c daemon/worker/turn.h
+	daemon/worker/turn.c daemon/worker/turn.h daemon/worker/turn_parts.h \
+	daemon/worker/turn_claim.c daemon/worker/turn_end.c
 sluiced_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(LIBEVENT_CFLAGS) \
 	-DSLUICE_LIBEXECDIR='"$(libexecdir)"' -DSLUICE_DATADIR='"$(pkgdatadir)"' \
 	-DSLUICE_SOURCEDIR='"$(abs_srcdir)"'
 sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase.a \
 	$(LIBPQ_LIBS) $(HIREDIS_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LIBEVENT_LIBS) $(MSGPACK_LIBS) $(OPENSSL_LIBS)
+
+# The parts that stand on base alone have unit tests.
+daemon_tests = test_daemon_backlog test_daemon_rate
+check_PROGRAMS += $(daemon_tests)
+TESTS += $(daemon_tests)
+test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
+test_daemon_backlog_LDADD = $(base_test_libs)
+test_daemon_rate_SOURCES = tests/unit/test_daemon_rate.c daemon/api/rate.c
+test_daemon_rate_LDADD = $(base_test_libs)

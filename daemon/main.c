@@ -19,15 +19,19 @@
 #include "base/log.h"
 #include "config.h"
 #include "daemon/api/api.h"
+#include "daemon/call.h"
 #include "daemon/cancel.h"
 #include "daemon/compiler.h"
+#include "daemon/concurrency.h"
 #include "daemon/daemon.h"
 #include "daemon/keys.h"
 #include "daemon/notify.h"
 #include "daemon/paths.h"
 #include "daemon/scheduler/scheduler.h"
 #include "daemon/settings.h"
+#include "daemon/shard.h"
 #include "daemon/standalone.h"
+#include "daemon/submit.h"
 #include "daemon/warm.h"
 #include "daemon/worker/dispatch.h"
 #include "http/client.h"
@@ -36,6 +40,7 @@
 #include "queue/queue.h"
 #include "runtime/pool.h"
 #include "sql/account.h"
+#include "sql/dead.h"
 #include "sql/ledger.h"
 #include "sql/migrate.h"
 #include "sql/settle.h"
@@ -55,7 +60,9 @@ struct stop { /* what a stop waits for */
 	struct daemon *daemon;
 	struct loop_signal *term, *interrupt;
 	struct loop_timer *poll;
+	int64_t drained_ms; /* what waits ends then, and all of it at until_ms */
 	int64_t until_ms;
+	int early; /* a signal that came while the parts were started; 0: none */
 	bool worker_done;
 };
 
@@ -240,20 +247,28 @@ on_policy(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 static int
 start_queue(struct daemon *daemon)
 {
-	struct queue_settings settings = {.url = daemon->standalone != NULL
+	int shards = (int)config_int(daemon->config, "queue_shards");
+	struct queue_settings settings = {.shards = shards,
+					  .url = daemon->standalone != NULL
 						     ? standalone_redis_url(daemon->standalone)
 						     : config_text(daemon->config, "redis_url")};
 	int64_t until = clock_mono_ms() + QUEUE_START_MS;
 	struct sl_error error;
 
-	if (queue_new(daemon->loop, &settings, NULL, NULL, &daemon->queue, &error) != SL_OK)
-		return fail(EX_CONFIG, "redis_url: %s", error.text);
-	while (!queue_is_up(daemon->queue) && clock_mono_ms() < until)
+	daemon->queues = sl_calloc((size_t)shards, sizeof(struct queue *));
+	for (; daemon->shard_count < shards; daemon->shard_count++) {
+		settings.shard = daemon->shard_count;
+		if (queue_new(daemon->loop, &settings, NULL, NULL,
+			      &daemon->queues[daemon->shard_count], &error) != SL_OK)
+			return fail(EX_CONFIG, "redis_url: %s", error.text);
+	}
+	while (!shards_are_up(daemon) && clock_mono_ms() < until)
 		loop_turn(daemon->loop, 50);
-	if (!queue_is_up(daemon->queue))
-		return fail(EX_UNAVAILABLE, "Redis cannot be reached: %s",
-			    queue_last_error(daemon->queue));
-	queue_check_policy(daemon->queue, on_policy, NULL);
+	for (int i = 0; i < shards; i++)
+		if (!queue_is_up(daemon->queues[i]))
+			return fail(EX_UNAVAILABLE, "Redis cannot be reached: %s",
+				    queue_last_error(daemon->queues[i]));
+	queue_check_policy(daemon->queues[0], on_policy, NULL);
 	return EX_OK;
 }
 
@@ -359,6 +374,7 @@ start_parts(struct daemon *daemon)
 {
 	struct pg_settings account = {.conninfo = database_url(daemon), .name = "sluiced account"};
 	struct pg_settings syncs = {.conninfo = database_url(daemon), .name = "sluiced syncs"};
+	struct pg_settings dead = {.conninfo = database_url(daemon), .name = "sluiced dead"};
 	struct pg_settings accept = {
 	    .conninfo = database_url(daemon), .name = "sluiced ledger", .hot = true};
 	struct sl_error error;
@@ -370,10 +386,15 @@ start_parts(struct daemon *daemon)
 		return status;
 	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
 	daemon->directory = directory_new(daemon);
+	daemon->concurrency = concurrency_new(daemon);
 	daemon->ledger = ledger_new(daemon->loop, &accept);
+	daemon->submits = submits_new(daemon);
 	daemon->cancels = cancel_watch_new(daemon);
-	if ((daemon->roles & (ROLE_API | ROLE_WORKER)) != 0)
+	if ((daemon->roles & (ROLE_API | ROLE_WORKER)) != 0) {
 		daemon->syncs = sync_store_new(daemon->loop, &syncs);
+		daemon->dead = dead_store_new(daemon->loop, &dead);
+		daemon->callers = callers_new(daemon);
+	}
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
 		daemon->scheduler = scheduler_new(daemon, database_url(daemon));
 	if (daemon->standalone != NULL && scheduler_clear(daemon->scheduler, &error) != SL_OK)
@@ -395,6 +416,8 @@ on_stop_poll(void *arg)
 	struct stop *stop = arg;
 	bool idle = stop->daemon->api == NULL || api_is_idle(stop->daemon->api);
 
+	if (clock_mono_ms() > stop->drained_ms)
+		callers_give_up(stop->daemon->callers);
 	if ((stop->worker_done && idle) || clock_mono_ms() > stop->until_ms)
 		loop_stop(stop->daemon->loop);
 }
@@ -414,6 +437,10 @@ on_term(void *arg, int signo)
 	struct daemon *daemon = stop->daemon;
 	int64_t timeout = config_int(daemon->config, "drain_timeout");
 
+	if (!daemon->started) { /* a session may be open already: it is to be closed in order */
+		stop->early = signo;
+		return;
+	}
 	if (daemon->draining) { /* the second one is quick */
 		log_warn("stopping_now", "signal=%d", signo);
 		loop_stop(daemon->loop);
@@ -424,7 +451,8 @@ on_term(void *arg, int signo)
 	daemon->draining = true;
 	if (daemon->api != NULL)
 		api_drain(daemon->api);
-	stop->until_ms = clock_mono_ms() + timeout + 5000;
+	stop->drained_ms = clock_mono_ms() + timeout;
+	stop->until_ms = stop->drained_ms + 5000;
 	stop->worker_done = daemon->dispatch == NULL;
 	if (daemon->dispatch != NULL)
 		dispatch_stop(daemon->dispatch, timeout, on_worker_done, stop);
@@ -435,22 +463,30 @@ on_term(void *arg, int signo)
 static void
 free_parts(struct daemon *daemon)
 {
+	submits_close(daemon->submits);
+	callers_close(daemon->callers);
 	compiler_free(daemon->compiler);
 	scheduler_free(daemon->scheduler);
 	pool_free(daemon->pool);
 	settle_free(daemon->settle);
 	ledger_free(daemon->ledger);
 	sync_store_free(daemon->syncs);
+	dead_store_free(daemon->dead);
 	http_client_free(daemon->client);
-	queue_free(daemon->queue);
+	for (int i = 0; i < daemon->shard_count; i++)
+		queue_free(daemon->queues[i]);
+	submits_free(daemon->submits);
+	callers_free(daemon->callers);
 	account_free(daemon->account);
 	cancel_watch_free(daemon->cancels);
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);
+	concurrency_free(daemon->concurrency);
 	directory_free(daemon->directory);
 	catalog_free(daemon->catalog);
 	guard_free(daemon->guard);
+	free(daemon->queues);
 }
 
 static int
@@ -463,18 +499,21 @@ serve(struct daemon *daemon)
 	if (daemon->standalone != NULL)
 		standalone_watch(daemon->standalone, daemon->loop);
 	stop.poll = loop_timer_new(daemon->loop, on_stop_poll, &stop);
+	stop.term = loop_signal_new(daemon->loop, SIGTERM, on_term, &stop);
+	stop.interrupt = loop_signal_new(daemon->loop, SIGINT, on_term, &stop);
 	status = start_parts(daemon);
 	if (status == EX_OK) {
-		stop.term = loop_signal_new(daemon->loop, SIGTERM, on_term, &stop);
-		stop.interrupt = loop_signal_new(daemon->loop, SIGINT, on_term, &stop);
+		daemon->started = true;
 		log_info("started", "version=%s node=%s role=%s listen=%s", PACKAGE_VERSION,
 			 daemon->node, config_text(daemon->config, "role"),
 			 log_text(config_text(daemon->config, "listen")));
 		notify_send("READY=1");
+		if (stop.early != 0)
+			on_term(&stop, stop.early);
 		loop_run(daemon->loop);
-		loop_signal_free(stop.term);
-		loop_signal_free(stop.interrupt);
 	}
+	loop_signal_free(stop.term);
+	loop_signal_free(stop.interrupt);
 	loop_timer_free(stop.poll);
 	free_parts(daemon);
 	return status;

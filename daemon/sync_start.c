@@ -14,6 +14,7 @@ struct start {
 	int64_t sync_id;
 	char running[UUID_TEXT]; /* the run that was open when the row was read; "": none */
 	bool cancelled;          /* it was asked to end */
+	bool admitted;           /* has a place that the job has not used yet */
 	struct ledger_job job;
 	sync_start_cb *cb;
 	void *arg;
@@ -22,6 +23,8 @@ struct start {
 static void
 finish(struct start *start, enum sl_code code, bool started, const struct sl_error *error)
 {
+	if (start->admitted)
+		submit_withdraw(start->daemon, start->job.environment_id);
 	start->cb(start->arg, code, started, error);
 	free(start);
 }
@@ -40,7 +43,8 @@ submit(struct start *start)
 	snprintf(input, sizeof(input), "{\"sync\":%lld,\"emptyCache\":%s}",
 		 (long long)start->sync_id, start->how.empty_cache ? "true" : "false");
 	start->job.input = slice_text(input); /* copied */
-	submit_job(start->daemon, &start->job, on_submitted, start);
+	start->admitted = false;
+	submit_admitted(start->daemon, &start->job, on_submitted, start);
 }
 
 static void
@@ -98,6 +102,8 @@ sync_start(struct daemon *daemon, const struct sync_row *row, const struct sync_
 	   sync_start_cb *cb, void *arg)
 {
 	struct start *start = sl_alloc(sizeof(*start));
+	struct sl_error error;
+	enum sl_code code;
 
 	start->daemon = daemon;
 	start->how = *how;
@@ -114,6 +120,13 @@ sync_start(struct daemon *daemon, const struct sync_row *row, const struct sync_
 	uuid_v7(start->job.id);
 	start->cb = cb;
 	start->arg = arg;
+	/* Before the claim, which would keep other runs away for a minute. */
+	code = submit_admit(daemon, row->environment_id, how->must, &error);
+	if (code != SL_OK) {
+		finish(start, code, false, &error);
+		return;
+	}
+	start->admitted = true;
 	sync_claim_run(daemon->syncs, row->id, start->job.id, on_claimed, start);
 }
 
@@ -143,7 +156,7 @@ static void
 on_row(void *arg, enum sl_code code, const struct sync_row *row, int count,
        const struct sl_error *error)
 {
-	static const struct sync_start_how plain = {.reset = false};
+	static const struct sync_start_how plain = {.must = true};
 	struct again *again = arg;
 
 	(void)count;

@@ -143,6 +143,8 @@ call_on_hop_over(struct http_call *call, CURLcode result)
 	char *to;
 	long status = 0;
 
+	if (result == CURLE_OK && !call->head_done) /* curl is content with a head that was cut */
+		result = CURLE_PARTIAL_FILE;
 	if (result != CURLE_OK) {
 		call_finish_curl(call, result);
 		return;

@@ -19,6 +19,10 @@ static const struct {
     {ETIMEDOUT, HTTP_TIMEOUT, "ETIMEDOUT"},
     {ECONNRESET, HTTP_RESET, "ECONNRESET"},
     {EPIPE, HTTP_RESET, "EPIPE"},
+    {EMFILE, HTTP_CONNECT, "EMFILE"}, /* our own limits */
+    {ENFILE, HTTP_CONNECT, "ENFILE"},
+    {ENOBUFS, HTTP_CONNECT, "ENOBUFS"},
+    {ENOMEM, HTTP_CONNECT, "ENOMEM"},
 };
 
 static const struct {
@@ -56,6 +60,8 @@ finish_connect(struct http_call *call)
 		return;
 	}
 	curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &cause);
+	if (call->socket_errno != 0)
+		cause = call->socket_errno;
 	for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
 		if (causes[i].cause == (int)cause) {
 			call_finish(call, causes[i].failure, causes[i].code, "connect %s %s",

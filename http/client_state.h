@@ -69,6 +69,7 @@ struct http_call {
 	char curl_text[CURL_ERROR_SIZE];
 	char address[ADDRESS_TEXT]; /* last one tried: "127.0.0.1:80" */
 	bool address_refused;       /* by the guard: all others of this hop are, too */
+	int socket_errno;           /* why there is not even a socket; curl does not tell */
 	bool too_large, bad_head, head_too_large;
 
 	/* its answer */

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	struct http_call *call = arg;
 	char host[INET6_ADDRSTRLEN] = "?";
 	uint16_t port = 0;
+	int fd;
 
 	(void)purpose;
 	if (call->address_refused) /* a name with one bad address is a bad name */
@@ -42,7 +44,10 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		call->address_refused = true;
 		return CURL_SOCKET_BAD;
 	}
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd < 0)
+		call->socket_errno = errno;
+	return fd;
 }
 
 static size_t
@@ -266,6 +271,7 @@ forget_answer(struct http_call *call)
 	call->field_count = 0;
 	call->head_seen = 0;
 	call->head_done = false;
+	call->socket_errno = 0;
 	call->status = 0;
 	call->address[0] = '\0';
 	call->curl_text[0] = '\0';

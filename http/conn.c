@@ -15,6 +15,7 @@
 enum {
 	RUN_REQUESTS = 16, /* of one connection before others get their turn */
 	LINGER_MS = 2000,
+	SURPLUS_MS = 2000,                /* for the head of a connection that is one too many */
 	LINGER_BYTES = 100 * 1000 * 1000, /* so that a client can read a 413 while it still sends */
 	BODY_RATE = 1024,                 /* bytes a second, judged after body_gap_ms */
 };
@@ -263,8 +264,12 @@ conn_wanted_clock(const struct http_conn *conn)
 }
 
 static int64_t
-clock_ms(const struct http_server_settings *settings, enum conn_clock clock)
+clock_ms(const struct http_conn *conn, enum conn_clock clock)
 {
+	const struct http_server_settings *settings = &conn->server->settings;
+
+	if (conn->surplus && (clock == CLOCK_IDLE || clock == CLOCK_HEAD))
+		return SURPLUS_MS;
 	switch (clock) {
 	case CLOCK_NONE:
 		break;
@@ -316,7 +321,7 @@ conn_arm(struct http_conn *conn)
 	if (wanted == CLOCK_NONE)
 		loop_timer_stop(conn->timer);
 	else
-		loop_timer_in(conn->timer, clock_ms(&conn->server->settings, wanted));
+		loop_timer_in(conn->timer, clock_ms(conn, wanted));
 	conn->clock = wanted;
 }
 
@@ -429,6 +434,7 @@ conn_open(struct http_server *server, int fd, const char *peer)
 	struct http_conns *bucket = &server->peers[peer_bucket(peer)];
 	struct http_conn *conn;
 	int peer_max = server->settings.peer_connections_max, same = 0;
+	int conn_max = server->settings.connections_max;
 
 	if (peer_max > 0) {
 		LIST_FOREACH(conn, bucket, peer_entry)
@@ -436,7 +442,7 @@ conn_open(struct http_server *server, int fd, const char *peer)
 			same += strcmp(conn->peer, peer) == 0;
 		}
 	}
-	if (server->conn_count >= server->settings.connections_max ||
+	if (server->conn_count >= conn_max + server->settings.connections_spare ||
 	    (peer_max > 0 && same >= peer_max)) {
 		close(fd);
 		return;
@@ -445,6 +451,7 @@ conn_open(struct http_server *server, int fd, const char *peer)
 	conn->server = server;
 	conn->fd = fd;
 	conn->state = CONN_HEAD;
+	conn->surplus = server->conn_count >= conn_max;
 	head_gate_init(&conn->gate);
 	buf_init(&conn->in, CONN_READ_MARK);
 	buf_init(&conn->out, SIZE_MAX / 2);

@@ -58,13 +58,18 @@ refuse(struct http_conn *conn, int status, const char *code, const char *text, c
 void
 exchange_refuse(struct http_conn *conn, const struct http_refusal *refusal)
 {
-	const char *lines = NULL;
+	const char *own = conn->server->settings.refusal_headers;
+	struct buf lines;
 
+	buf_init(&lines, SIZE_MAX / 2);
 	if (refusal->status == 405)
-		lines = "Allow: " HEAD_METHODS "\r\n";
+		buf_add_text(&lines, "Allow: " HEAD_METHODS "\r\n");
 	else if (refusal->status == 503)
-		lines = "Retry-After: 1\r\n";
-	refuse(conn, refusal->status, refusal->code, refusal->text, lines, true);
+		buf_add_text(&lines, "Retry-After: 1\r\n");
+	if (own != NULL)
+		buf_add_text(&lines, own);
+	refuse(conn, refusal->status, refusal->code, refusal->text, lines.data, true);
+	buf_fini(&lines);
 }
 
 void
@@ -124,6 +129,7 @@ ask_verdict(struct http_conn *conn, struct http_verdict *verdict, struct http_re
 		verdict->status = own->status;
 		verdict->error_code = own->code;
 		verdict->error_text = own->text;
+		verdict->extra_headers = server->settings.refusal_headers;
 	} else if (server->handler.on_head != NULL) {
 		server->handler.on_head(server->arg, conn->request, verdict);
 	}
@@ -165,6 +171,15 @@ exchange_start(struct http_conn *conn)
 	struct http_refusal own = {0}, refusal;
 	int64_t more = head->body == HEAD_BODY_LENGTH ? head->length : 0;
 
+	conn->surplus =
+	    conn->surplus && conn->server->conn_count > conn->server->settings.connections_max;
+	if (conn->surplus) {
+		http_refusal_set(&refusal, 503, "too_many_connections",
+				 "this server has as many connections as it takes; try again "
+				 "later, or close some");
+		exchange_refuse(conn, &refusal);
+		return;
+	}
 	ask_verdict(conn, &verdict, &own);
 	if (verdict.status != 0) {
 		if (!start_denied(conn, &verdict))

@@ -192,6 +192,8 @@ http_request_fail(struct http_request *request, int status, const char *code, co
 	struct buf body;
 	struct http_reply reply = {.status = status};
 
+	if (request->server != NULL)
+		reply.extra_headers = request->server->settings.refusal_headers;
 	buf_init(&body, SIZE_MAX / 2);
 	reply_error_body(&body, code, text);
 	reply.body = buf_slice(&body);

@@ -18,7 +18,9 @@ struct http_server;  /* opaque */
 struct http_request; /* opaque: one request and the duty to answer it exactly once */
 
 struct http_server_settings {
-	int connections_max;      /* over all listeners; further ones are closed at once */
+	int connections_max;      /* over all listeners */
+	int connections_spare;    /* so many beyond it are read as far as their first head, which is
+				     answered 503 with Retry-After; further ones are closed at once */
 	int peer_connections_max; /* of one peer address; 0: no cap (behind a proxy) */
 	bool reuse_port;          /* SO_REUSEPORT: several processes share the port */
 	int64_t body_budget;      /* bytes of bodies held at once over all connections; past it 503.
@@ -27,6 +29,9 @@ struct http_server_settings {
 				     the first large body, and later ones are copied as they grow */
 	int64_t head_ms, body_gap_ms, flush_ms,
 	    idle_ms; /* clocks of http-front.md rule 9; 0: its defaults */
+	/* Whole lines "Name: value\r\n" on each refusal that is the server's own (413, 405, 503,
+	 * ..); borrowed for its life, NULL: none. */
+	const char *refusal_headers;
 };
 
 /* What the layer above says about a request whose head is complete, before any of its body is read.
@@ -113,7 +118,7 @@ struct http_reply {
 };
 /* Answers and ends the request, which is gone after this call.  HEAD answers carry no body. */
 void http_request_reply(struct http_request *request, const struct http_reply *reply);
-/* {"error":{"code":code,"message":text}} with status. */
+/* {"error":{"code":code,"message":text}} with status, and the server's refusal_headers. */
 void http_request_fail(struct http_request *request, int status, const char *code,
 		       const char *text);
 

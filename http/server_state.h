@@ -44,8 +44,8 @@ struct http_server {
 	struct http_conns conns;
 	struct http_conns peers[PEER_BUCKETS]; /* the same connections, by peer address */
 	struct http_requests requests;         /* also those whose client is gone */
-	int conn_count;
-	int64_t body_bytes; /* of all requests */
+	int conn_count;                        /* those beyond connections_max included */
+	int64_t body_bytes;                    /* of all requests */
 	bool draining;
 	struct loop_timer *accept_pause;
 	int64_t pause_logged_ms;
@@ -77,6 +77,7 @@ struct http_conn {
 	bool close;            /* after out is flushed */
 	bool running;          /* conn_run() is on the stack */
 	bool yielded;          /* has more to do, lets others go first */
+	bool surplus;          /* beyond connections_max: refused at its first head */
 	struct head_gate gate;
 	struct body_reader reader;
 	int64_t body_start_ms;        /* monotonic */

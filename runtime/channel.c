@@ -85,9 +85,12 @@ runner_control_ok(bool up, const struct frame *frame, const char **why)
 		*why = "sluice-runner speaks another protocol version";
 		return frame->field[1].number == RUNNER_PROTOCOL;
 	case RUNNER_FORKED:
-	case RUNNER_GONE:
 		*why = "control frame out of order or misshapen";
 		return up && frame_is(frame, "iii");
+	case RUNNER_GONE:
+		*why = "control frame out of order or misshapen";
+		return up && frame_is(frame, "iiii") && frame->field[3].number >= 0 &&
+		       frame->field[3].number <= INT32_MAX;
 	}
 	*why = "unknown control frame";
 	return false;
@@ -207,12 +210,12 @@ receive(struct channel *channel, char *bytes, size_t len)
 	struct cmsghdr *header;
 	ssize_t got;
 
-	if (channel->descriptors) {
-		message.msg_control = control.bytes;
-		message.msg_controllen = sizeof(control.bytes);
-	}
+	if (!channel->descriptors)
+		return recv(channel->fd, bytes, len, 0);
+	message.msg_control = control.bytes;
+	message.msg_controllen = sizeof(control.bytes);
 	got = recvmsg(channel->fd, &message, MSG_CMSG_CLOEXEC);
-	header = got > 0 && channel->descriptors ? CMSG_FIRSTHDR(&message) : NULL;
+	header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
 	if (header == NULL || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
 	    header->cmsg_len != CMSG_LEN(sizeof(int)))
 		return got;

@@ -14,7 +14,7 @@
  *   FORKED  [21, tag, pid]       pid -1: fork failed; else + one descriptor: a pidfd of the process,
  *                                made before the zygote can reap it, so that a signal never meets
  *                                a recycled pid
- *   GONE    [22, pid, status]    a function process ended (wait status)
+ *   GONE    [22, pid, status, peak]  a function process ended: wait status, its memory at most in KiB
  *   HELLO   [23, version, text]  first frame of the zygote, after its sandbox self-check: protocol
  *                                version, engine and what else is there
  *
@@ -94,7 +94,7 @@
 #include "base/buf.h"
 #include "base/frame.h"
 
-#define RUNNER_PROTOCOL 2
+#define RUNNER_PROTOCOL 3
 #define RUNNER_FRAME_MAX (64u << 20) /* bytes of one frame, both ways */
 
 enum runner_frame {

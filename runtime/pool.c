@@ -29,6 +29,7 @@ pool_new(struct loop *loop, const struct pool_settings *settings, struct pool **
 	pool->runner_path = sl_strdup(settings->runner_path);
 	pool->settings.runner_path = pool->runner_path;
 	pool->soon = loop_timer_new(loop, on_soon, pool);
+	pool->chance = 1 + (uint64_t)clock_mono_us();
 	zygote_start(pool);
 	pool->had_room = pool_has_room(pool);
 	*out = pool;
@@ -129,18 +130,29 @@ on_soon(void *arg)
 		pool->room_cb(pool->room_arg);
 }
 
-/* The idle process that has waited longest, or NULL. */
-static struct process *
-find_oldest_idle(struct pool *pool)
+/* Not for secrets: xorshift (Marsaglia 2003). */
+static uint64_t
+next_chance(struct pool *pool)
 {
-	struct process *oldest = NULL;
+	pool->chance ^= pool->chance << 13;
+	pool->chance ^= pool->chance >> 7;
+	pool->chance ^= pool->chance << 17;
+	return pool->chance;
+}
+
+/* Any idle process, or NULL.  Versions often take turns: with one more of them than processes, to end
+ * the process that was used least recently would be to end, each time, the one that is needed next. */
+static struct process *
+find_any_idle(struct pool *pool)
+{
+	struct process *any = NULL;
+	uint64_t seen = 0;
 
 	for (struct process *process = pool->processes; process != NULL; process = process->next) {
-		if (process->state == PROCESS_IDLE &&
-		    (oldest == NULL || process->entered_ms < oldest->entered_ms))
-			oldest = process;
+		if (process->state == PROCESS_IDLE && next_chance(pool) % ++seen == 0)
+			any = process;
 	}
-	return oldest;
+	return any;
 }
 
 /* The idle process for a function that was used last: its pages are the warmest. */
@@ -209,6 +221,8 @@ pool_pump(struct pool *pool)
 {
 	int existing = 0, dying = 0, waiting = 0, pressing = 0;
 
+	if (pool->waiting == 0) /* as after most runs: to look at all processes would cost more */
+		return;
 	for (struct process *process = pool->processes; process != NULL; process = process->next) {
 		existing += process_exists(process) ? 1 : 0;
 		dying += process->state == PROCESS_DYING ? 1 : 0;
@@ -225,7 +239,7 @@ pool_pump(struct pool *pool)
 		pressing -= pressing > 0 ? 1 : 0;
 	}
 	while (pressing > dying) {
-		struct process *idle = find_oldest_idle(pool);
+		struct process *idle = find_any_idle(pool);
 
 		if (idle == NULL)
 			idle = find_warming(pool, NULL);
@@ -322,6 +336,12 @@ void
 run_finish_crashed(struct run *run, const char *text)
 {
 	run_finish(run, RUN_CRASHED, SLICE_LITERAL(""), text);
+}
+
+struct run_death
+run_death(const struct run *run)
+{
+	return run->death;
 }
 
 static void

@@ -3,7 +3,7 @@
  * One zygote (sluice-runner, exec'ed clean, sandboxed) per pool; it forks a function process per
  * function version and environment on demand.  A function process runs one run at a time; more
  * concurrency is more processes.  A process never changes its environment or version.  Idle ones
- * are evicted, least recently used first.  SIGKILL is always safe. */
+ * are evicted, any of them.  SIGKILL is always safe. */
 #ifndef SLUICE_RUNTIME_POOL_H
 #define SLUICE_RUNTIME_POOL_H
 
@@ -47,7 +47,8 @@ enum run_end {
 	RUN_ERROR,   /* payload is the error object */
 	RUN_TIMEOUT, /* wall or CPU limit; killed */
 	RUN_MEMORY,  /* heap limit; killed */
-	RUN_CRASHED, /* signal, fatal engine error, or protocol violation; text says which.  Forbidden
+	RUN_CRASHED, /* signal, fatal engine error, or protocol violation; text says which, and
+		      * run_death() more.  Forbidden
 		      * system calls and violations are logged as security_event as well. */
 	RUN_ABORTED, /* run_abort() was called */
 };
@@ -83,6 +84,12 @@ SL_MUST_USE enum sl_code pool_run(struct pool *pool, const struct pool_function 
 /* Answers a call; meta is JSON.  A reply to a run that has ended cannot happen: the caller drops
  * its own state in on_end. */
 void run_reply(struct run *run, int64_t call_id, bool ok, struct slice meta, struct slice body);
+/* Of a run that ends as RUN_CRASHED, inside on_end. */
+struct run_death {
+	int signal;     /* that ended its process; 0: none, or not known */
+	int64_t memory; /* bytes that the process used at most; 0: not known */
+};
+struct run_death run_death(const struct run *run);
 /* Kills the run's process; on_end(RUN_ABORTED) follows from the loop, not from inside this call. */
 void run_abort(struct run *run);
 

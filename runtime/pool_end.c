@@ -32,6 +32,7 @@ finish_signal(struct run *run, int signo)
 {
 	char text[120];
 
+	run->death.signal = signo;
 	if (signo == SIGSYS)
 		snprintf(text, sizeof(text),
 			 "the function's process made a system call that is forbidden (SIGSYS)");

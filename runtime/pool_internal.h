@@ -103,6 +103,7 @@ struct run {
 	int calls_open;
 	size_t open_bytes;
 	bool aborted; /* run_abort(): whatever comes, it ends as RUN_ABORTED */
+	struct run_death death; /* as far as it is known */
 	const struct run_events *events;
 	void *arg;
 };
@@ -113,10 +114,12 @@ struct pool {
 	struct pool_settings settings;
 	struct zygote zygote;
 	struct process *processes;
+	int waiting; /* of them */
 	struct image *images;
 	int image_count;
 	int running; /* runs that have not ended */
 	int64_t last_tag, last_run;
+	uint64_t chance; /* never 0 */
 	struct loop_timer *soon; /* for what must not happen inside a caller's call */
 	void (*room_cb)(void *arg);
 	void *room_arg;
@@ -155,7 +158,7 @@ void process_on_fork_sent(struct process *process, int memory); /* takes memory 
 /* Tells who asked for it to be loaded ahead, once. */
 void process_end_warming(struct process *process, enum sl_code code);
 void process_on_forked(struct process *process, pid_t pid, int pidfd); /* takes pidfd */
-void process_on_gone(struct process *process, int status);
+void process_on_gone(struct process *process, int status, int64_t peak); /* bytes */
 /* Kills it; its run, if any, must have been detached or is ended by the caller next. */
 void process_retire(struct process *process);
 /* The zygote is gone, and with it this process. */

@@ -72,6 +72,7 @@ process_enter(struct process *process, enum process_state to)
 	assert(process_allows[process->state][to]);
 	assert(to != PROCESS_IDLE || process->run == NULL);
 	assert(to != PROCESS_RUNNING || process->run != NULL);
+	process->pool->waiting -= process->state == PROCESS_WAITING ? 1 : 0;
 	process->state = to;
 	process->entered_ms = clock_mono_ms();
 	arm(process);
@@ -107,6 +108,7 @@ process_free(struct process *process)
 {
 	struct pool *pool = process->pool;
 
+	pool->waiting -= process->state == PROCESS_WAITING ? 1 : 0;
 	if (process->prev != NULL)
 		process->prev->next = process->next;
 	else
@@ -418,6 +420,7 @@ open_process(struct pool *pool, int64_t version_id, int64_t environment_id, cons
 	process = sl_alloc(sizeof(*process));
 	process->pool = pool;
 	process->state = PROCESS_WAITING;
+	pool->waiting++;
 	process->entered_ms = clock_mono_ms();
 	process->tag = ++pool->last_tag;
 	process->version_id = version_id;
@@ -540,7 +543,7 @@ could_not_freeze(const struct process *process, int status)
 }
 
 void
-process_on_gone(struct process *process, int status)
+process_on_gone(struct process *process, int status, int64_t peak)
 {
 	struct run *run;
 
@@ -560,8 +563,10 @@ process_on_gone(struct process *process, int status)
 		run = NULL;
 	}
 	process_free(process);
-	if (run != NULL)
+	if (run != NULL) {
+		run->death.memory = peak;
 		end_by_status(run, status);
+	}
 }
 
 void

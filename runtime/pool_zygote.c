@@ -168,7 +168,7 @@ take_gone(struct pool *pool, const struct frame *frame)
 		zygote_fail(pool, "reported a process that is not known");
 		return;
 	}
-	process_on_gone(process, (int)frame->field[2].number);
+	process_on_gone(process, (int)frame->field[2].number, frame->field[3].number * 1024);
 	pool_pump(pool);
 }
 

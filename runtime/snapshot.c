@@ -16,13 +16,14 @@
  * mapping of their own. */
 #define SAME_PAGES_MIN 8
 
-/* The first runs that show which pages are written; one may be unlike the others. */
+/* The runs that show which pages are written; one may be unlike the others.  A process that is evicted
+ * after a few runs never gets its costs back, so they are not the first ones. */
 #define LESSONS 2
+#define RUNS_BEFORE_LESSONS 3
 /* What is kept private to be copied to or cleared, at most; multiples of any system's page. */
 #define HOT_BYTES ((size_t)2 << 20)
 #define HOT_SPARE_BYTES ((size_t)512 << 10) /* more, for pages that opened windows */
 #define FRESH_BYTES ((size_t)256 << 10)
-#define NEAR_PAGES 3
 #define WINDOW_PAGES 16 /* as many as the kernel maps at once when one is read */
 #define SPARE_LESSONS 48
 
@@ -228,7 +229,7 @@ begin_lessons(struct snapshot *snapshot)
 	snapshot->hot = sl_alloc(snapshot->extent / snapshot->arena->page);
 	if (!give_back(snapshot, 0, snapshot->arena->size) || !leave_view(snapshot))
 		return false;
-	snapshot->lessons = LESSONS;
+	snapshot->lessons = LESSONS + RUNS_BEFORE_LESSONS;
 	snapshot->spare_lessons = SPARE_LESSONS;
 	return true;
 }
@@ -282,27 +283,26 @@ snapshot_adopt(struct snapshot *snapshot, int fd)
 	return map_table(snapshot, table, fd) && begin_lessons(snapshot);
 }
 
-/* Ranges of hot pages; what is between two that are near each other is copied along. */
+/* Ranges of hot pages, and of nothing else: what is copied besides costs more, by the memory that it
+ * takes from the caches when many processes take turns, than a mapping more does. */
 static void
 build_ranges(struct snapshot *snapshot)
 {
-	size_t page = snapshot->arena->page, last = 0;
+	size_t page = snapshot->arena->page, end = 0;
 
 	snapshot->ranges = 0;
 	for (size_t at = 0; at < snapshot->extent; at += page) {
 		if (!snapshot->hot[at / page])
 			continue;
-		if (snapshot->ranges > 0 && at - last <= NEAR_PAGES * page) {
-			snapshot->range[snapshot->ranges - 1].len =
-			    at + page - snapshot->range[snapshot->ranges - 1].at;
+		if (snapshot->ranges > 0 && at == end) {
+			snapshot->range[snapshot->ranges - 1].len += page;
 		} else {
 			if (snapshot->ranges == SNAPSHOT_RANGES)
 				return;
 			snapshot->range[snapshot->ranges].at = at;
-			snapshot->range[snapshot->ranges].len = page;
-			snapshot->ranges++;
+			snapshot->range[snapshot->ranges++].len = page;
 		}
-		last = at;
+		end = at + page;
 	}
 }
 
@@ -324,24 +324,21 @@ open_all(struct snapshot *snapshot)
 	return mprotect(memory_of(snapshot), snapshot->extent, PROT_READ | PROT_WRITE) == 0;
 }
 
-/* Pages that differ, and those whose first write opened a window: a count that goes up and down
- * again leaves no difference. */
+/* Pages whose first write opened a window, and with it the page: a count that goes up and down again
+ * leaves no difference.  Without a guard, those that differ. */
 static bool
 learn(struct snapshot *snapshot)
 {
 	size_t page = snapshot->arena->page;
-	bool guarded = snapshot->guarded;
 
 	for (int i = 0; i < snapshot->windows; i++)
 		make_hot(snapshot, snapshot->window[i].page, HOT_BYTES + HOT_SPARE_BYTES);
-	if (guarded && !open_all(snapshot))
-		return false;
-	for (size_t at = 0; at < snapshot->extent && !guarded; at += page) {
+	for (size_t at = 0; at < snapshot->extent && !snapshot->guarded; at += page) {
 		if (!is_same(snapshot, at))
 			make_hot(snapshot, at, HOT_BYTES);
 	}
 	build_ranges(snapshot);
-	return leave_view(snapshot);
+	return snapshot->guarded || leave_view(snapshot);
 }
 
 /* Calls fn for each part of [from, to) that is not hot. */
@@ -447,10 +444,8 @@ revert_cold(struct snapshot *snapshot)
 static bool
 is_lesson(struct snapshot *snapshot)
 {
-	if (snapshot->lessons > 0) {
-		snapshot->lessons--;
-		return true;
-	}
+	if (snapshot->lessons > 0)
+		return snapshot->lessons-- <= LESSONS;
 	if (watched != snapshot || snapshot->windows == 0)
 		return false;
 	if (snapshot->spare_lessons == 0) {

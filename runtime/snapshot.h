@@ -22,7 +22,7 @@
 
 #include "runtime/arena.h"
 
-#define SNAPSHOT_RANGES 128
+#define SNAPSHOT_RANGES 256
 #define SNAPSHOT_WINDOWS 16
 
 struct snapshot {

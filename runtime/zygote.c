@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,18 +73,33 @@ send_hello(const struct runner *runner)
 }
 
 static void
-send_numbers(int type, int64_t a, int64_t b, int passed)
+send_numbers(const int64_t *numbers, int count, int passed)
 {
 	struct frame_writer w;
 	struct buf out;
 
 	buf_init(&out, FRAME_SMALL);
-	frame_begin(&w, &out, 3);
-	frame_add_int(&w, type);
-	frame_add_int(&w, a);
-	frame_add_int(&w, b);
+	frame_begin(&w, &out, (unsigned)count);
+	for (int i = 0; i < count; i++)
+		frame_add_int(&w, numbers[i]);
 	frame_end(&w);
 	send_or_exit(&out, passed);
+}
+
+static void
+send_forked(int64_t tag, int64_t pid, int pidfd)
+{
+	int64_t numbers[] = {RUNNER_FORKED, tag, pid};
+
+	send_numbers(numbers, 3, pidfd);
+}
+
+static void
+send_gone(pid_t pid, int status, const struct rusage *used)
+{
+	int64_t numbers[] = {RUNNER_GONE, pid, status, used->ru_maxrss};
+
+	send_numbers(numbers, 4, -1);
 }
 
 /* While the dead process is not reaped yet, its pid, and with it the process group, is its own: so
@@ -93,14 +109,15 @@ reap(struct children *children)
 {
 	for (;;) {
 		siginfo_t info = {.si_pid = 0};
+		struct rusage used = {.ru_maxrss = 0};
 		int status = 0;
 
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
 			return;
 		if (children_remove(children, info.si_pid)) {
 			kill(-info.si_pid, SIGKILL);
-			waitpid(info.si_pid, &status, 0);
-			send_numbers(RUNNER_GONE, info.si_pid, status, -1);
+			wait4(info.si_pid, &status, 0, &used);
+			send_gone(info.si_pid, status, &used);
 		} else {
 			waitpid(info.si_pid, &status, 0);
 		}
@@ -130,18 +147,18 @@ start_function(struct runner *runner, struct children *children, int64_t tag, en
 	close(socket);
 	take_memory(runner, -1);
 	if (pid < 0) {
-		send_numbers(RUNNER_FORKED, tag, -1, -1);
+		send_forked(tag, -1, -1);
 		return;
 	}
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0) { /* one that the daemon could not kill must not live */
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
-		send_numbers(RUNNER_FORKED, tag, -1, -1);
+		send_forked(tag, -1, -1);
 		return;
 	}
 	children_add(children, pid);
-	send_numbers(RUNNER_FORKED, tag, pid, pidfd);
+	send_forked(tag, pid, pidfd);
 	close(pidfd);
 }
 

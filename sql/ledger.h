@@ -100,5 +100,10 @@ void ledger_ended(struct ledger *ledger, const char (*job_ids)[UUID_TEXT], int c
 typedef void ledger_input_cb(void *arg, enum sl_code code, struct slice input,
 			     const struct sl_error *error);
 void ledger_input(struct ledger *ledger, const char *job_id, ledger_input_cb *cb, void *arg);
+/* For how long the job could have started, in ms by the ledger's clock: the clocks of two nodes may be
+ * days apart.  SL_NOT_FOUND: no such job. */
+typedef void ledger_waited_cb(void *arg, enum sl_code code, int64_t waited_ms,
+			      const struct sl_error *error);
+void ledger_waited(struct ledger *ledger, const char *job_id, ledger_waited_cb *cb, void *arg);
 
 #endif

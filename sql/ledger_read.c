@@ -86,6 +86,10 @@ enum {
 static const struct unit_statement read_input = {"read_input",
 						 "SELECT input FROM job WHERE id = $1::uuid"};
 
+static const struct unit_statement read_waited = {
+    "read_waited", "SELECT (extract(epoch FROM now() - accepted_at) * 1000)::bigint"
+		   " FROM job WHERE id = $1::uuid"};
+
 static void reads_flush(struct reads *reads);
 
 /* ---- answering ------------------------------------------------------------------------------ */
@@ -404,4 +408,38 @@ ledger_input(struct ledger *ledger, const char *job_id, ledger_input_cb *cb, voi
 	unit_add(unit, &read_input);
 	unit_bind_text(unit, job_id);
 	unit_send(unit, reads_pg(ledger_reads(ledger)), READ_WAIT_MS, read_on_input, read);
+}
+
+/* ---- the start limit ------------------------------------------------------------------------ */
+
+struct waited {
+	ledger_waited_cb *cb;
+	void *arg;
+};
+
+static void
+read_on_waited(void *arg, const struct unit_answer *answer)
+{
+	struct waited *waited = arg;
+	struct sl_error error = answer->error;
+	enum sl_code code = answer->code;
+
+	if (code == SL_OK && PQntuples(answer->results[0]) == 0)
+		code = sl_fail(&error, SL_NOT_FOUND, "there is no such job");
+	waited->cb(waited->arg, code, code == SL_OK ? value_int(answer->results[0], 0, 0) : 0,
+		   code == SL_OK ? NULL : &error);
+	free(waited);
+}
+
+void
+ledger_waited(struct ledger *ledger, const char *job_id, ledger_waited_cb *cb, void *arg)
+{
+	struct waited *waited = sl_alloc(sizeof(*waited));
+	struct unit *unit = unit_new();
+
+	waited->cb = cb;
+	waited->arg = arg;
+	unit_add(unit, &read_waited);
+	unit_bind_text(unit, job_id);
+	unit_send(unit, reads_pg(ledger_reads(ledger)), READ_WAIT_MS, read_on_waited, waited);
 }

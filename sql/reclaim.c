@@ -43,11 +43,13 @@ static const struct unit_statement reclaim_bump = {
 
 static const struct unit_statement reclaim_watch = {"reclaim_watch", "SELECT beat FROM leader"};
 
-/* Only the holder of the lock, and only while its beat is the one that stood still. */
+/* Only the holder of the lock in this database (the view shows those of all of them), and only while its
+ * beat is the one that stood still. */
 static const struct unit_statement reclaim_kick = {
     NULL, "SELECT count(*) FILTER (WHERE pg_terminate_backend(l.pid)) FROM pg_locks l, leader"
 	  " WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 1397511491 AND l.objid = 2"
-	  " AND l.objsubid = 2 AND l.pid <> pg_backend_pid() AND leader.beat = $1::bigint"};
+	  " AND l.objsubid = 2 AND l.pid <> pg_backend_pid() AND leader.beat = $1::bigint"
+	  " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"};
 
 static const struct unit_statement reclaim_live = {
     NULL, "SELECT id, beat FROM session WHERE live ORDER BY id"};

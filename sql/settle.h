@@ -52,10 +52,12 @@ void settle_close(struct settle *settle, settle_cb *cb, void *arg);
 
 struct settle_judged { /* what the ledger knows of a job in a claimed turn */
 	char job_id[UUID_TEXT];
-	bool known;   /* false: no such row: the entry is foreign */
-	bool ended;   /* has a result: skip it */
-	bool waiting; /* a retry row waits: skip it, it comes back by itself */
-	int attempt;  /* highest number begun; the next try is attempt + 1 */
+	bool known;     /* false: no such row: the entry is foreign */
+	bool ended;     /* has a result: skip it */
+	bool waiting;   /* a retry row waits: skip it, it comes back by itself */
+	int attempt;    /* highest number begun; the next try is attempt + 1 */
+	int64_t runner; /* the live session under which a try is begun and open; 0: none.  It runs
+			 * there, or that session's end resolves it */
 	int max_retries;
 	int deaths; /* above 0: settle_suspect() before it is started */
 };

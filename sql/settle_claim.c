@@ -68,7 +68,9 @@ static const struct unit_statement claim_judge = {
     "SELECT i, (SELECT true FROM result r WHERE r.job_id = i) IS NOT NULL,"
     " (SELECT true FROM retry w WHERE w.job_id = i LIMIT 1) IS NOT NULL,"
     " (SELECT coalesce(max(a.number), 0)::int FROM attempt a WHERE a.job_id = i), j.max_retries,"
-    " (SELECT count(*) FROM death d WHERE d.job_id = i AND NOT d.open)"
+    " (SELECT count(*) FROM death d WHERE d.job_id = i AND NOT d.open),"
+    " coalesce((SELECT a.session_id FROM attempt a JOIN session s ON s.id = a.session_id"
+    "  WHERE a.job_id = i AND a.ended_at IS NULL AND s.live LIMIT 1), 0)::bigint"
     " FROM unnest($1::uuid[]) WITH ORDINALITY u(i, o)"
     " CROSS JOIN LATERAL (SELECT max_retries FROM job WHERE id = i LIMIT 1) j ORDER BY o"};
 
@@ -263,6 +265,7 @@ claim_read_judged(const PGresult *rows, struct settle_items *items)
 			judged->attempt = (int)value_int(rows, row, 3);
 			judged->max_retries = (int)value_int(rows, row, 4);
 			judged->deaths = (int)value_int(rows, row, 5);
+			judged->runner = value_int(rows, row, 6);
 			row++;
 		}
 	}

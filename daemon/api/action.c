@@ -1,4 +1,4 @@
-/* daemon/api/action.c - POST /action/trigger, GET /action/{id} (wire.md 2.1, 2.2, 18.1, 18.2). */
+/* daemon/api/action.c - POST /action/trigger (wire.md 2.1, 18.2). */
 #include "daemon/api/action.h"
 
 #include <assert.h>
@@ -8,18 +8,14 @@
 #include <strings.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
-#include "base/log.h"
+#include "daemon/call.h"
+#include "daemon/concurrency.h"
 #include "daemon/submit.h"
 #include "daemon/worker/attempt.h"
 #include "daemon/worker/dispatch.h"
-#include "queue/ready.h"
 #include "sql/ledger.h"
 
 #define RETRIES_MAX 5
-#define WAIT_MAX_S 60
-#define WAIT_LOOK_MS 250 /* how often a long poll looks for results of other nodes */
-#define CODE_MAX 80
 
 struct trigger {
 	struct api_call *call;
@@ -49,8 +45,8 @@ action_status(struct slice error)
 	return slice_is(code, "\"script_aborted\"") ? 410 : 500;
 }
 
-static void
-reply_outcome(struct api_call *call, enum job_state state, struct slice output)
+void
+action_reply_outcome(struct api_call *call, enum job_state state, struct slice output)
 {
 	struct json_value error;
 	struct buf out;
@@ -105,7 +101,7 @@ accepted(struct trigger *trigger, enum sl_code code, const char *existing_id,
 		    call, 409, "idempotency_conflict",
 		    "this Idempotency-Key was used with another request within 24 hours; use a new key");
 	else
-		api_fail_sl(call, code, error);
+		api_fail_submit(call, call->environment->row.id, code, error);
 }
 
 static void
@@ -146,12 +142,13 @@ request_digest(const struct trigger *trigger, char *out)
 }
 
 static void
-run_async(struct trigger *trigger)
+on_concurrency_key(void *arg, enum sl_code code, int64_t key_id, const struct sl_error *error)
 {
+	struct trigger *trigger = arg;
 	struct api_call *call = trigger->call;
 	struct ledger_job job = {
 	    .environment_id = call->environment->row.id,
-	    .key_id = call->environment->row.key_id,
+	    .key_id = key_id,
 	    .function_version_id = trigger->function->row.version_id,
 	    .connection_id = trigger->connection->row.id,
 	    .kind = JOB_ACTION,
@@ -160,6 +157,11 @@ run_async(struct trigger *trigger)
 	    .input = trigger->input,
 	};
 
+	if (code != SL_OK) {
+		trigger_release(trigger);
+		api_fail_sl(call, code, error);
+		return;
+	}
 	uuid_v7(trigger->id);
 	memcpy(job.id, trigger->id, sizeof(job.id));
 	if (trigger->idempotency_key != NULL) {
@@ -171,6 +173,15 @@ run_async(struct trigger *trigger)
 	} else {
 		submit_job(call->daemon, &job, on_accepted, trigger);
 	}
+}
+
+static void
+run_async(struct trigger *trigger)
+{
+	struct api_call *call = trigger->call;
+
+	concurrency_key(call->daemon, call->environment, trigger->function,
+			trigger->connection->row.id, on_concurrency_key, trigger);
 }
 
 /* ---- sync ------------------------------------------------------------------------------------ */
@@ -196,9 +207,9 @@ on_call_end(void *arg, const struct attempt_end *end)
 	if (end->aborted)
 		api_fail(call, 410, "script_aborted", "the function was stopped");
 	else
-		reply_outcome(call, end->state,
-			      end->state == JOB_SUCCEEDED ? action_shown(end->output)
-							  : end->output);
+		action_reply_outcome(call, end->state,
+				     end->state == JOB_SUCCEEDED ? action_shown(end->output)
+								 : end->output);
 }
 
 static void
@@ -216,14 +227,7 @@ run_sync(struct trigger *trigger)
 	struct sl_error error;
 	enum sl_code code;
 
-	if (call->daemon->dispatch == NULL) {
-		trigger_release(trigger);
-		api_fail(
-		    call, 503, "service_unavailable",
-		    "this node runs no functions (role worker); send sync calls to one that does, or use X-Async");
-		return;
-	}
-	code = dispatch_call(call->daemon->dispatch, &ask, on_call_end, trigger, &error);
+	code = call_run(call->daemon, &ask, on_call_end, trigger, &error);
 	if (code != SL_OK) {
 		trigger_release(trigger);
 		api_fail_sl(call, code, &error);
@@ -408,186 +412,4 @@ void
 action_trigger(struct api_call *call)
 {
 	action_run(call, NULL, json_get(call->body, "input").raw);
-}
-
-/* ---- reading back ---------------------------------------------------------------------------- */
-
-struct poll {
-	struct poll *next, **link; /* in the list of those that wait */
-	struct api_call *call;
-	char id[UUID_TEXT];
-	int64_t until_ms; /* 0: no waiting */
-	struct loop_timer *timer;
-	bool reading, gone;
-	struct ledger_status status;
-};
-
-/* Long polls of this process, by job id or not at all: there are few. */
-static struct poll *waiting;
-
-static void look(void *arg);
-
-static void
-poll_end(struct poll *poll)
-{
-	if (poll->link != NULL) {
-		*poll->link = poll->next;
-		if (poll->next != NULL)
-			poll->next->link = poll->link;
-		poll->link = NULL;
-	}
-	loop_timer_free(poll->timer);
-	poll->timer = NULL;
-}
-
-static void
-reply_running(struct poll *poll, int64_t position)
-{
-	const struct ledger_status *status = &poll->status;
-	bool here = poll->call->daemon->dispatch != NULL &&
-		    dispatch_is_running(poll->call->daemon->dispatch, poll->id);
-	const char *state = "queued";
-	int64_t retry_after = 1, now = clock_wall_ms();
-	struct api_call *call = poll->call;
-	struct buf headers;
-
-	if (status->retry_due_ms > 0) {
-		if (status->attempt > 0) /* else its first start is delayed */
-			state = "retrying";
-		if (status->retry_due_ms > now)
-			retry_after = (status->retry_due_ms - now + 999) / 1000;
-	} else if (here || status->attempt_live) {
-		state = "running";
-	}
-	buf_init(&headers, 1024);
-	buf_printf(&headers, "X-Sluice-State: %s\r\nX-Sluice-Attempt: %d\r\nRetry-After: %lld\r\n",
-		   state, status->attempt > 0 ? status->attempt : (here ? 1 : 0),
-		   (long long)retry_after);
-	if (position >= 0 && strcmp(state, "queued") == 0)
-		buf_printf(&headers, "X-Sluice-Position: %lld\r\n", (long long)position);
-	poll_end(poll);
-	api_reply_headers(
-	    call, 404,
-	    SLICE_LITERAL(
-		"{\"error\":{\"code\":\"not_found\",\"message\":\"The action has no result yet; "
-		"it is queued or running\"}}"),
-	    headers.data);
-	buf_fini(&headers);
-}
-
-static void
-on_position(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
-{
-	(void)error;
-	reply_running(arg, code == SL_OK ? value : -1);
-}
-
-static void
-on_read(void *arg, enum sl_code code, const struct ledger_status *status,
-	const struct sl_error *error)
-{
-	struct poll *poll = arg;
-	struct api_call *call = poll->call;
-
-	poll->reading = false;
-	if (code == SL_NOT_FOUND) {
-		poll_end(poll);
-		api_fail(call, 404, "not_found",
-			 "there is no action with this id in this environment");
-		return;
-	}
-	if (code != SL_OK) {
-		poll_end(poll);
-		api_fail_sl(call, code, error);
-		return;
-	}
-	if (status->state != 0) {
-		poll_end(poll);
-		reply_outcome(call, status->state, status->output);
-		return;
-	}
-	if (poll->until_ms > clock_mono_ms() && !poll->gone && !call->daemon->draining) {
-		loop_timer_in(poll->timer, WAIT_LOOK_MS);
-		return;
-	}
-	poll->status = *status;
-	poll->status.output = (struct slice){NULL, 0};
-	if (poll->gone || !queue_is_up(call->daemon->queue)) {
-		reply_running(poll, -1);
-		return;
-	}
-	poll->reading = true;
-	ready_position(call->daemon->queue, status->key_id, status->seq, on_position, poll);
-}
-
-static void
-look(void *arg)
-{
-	struct poll *poll = arg;
-
-	if (poll->reading)
-		return;
-	poll->reading = true;
-	ledger_read(poll->call->daemon->ledger, poll->id, poll->call->environment->row.id, on_read,
-		    poll);
-}
-
-void
-action_wait_gone(struct api_call *call)
-{
-	for (struct poll *poll = waiting; poll != NULL; poll = poll->next) {
-		if (poll->call != call)
-			continue;
-		poll->gone = true;
-		loop_timer_in(poll->timer, 0);
-		return;
-	}
-}
-
-void
-action_job_ended(struct daemon *daemon, const char *job_id)
-{
-	(void)daemon;
-	for (struct poll *poll = waiting; poll != NULL; poll = poll->next)
-		if (strcmp(poll->id, job_id) == 0)
-			loop_timer_in(poll->timer, 0);
-}
-
-void
-action_read(struct api_call *call)
-{
-	static const char *const known[] = {"wait", NULL};
-	struct poll *poll;
-	const char *wait = api_query(call, "wait");
-	char *end;
-	long seconds = 0;
-
-	if (!api_query_strict(call, known))
-		return;
-	if (wait != NULL) {
-		seconds = strtol(wait, &end, 10);
-		if (wait[0] < '0' || wait[0] > '9' || *end != '\0' || seconds < 1 ||
-		    seconds > WAIT_MAX_S) {
-			api_fail_issue(call, "invalid_query_params", "invalid_value", "wait",
-				       "wait must be whole seconds from 1 to %d", WAIT_MAX_S);
-			return;
-		}
-	}
-	poll = api_state(call, sizeof(*poll));
-	poll->call = call;
-	if (!uuid_parse(slice_text(call->segment[1]), poll->id)) {
-		api_fail_issue(call, "invalid_uri_params", "invalid_format", "id",
-			       "the action id must be a UUID");
-		return;
-	}
-	poll->timer = loop_timer_new(call->daemon->loop, look, poll);
-	if (seconds > 0) {
-		poll->until_ms = clock_mono_ms() + seconds * 1000;
-		poll->next = waiting;
-		poll->link = &waiting;
-		if (waiting != NULL)
-			waiting->link = &poll->next;
-		waiting = poll;
-	}
-	look(poll);
 }

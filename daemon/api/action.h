@@ -2,6 +2,7 @@
 #ifndef SLUICE_DAEMON_API_ACTION_H
 #define SLUICE_DAEMON_API_ACTION_H
 
+#include "base/job.h"
 #include "daemon/api/api.h"
 
 void action_trigger(struct api_call *call);
@@ -13,6 +14,8 @@ void action_cancel(struct api_call *call);
 /* A job has its terminal state (or a retry was planned): long polls look again. */
 void action_job_ended(struct daemon *daemon, const char *job_id);
 
+/* Answers with the outcome of a run; output is its result, or its error object. */
+void action_reply_outcome(struct api_call *call, enum job_state state, struct slice output);
 /* What a call shows of a run, to a client or to a function that triggered it (wire.md 2.1). */
 int action_status(struct slice error);          /* the HTTP status of an error object */
 struct slice action_shown(struct slice output); /* falsy outputs come back as null */

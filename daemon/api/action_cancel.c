@@ -1,4 +1,5 @@
 /* daemon/api/action_cancel.c - DELETE /action/{id} (wire.md 18.2). */
+#include "base/fault.h"
 #include "daemon/api/action.h"
 #include "sql/ledger.h"
 
@@ -7,6 +8,7 @@ on_cancelled(void *arg, enum sl_code code, const struct sl_error *error)
 {
 	struct api_call *call = arg;
 
+	FAULT_POINT("cancel_committed");
 	if (code == SL_OK)
 		api_reply_success(call);
 	else if (code == SL_NOT_FOUND)

@@ -1,4 +1,6 @@
 /* daemon/api/admin.c - what operators set per environment: settings and variables (/admin/v1). */
+#include "daemon/api/admin.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +38,7 @@ struct admin {
 	int64_t id;
 	int tries;
 	const char *variable, *value;
+	struct admin_concurrency concurrency;
 	void (*found)(struct admin *admin, const struct account_environment *row);
 };
 
@@ -124,6 +127,7 @@ reply_environment(struct admin *admin, const struct account_environment *row)
 	jw_member_bool(&w, "is_production", row->is_production);
 	jw_member_text(&w, "callback_url", row->callback_url[0] != '\0' ? row->callback_url : NULL);
 	show_settings(&w, row->settings);
+	admin_show_concurrency(&w, "concurrency", row->concurrency_by, row->concurrency_limit);
 	jw_object_end(&w);
 	api_reply_buf(admin->call, 200, &out);
 }
@@ -140,16 +144,12 @@ admin_environment_read(struct api_call *call)
 /* ---- PATCH ----------------------------------------------------------------------------------- */
 
 static void
-on_settings_written(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
+on_all_written(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
 {
 	struct admin *admin = arg;
 	struct api_call *call = admin->call;
 
 	(void)id;
-	if (code == SL_CONFLICT && ++admin->tries < WRITE_TRIES) {
-		look_up(admin); /* somebody else was faster: again, from what is there now */
-		return;
-	}
 	if (code != SL_OK) {
 		api_fail_sl(call, code, error);
 		return;
@@ -161,30 +161,70 @@ on_settings_written(void *arg, enum sl_code code, int64_t id, const struct sl_er
 }
 
 static void
+on_settings_written(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
+{
+	const struct admin_concurrency taken_back = {.by = ACCOUNT_CONCURRENCY_ENVIRONMENT,
+						     .limit = 1};
+	struct admin *admin = arg;
+	const struct admin_concurrency *concurrency =
+	    admin->concurrency.is_null ? &taken_back : &admin->concurrency;
+
+	if (code == SL_CONFLICT && ++admin->tries < WRITE_TRIES)
+		look_up(admin); /* somebody else was faster: again, from what is there now */
+	else if (code == SL_OK && admin->concurrency.given)
+		account_environment_concurrency(admin->call->daemon->account, admin->id,
+						concurrency->by, concurrency->limit, on_all_written,
+						admin);
+	else
+		on_all_written(admin, code, id, error);
+}
+
+/* The members of the body that are kept as settings. */
+static void
+settings_patch(struct api_call *call, struct buf *out)
+{
+	struct json_writer w;
+
+	jw_init(&w, out);
+	jw_object(&w);
+	for (const struct setting *setting = settings; setting->name != NULL; setting++) {
+		struct json_value value = json_get(call->body, setting->name);
+
+		if (value.type != JSON_NONE)
+			jw_member_raw(&w, setting->name, value.raw);
+	}
+	jw_object_end(&w);
+}
+
+static void
 write_settings(struct admin *admin, const struct account_environment *row)
 {
 	struct api_call *call = admin->call;
 	struct sl_error error;
-	struct buf out;
+	struct buf out, patch;
 
 	buf_init(&out, SETTINGS_MAX);
-	if (metadata_merge(slice_text(row->settings), call->body.raw, &out, &error) == SL_OK)
+	buf_init(&patch, SETTINGS_MAX);
+	settings_patch(call, &patch);
+	if (metadata_merge(slice_text(row->settings), buf_slice(&patch), &out, &error) == SL_OK)
 		account_environment_settings(call->daemon->account, row->id, row->settings,
 					     out.data, on_settings_written, admin);
 	else
 		api_fail_sl(call, SL_INTERNAL, &error);
 	buf_fini(&out);
+	buf_fini(&patch);
 }
 
 /* null takes a setting back. */
 static bool
-check_settings(struct api_call *call)
+check_settings(struct admin *admin)
 {
-	const char *names[sizeof(settings) / sizeof(settings[0])];
+	const char *names[sizeof(settings) / sizeof(settings[0]) + 1] = {"concurrency"};
+	struct api_call *call = admin->call;
 	int64_t number;
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-		names[i] = settings[i].name;
+		names[i + 1] = settings[i].name;
 	if (!api_strict(call, call->body, names))
 		return false;
 	for (const struct setting *setting = settings; setting->name != NULL; setting++) {
@@ -198,7 +238,7 @@ check_settings(struct api_call *call)
 			       (long long)setting->min, (long long)setting->max);
 		return false;
 	}
-	return true;
+	return admin_read_concurrency(call, &admin->concurrency);
 }
 
 void
@@ -206,7 +246,7 @@ admin_environment_patch(struct api_call *call)
 {
 	struct admin *admin = admin_new(call, write_settings);
 
-	if (admin != NULL && check_settings(call))
+	if (admin != NULL && check_settings(admin))
 		look_up(admin);
 }
 

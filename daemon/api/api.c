@@ -13,18 +13,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define RATE_WINDOW_MS 60000
-#define RATE_WEBHOOKS 4000 /* incoming webhooks a minute; said, not enforced (wire.md 1.5) */
-
-struct rate {
-	int64_t window; /* number of the current 60 s window */
-	int64_t used;
-};
+#define WEBHOOKS_MAX 4000 /* incoming webhooks a minute; said, not enforced (wire.md 1.5) */
+#define SPARE_CONNECTIONS 256
 
 struct api {
 	struct daemon *daemon;
 	struct http_server *server;
-	struct rate rate, webhooks;
+	struct rates *rates;
 };
 
 static const char CORS_HEADERS[] =
@@ -268,55 +263,23 @@ dispatch_call(struct api_call *call)
 	call->route->handler(call);
 }
 
-/* Fixed window of 60 s per node; the headers go on the answer.  Returns when the window ends. */
-static int64_t
-rate_count(struct api_call *call, struct rate *rate, int64_t limit, int64_t points)
-{
-	int64_t window = clock_wall_ms() / RATE_WINDOW_MS;
-	int64_t reset_ms = (window + 1) * RATE_WINDOW_MS;
-
-	if (window != rate->window)
-		*rate = (struct rate){.window = window};
-	rate->used += points;
-	snprintf(
-	    call->rate_headers, sizeof(call->rate_headers),
-	    "X-RateLimit-Limit: %lld\r\nX-RateLimit-Remaining: %lld\r\nX-RateLimit-Reset: %lld\r\n",
-	    (long long)limit, (long long)(rate->used > limit ? 0 : limit - rate->used),
-	    (long long)(reset_ms / 1000));
-	return reset_ms;
-}
-
 /* Per account; the headers go on every authenticated answer. */
 static bool
-rate_take(struct api_call *call)
+take_points(struct api_call *call)
 {
-	struct rate *rate = &call->daemon->api->rate;
-	int64_t limit = config_int(call->daemon->config, "api_rate_limit");
+	/* The SDK says so inside functions (wire.md 1.5). */
+	const char *script = http_request_header(call->request, "nango-is-script");
+	bool is_script = script != NULL && strcmp(script, "true") == 0;
 	/* Operators must get through a flood of their customers. */
-	bool is_operator = api_has_scope(call->key, "operator");
-	int64_t reset_ms = rate_count(call, rate, limit, is_operator ? 0 : 1);
-	int64_t now = clock_wall_ms();
-	struct buf text;
-	char extra[64];
-	struct json_writer w;
+	int64_t points = api_has_scope(call->key, "operator") ? 0 : 1;
+	struct rate *rate =
+	    rate_of(call->daemon->api->rates, is_script ? RATE_FUNCTIONS : RATE_ACCOUNT);
+	int retry_s;
 
-	if (rate->used <= limit || is_operator)
+	if (rate_take(rate, config_int(call->daemon->config, "api_rate_limit"), points,
+		      clock_wall_ms(), call->rate_headers, &retry_s))
 		return true;
-	snprintf(extra, sizeof(extra), "Retry-After: %lld\r\n",
-		 (long long)((reset_ms - now + 999) / 1000));
-	buf_init(&text, 16384);
-	jw_init(&w, &text);
-	jw_object(&w);
-	jw_key(&w, "error");
-	jw_object(&w);
-	jw_member_text(&w, "code", "too_many_request");
-	jw_member_text(&w, "method", http_request_method(call->request));
-	jw_key(&w, "path");
-	jw_text_n(&w, http_request_path(call->request).data, http_request_path(call->request).len);
-	jw_object_end(&w);
-	jw_object_end(&w);
-	api_reply_headers(call, 429, buf_slice(&text), extra);
-	buf_fini(&text);
+	api_fail_rate(call, retry_s);
 	return false;
 }
 
@@ -389,7 +352,7 @@ on_key(void *arg, enum sl_code code, const void *object, const struct sl_error *
 		return;
 	}
 	call->key = directory_hold(object);
-	if (!rate_take(call) || !check_scope(call))
+	if (!take_points(call) || !check_scope(call))
 		return;
 	if (call->key->environment_id == 0) {
 		dispatch_call(call);
@@ -458,6 +421,7 @@ on_request(void *arg, struct http_request *request)
 	struct api_call *call;
 	struct buf allow;
 	const struct api_route *route;
+	int retry_s;
 
 	if (strcmp(http_request_method(request), "OPTIONS") == 0) {
 		reply_options(request);
@@ -482,7 +446,8 @@ on_request(void *arg, struct http_request *request)
 		return;
 	}
 	if ((route->flags & API_WEBHOOK) != 0)
-		(void)rate_count(call, &api->webhooks, RATE_WEBHOOKS, 1);
+		(void)rate_take(rate_of(api->rates, RATE_WEBHOOKS), WEBHOOKS_MAX, 1,
+				clock_wall_ms(), call->rate_headers, &retry_s);
 	if ((route->flags & API_OPEN) != 0)
 		dispatch_call(call);
 	else
@@ -507,10 +472,13 @@ api_new(struct daemon *daemon)
 	struct api *api = sl_alloc(sizeof(*api));
 	struct http_server_settings settings = {
 	    .connections_max = (int)config_int(daemon->config, "connections_max"),
+	    .connections_spare = SPARE_CONNECTIONS,
 	    .body_budget = config_int(daemon->config, "body_budget"),
+	    .refusal_headers = CORS_HEADERS,
 	};
 
 	api->daemon = daemon;
+	api->rates = rates_new();
 	api->server = http_server_new(daemon->loop, &settings, &handler, api);
 	return api;
 }
@@ -521,6 +489,7 @@ api_free(struct api *api)
 	if (api == NULL)
 		return;
 	http_server_free(api->server);
+	rates_free(api->rates);
 	free(api);
 }
 
@@ -546,4 +515,10 @@ bool
 api_is_idle(const struct api *api)
 {
 	return http_server_is_idle(api->server);
+}
+
+struct rates *
+api_rates(struct api *api)
+{
+	return api->rates;
 }

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "daemon/api/directory.h"
+#include "daemon/api/rate.h"
 #include "daemon/daemon.h"
 #include "http/server.h"
 
@@ -38,7 +39,7 @@ struct api_call {
 	const char *segment[10];
 	int segments;
 	struct json_value body; /* checked; JSON_NONE when there is none */
-	char rate_headers[160];
+	char rate_headers[RATE_HEADERS_SIZE];
 	void *kept[24]; /* api_keep(): freed with the call */
 	int kept_count;
 	void *state; /* the handler's own; freed with the call (put it there by api_state()) */
@@ -64,6 +65,7 @@ SL_MUST_USE enum sl_code api_listen(struct api *api, const char *address, struct
 int api_port(const struct api *api);
 void api_drain(struct api *api);
 bool api_is_idle(const struct api *api);
+struct rates *api_rates(struct api *api);
 
 /* ---- for handlers ------------------------------------------------------------------------------
  */
@@ -83,11 +85,15 @@ void api_reply_headers(struct api_call *call, int status, struct slice json,
 void api_reply_empty(struct api_call *call, int status); /* 204 */
 void api_reply_success(struct api_call *call);           /* 200 {"success":true} */
 
+/* 429 too_many_request of wire.md 1.5. */
+void api_fail_rate(struct api_call *call, int retry_s);
 /* {"error":{"code":code,"message":text}}; text NULL: no message. */
 void api_fail(struct api_call *call, int status, const char *code, const char *text);
 void api_failf(struct api_call *call, int status, const char *code, const char *format, ...)
     SL_PRINTF(4, 5);
-/* 401 in the form of wire.md 1.2. */
+/* 401 in the form of wire.md 1.2, or 429: each costs 10 points of the peer's bucket, and says in the
+ * usual headers what is left, so that a client with a wrong key sees why it is stopped.  A good key is
+ * never refused for what others at its address (a proxy, say) did. */
 void api_fail_auth(struct api_call *call, const char *code, const char *text);
 /* 400 with errors[]: code "invalid_body", "invalid_query_params", "invalid_headers" or
  * "invalid_uri_params"; issue is a zod issue code ("invalid_type", "invalid_format",
@@ -98,6 +104,11 @@ void api_fail_issue(struct api_call *call, const char *code, const char *issue, 
  * `not_found`, SL_CONFLICT 409 `conflict`, else 500 `generic_error_support` (logged with an id that
  * the answer names). */
 void api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error *error);
+
+/* A job of the environment was not taken by daemon/submit: 429 `queue_full` when too many of it wait,
+ * 503 when this node is full, both with a Retry-After that fits; else as api_fail_sl(). */
+void api_fail_submit(struct api_call *call, int64_t environment_id, enum sl_code code,
+		     const struct sl_error *error);
 
 /* action.c: the client of a call went away; a long poll ends now. */
 void action_wait_gone(struct api_call *call);

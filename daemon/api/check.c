@@ -11,6 +11,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/api/api.h"
+#include "daemon/submit.h"
+
+#define REFUSED_POINTS 10 /* of a request without a good key */
 
 static void
 error_begin(struct buf *out, struct json_writer *w, const char *code, const char *text)
@@ -58,11 +61,36 @@ api_failf(struct api_call *call, int status, const char *code, const char *forma
 }
 
 void
-api_fail_auth(struct api_call *call, const char *code, const char *text)
+api_fail_rate(struct api_call *call, int retry_s)
 {
+	struct slice path = http_request_path(call->request);
+	char headers[40];
 	struct json_writer w;
 	struct buf out;
 
+	snprintf(headers, sizeof(headers), "Retry-After: %d\r\n", retry_s);
+	error_begin(&out, &w, "too_many_request", NULL);
+	jw_member_text(&w, "method", http_request_method(call->request));
+	jw_key(&w, "path");
+	jw_text_n(&w, path.data, path.len);
+	error_send(call, 429, &out, &w, headers);
+}
+
+void
+api_fail_auth(struct api_call *call, const char *code, const char *text)
+{
+	int64_t now = clock_wall_ms();
+	struct rate *rate =
+	    rate_of_peer(api_rates(call->daemon->api), http_request_peer(call->request), now);
+	struct json_writer w;
+	struct buf out;
+	int retry_s;
+
+	if (!rate_take(rate, config_int(call->daemon->config, "api_rate_limit"), REFUSED_POINTS,
+		       now, call->rate_headers, &retry_s)) {
+		api_fail_rate(call, retry_s);
+		return;
+	}
 	error_begin(&out, &w, code, text);
 	jw_member_raw(&w, "payload", SLICE_LITERAL("{}"));
 	error_send(call, 401, &out, &w, "WWW-Authenticate: Bearer\r\n");
@@ -138,6 +166,32 @@ api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error *err
 	error_begin(&out, &w, "generic_error_support", message);
 	jw_member_text(&w, "payload", id);
 	error_send(call, 500, &out, &w, NULL);
+}
+
+void
+api_fail_submit(struct api_call *call, int64_t environment_id, enum sl_code code,
+		const struct sl_error *error)
+{
+	struct json_writer w;
+	struct buf out;
+	char headers[40];
+
+	bool is_full = code == SL_UNAVAILABLE && submit_is_full(call->daemon);
+
+	if (code != SL_EXHAUSTED && !is_full) {
+		api_fail_sl(call, code, error);
+		return;
+	}
+	snprintf(headers, sizeof(headers), "Retry-After: %d\r\n",
+		 submit_retry_s(call->daemon, environment_id));
+	if (is_full)
+		error_begin(&out, &w, "service_unavailable",
+			    "this node holds as many jobs as it can; try again after the time in "
+			    "Retry-After");
+	else
+		error_begin(&out, &w, "queue_full",
+			    error != NULL ? error->text : "too many jobs of this environment wait");
+	error_send(call, is_full ? 503 : 429, &out, &w, headers);
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */

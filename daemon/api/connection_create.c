@@ -73,9 +73,9 @@ on_announced(void *arg, enum sl_code code, const struct sl_error *error)
 	struct create *create = arg;
 
 	if (code != SL_OK) /* the connection is there all the same */
-		log_warn("event_not_queued", "event=%s connection=%lld error=%s", EVENT_CREATED,
-			 (long long)create->place.connection_id,
-			 log_text(error != NULL ? error->text : ""));
+		log_error("event_not_queued", "event=%s connection=%lld error=%s", EVENT_CREATED,
+			  (long long)create->place.connection_id,
+			  log_text(error != NULL ? error->text : ""));
 	reply_created(create);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "daemon/api/resources.h"
 #include "daemon/compiler.h"
@@ -277,6 +278,7 @@ on_written(void *arg, enum sl_code code, const struct account_deployed *rows, in
 	struct json_writer w;
 	struct buf out;
 
+	FAULT_POINT("deploy_committed");
 	if (code == SL_CONFLICT) {
 		fail_concurrent(deploy);
 		return;

@@ -88,6 +88,12 @@ directory_forget(struct directory *directory)
 	directory->objects = map_new();
 }
 
+uint64_t
+directory_generation(const struct directory *directory)
+{
+	return directory->generation;
+}
+
 static void
 on_notify(void *arg, const char *channel, const char *payload)
 {

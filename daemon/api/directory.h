@@ -59,6 +59,8 @@ struct directory_functions {
 struct directory *directory_new(struct daemon *daemon);
 void directory_free(struct directory *directory);
 void directory_forget(struct directory *directory); /* drops the whole cache */
+/* Another one each time the cache was dropped. */
+uint64_t directory_generation(const struct directory *directory);
 
 /* object is one of the types above, borrowed for the call, NULL unless code is SL_OK.  May be
  * called from inside the lookup when the row is cached.  SL_NOT_FOUND, SL_UNAVAILABLE. */

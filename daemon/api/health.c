@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "daemon/api/resources.h"
+#include "daemon/shard.h"
 #include "daemon/worker/dispatch.h"
-#include "queue/queue.h"
 #include "sql/account.h"
 #include "sql/ledger.h"
 
@@ -23,11 +23,12 @@ ready_read(struct api_call *call)
 		bool missing;
 		const char *text;
 	} needs[] = {
+	    {!daemon->started, "the node is starting"},
 	    {daemon->draining, "the node is shutting down"},
 	    {!account_is_up(daemon->account), "Postgres does not answer"},
 	    {is_api && !ledger_is_up(daemon->ledger),
 	     "the ledger's connection to Postgres is down"},
-	    {!queue_is_up(daemon->queue), "Redis does not answer"},
+	    {!shards_are_up(daemon), "Redis does not answer"},
 	    {is_worker && !dispatch_is_ready(daemon->dispatch),
 	     "the worker has no session or lease yet"},
 	};

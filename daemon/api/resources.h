@@ -21,6 +21,11 @@ api_handler environment_variables, environment_rotate_signing_key, environment_c
 /* admin.c */
 api_handler admin_environment_read, admin_environment_patch, admin_variable_put,
     admin_variable_delete;
+/* admin_dead.c, admin_quarantine.c */
+api_handler admin_dead_list, admin_dead_read, admin_dead_replay, admin_dead_delete,
+    admin_quarantine_list, admin_quarantine_delete;
+/* admin_function.c */
+api_handler admin_function_read, admin_function_patch;
 /* deploy.c */
 api_handler deploy_confirm, deploy_run, cli_telemetry;
 /* sync.c */

@@ -12,6 +12,7 @@
 #include "sql/record_count.h"
 
 #define TRIGGER_LANES 16 /* connections triggered at once */
+#define SYNCS_MAX 256    /* as many as start and pause take; the original has no bound here */
 
 /* Names without a connection or function are texts of a request: named, not trusted. */
 static void
@@ -58,8 +59,8 @@ trigger_fail(struct trigger *trigger, enum sl_code code, const struct sl_error *
 	sync_scope_fini(&trigger->scope);
 	if (missing != SYNC_MISSING_NOTHING)
 		fail_missing(call, missing, 404, "unknown_connection");
-	else
-		api_fail_sl(call, code, &failed);
+	else /* what was started stays: asked for again, it is not started twice */
+		api_fail_submit(call, call->environment->row.id, code, &failed);
 }
 
 static void
@@ -171,15 +172,18 @@ read_wants(struct trigger *trigger)
 		json_iter_init(&it, syncs);
 		for (int at = 0; wrong == NULL && json_iter_next(&it); at++) {
 			snprintf(path, sizeof(path), "syncs.%d", at);
-			wrong = read_want(&trigger->scope, it.value);
+			wrong = at == SYNCS_MAX ? "too_big" : read_want(&trigger->scope, it.value);
 		}
 		json_iter_fini(&it);
 	}
 	if (wrong == NULL)
 		return true;
 	sync_scope_fini(&trigger->scope);
-	api_fail_issue(trigger->call, "invalid_body", wrong, path,
-		       "syncs must be an array of \"name\", \"name::variant\" or {name, variant}");
+	api_fail_issue(
+	    trigger->call, "invalid_body", wrong, path,
+	    "syncs must be an array of at most %d of \"name\", \"name::variant\" or {name, "
+	    "variant}",
+	    SYNCS_MAX);
 	return false;
 }
 

@@ -88,10 +88,15 @@ on_submitted(void *arg, enum sl_code code, const struct sl_error *error)
 {
 	struct incoming *incoming = arg;
 
-	if (code == SL_OK)
+	struct api_call *call = incoming->call;
+	int64_t environment_id = incoming->environment->row.id;
+
+	if (code == SL_OK) {
 		next_sync(incoming);
-	else
-		incoming_fail(incoming, code, error);
+	} else {
+		incoming_release(incoming);
+		api_fail_submit(call, environment_id, code, error);
+	}
 }
 
 static void

@@ -11,17 +11,18 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/envelope.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "daemon/scheduler/sweep.h"
-#include "queue/lease.h"
+#include "daemon/scheduler/upkeep.h"
+#include "daemon/shard.h"
 #include "queue/ready.h"
 #include "sql/reclaim.h"
 
 #define TICK_MS 500
 #define RETRIES_AT_ONCE 500
 #define PARTITIONS_MS (3600 * 1000)
-#define SWEEP_MS 10000
 #define RECONNECT_MS 3000 /* a connection that was lost is back within this time */
 
 struct seen { /* a live session and since when its beat has stood still */
@@ -32,15 +33,14 @@ struct seen { /* a live session and since when its beat has stood still */
 struct scheduler {
 	struct daemon *daemon;
 	struct reclaim *reclaim;
-	struct sweep *sweep;
+	struct upkeep *upkeep;
 	struct loop_timer *timer;
 	struct map *sessions; /* id -> seen */
-	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_expire, asking_epoch,
-	    asking_partitions;
+	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_partitions;
 	bool cleared;
 	enum sl_code clear_code;
 	struct sl_error clear_error;
-	int64_t partitions_ms, sweep_ms;
+	int64_t partitions_ms;
 	int64_t dropped; /* tables of this pass of retention */
 	bool asking_beat;
 	int64_t trouble_ms;                   /* when the ledger last did not answer */
@@ -54,6 +54,7 @@ static void
 on_session_ended(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
 {
 	(void)arg;
+	FAULT_POINT("session_ended");
 	if (code == SL_OK)
 		log_warn("worker_lost", "attempts_resolved=%lld", (long long)count);
 	else if (code != SL_CONFLICT)
@@ -83,8 +84,9 @@ note_session(struct scheduler *scheduler, const struct reclaim_session *row, int
 	} else if (now - seen->since_ms > config_int(scheduler->daemon->config, "lease_ttl")) {
 		log_warn("session_expired", "session=%lld", (long long)row->id);
 		seen->since_ms = now;
-		reclaim_end_session(scheduler->reclaim, row->id, row->beat, 3, on_session_ended,
-				    scheduler);
+		reclaim_end_session(scheduler->reclaim, row->id, row->beat,
+				    (int)config_int(scheduler->daemon->config, "deaths_max"),
+				    on_session_ended, scheduler);
 	}
 }
 
@@ -129,7 +131,9 @@ on_cleared(void *arg, enum sl_code code, int64_t count, const struct sl_error *e
 enum sl_code
 scheduler_clear(struct scheduler *scheduler, struct sl_error *error)
 {
-	reclaim_end_all_sessions(scheduler->reclaim, 3, on_cleared, scheduler);
+	reclaim_end_all_sessions(scheduler->reclaim,
+				 (int)config_int(scheduler->daemon->config, "deaths_max"),
+				 on_cleared, scheduler);
 	while (!scheduler->cleared) /* bounded: a command that gets no answer fails */
 		loop_turn(scheduler->daemon->loop, 100);
 	if (scheduler->clear_code != SL_OK)
@@ -156,32 +160,17 @@ on_retries(void *arg, enum sl_code code, const struct reclaim_job *jobs, int cou
 
 	scheduler->asking_retries = false;
 	if (code == SL_OK && count > 0)
-		sweep_push(scheduler->daemon, jobs, count, READY_FRONT, on_pushed, NULL);
-}
+		FAULT_POINT("retries_taken");
+	for (int at = 0, next; code == SL_OK && at < count; at = next) {
+		int shard = shard_of(scheduler->daemon, jobs[at].environment_id);
 
-/* ---- Redis ----------------------------------------------------------------------------------- */
-
-static void
-on_expired(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
-{
-	struct scheduler *scheduler = arg;
-
-	(void)error;
-	scheduler->asking_expire = false;
-	if (code == SL_OK && value > 0)
-		log_warn("leases_expired", "count=%lld", (long long)value);
-}
-
-static void
-on_epoch(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
-{
-	struct scheduler *scheduler = arg;
-
-	(void)value;
-	(void)error;
-	scheduler->asking_epoch = false;
-	if (code == SL_NOT_FOUND && reclaim_is_leader(scheduler->reclaim))
-		sweep_rebuild(scheduler->sweep);
+		/* Those that stand together; their order is by seq within a key, whatever the shard. */
+		for (next = at + 1; next < count; next++)
+			if (shard_of(scheduler->daemon, jobs[next].environment_id) != shard)
+				break;
+		sweep_push(scheduler->daemon, shard, &jobs[at], next - at, READY_FRONT, on_pushed,
+			   NULL);
+	}
 }
 
 /* ---- the tick -------------------------------------------------------------------------------- */
@@ -243,7 +232,7 @@ on_lead(void *arg, enum sl_code code, int64_t count, const struct sl_error *erro
 		    clock_mono_ms(); /* it led before: its connection was lost */
 	if (code == SL_OK && count == 1) {
 		log_info("scheduler_leads", "node=%s", scheduler->daemon->node);
-		scheduler->sweep_ms = 0;
+		upkeep_lead(scheduler->upkeep);
 		scheduler->was_leader = true;
 		map_free(scheduler->sessions, free);
 		scheduler->sessions = map_new();
@@ -304,27 +293,6 @@ on_partitions(void *arg, enum sl_code code, int64_t count, const struct sl_error
 }
 
 static void
-ask_queue(struct scheduler *scheduler)
-{
-	struct daemon *daemon = scheduler->daemon;
-
-	if (!queue_is_up(daemon->queue) || sweep_is_rebuilding(scheduler->sweep))
-		return;
-	if (!scheduler->asking_epoch) {
-		scheduler->asking_epoch = true;
-		queue_read_epoch(daemon->queue, on_epoch, scheduler);
-	}
-	if (!scheduler->asking_expire) {
-		scheduler->asking_expire = true;
-		lease_expire(daemon->queue, NULL, on_expired, scheduler);
-	}
-	if (clock_mono_ms() >= scheduler->sweep_ms && queue_epoch(daemon->queue)[0] != '\0') {
-		scheduler->sweep_ms = clock_mono_ms() + SWEEP_MS;
-		sweep_start(scheduler->sweep);
-	}
-}
-
-static void
 on_tick(void *arg)
 {
 	struct scheduler *scheduler = arg;
@@ -349,7 +317,7 @@ on_tick(void *arg)
 		scheduler->asking_partitions = true;
 		reclaim_partitions(scheduler->reclaim, on_partitions, scheduler);
 	}
-	ask_queue(scheduler);
+	upkeep_tick(scheduler->upkeep);
 }
 
 struct scheduler *
@@ -361,7 +329,7 @@ scheduler_new(struct daemon *daemon, const char *conninfo)
 
 	scheduler->daemon = daemon;
 	scheduler->reclaim = reclaim_new(daemon->loop, &settings);
-	scheduler->sweep = sweep_new(daemon, scheduler->reclaim);
+	scheduler->upkeep = upkeep_new(daemon, scheduler->reclaim);
 	scheduler->sessions = map_new();
 	scheduler->timer = loop_timer_new(daemon->loop, on_tick, scheduler);
 	loop_timer_every(scheduler->timer, TICK_MS);
@@ -384,7 +352,7 @@ scheduler_free(struct scheduler *scheduler)
 	if (scheduler == NULL)
 		return;
 	loop_timer_free(scheduler->timer);
-	sweep_free(scheduler->sweep);
+	upkeep_free(scheduler->upkeep);
 	reclaim_free(scheduler->reclaim);
 	/* Redis still answers, with failures, what is under way. */
 	loop_free_later(scheduler->daemon->loop, free_now, scheduler);

@@ -8,20 +8,24 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/envelope.h"
+#include "base/fault.h"
 #include "base/log.h"
+#include "daemon/scheduler/limits.h"
 #include "daemon/settings.h"
+#include "daemon/shard.h"
 
 #define PAGE 500
 #define SWEEP_AGE_MS 5000 /* younger jobs are on their way */
 
 /* IDLE -> READING -> CHECKING or PUSHING -> READING ... -> IDLE; a rebuild goes BEGINNING ->
- * READING and ends by ENDING. */
+ * READING and ends by LIMITING and ENDING. */
 enum sweep_state {
 	SWEEP_IDLE,
 	SWEEP_BEGINNING,
 	SWEEP_READING,
 	SWEEP_CHECKING,
 	SWEEP_PUSHING,
+	SWEEP_LIMITING,
 	SWEEP_ENDING
 };
 
@@ -35,11 +39,19 @@ struct sweep {
 	struct reclaim *reclaim;
 	enum sweep_state state;
 	bool rebuilding;
+	bool *part; /* owned: which shards take part in this pass */
+	int asked;  /* shards whose answer is awaited in BEGINNING or ENDING */
 	char after[UUID_TEXT];
 	struct page_job *page; /* sorted by key, then seq */
 	int count, at;         /* at: first job of the key being checked */
 	int group;             /* jobs of that key */
+	int shard;             /* of that key */
 	int64_t pushed;
+};
+
+struct shard_ask { /* a question to one shard */
+	struct sweep *sweep;
+	int shard;
 };
 
 static void read_page(struct sweep *sweep);
@@ -52,6 +64,7 @@ sweep_new(struct daemon *daemon, struct reclaim *reclaim)
 
 	sweep->daemon = daemon;
 	sweep->reclaim = reclaim;
+	sweep->part = sl_calloc((size_t)daemon->shard_count, sizeof(*sweep->part));
 	return sweep;
 }
 
@@ -68,8 +81,11 @@ drop_page(struct sweep *sweep)
 static void
 free_now(void *arg)
 {
-	drop_page(arg);
-	free(arg);
+	struct sweep *sweep = arg;
+
+	drop_page(sweep);
+	free(sweep->part);
+	free(sweep);
 }
 
 /* The ledger and Redis still answer, with failures, what is under way. */
@@ -81,14 +97,20 @@ sweep_free(struct sweep *sweep)
 }
 
 bool
-sweep_is_rebuilding(const struct sweep *sweep)
+sweep_is_idle(const struct sweep *sweep)
 {
-	return sweep->rebuilding;
+	return sweep->state == SWEEP_IDLE;
+}
+
+bool
+sweep_is_rebuilding(const struct sweep *sweep, int shard)
+{
+	return sweep->rebuilding && sweep->part[shard];
 }
 
 void
-sweep_push(struct daemon *daemon, const struct reclaim_job *jobs, int count, enum ready_lane lane,
-	   queue_cb *cb, void *arg)
+sweep_push(struct daemon *daemon, int shard, const struct reclaim_job *jobs, int count,
+	   enum ready_lane lane, queue_cb *cb, void *arg)
 {
 	struct ready_entry *entries = sl_calloc((size_t)count + 1, sizeof(*entries));
 	struct buf *bytes = sl_calloc((size_t)count + 1, sizeof(*bytes));
@@ -117,7 +139,7 @@ sweep_push(struct daemon *daemon, const struct reclaim_job *jobs, int count, enu
 						  .environment_id = job->environment_id,
 						  .envelope = buf_slice(&bytes[i])};
 	}
-	ready_push(daemon->queue, lane, entries, count, cb, arg);
+	ready_push(daemon->queues[shard], lane, entries, count, cb, arg);
 	for (int i = 0; i < count; i++)
 		buf_fini(&bytes[i]);
 	free(bytes);
@@ -128,7 +150,8 @@ static void
 end(struct sweep *sweep, const char *why)
 {
 	if (sweep->rebuilding)
-		log_info("queue_rebuilt", "jobs=%lld result=%s", (long long)sweep->pushed, why);
+		log_info("queue_rebuilt", "jobs=%lld result=%s", (long long)sweep->pushed,
+			 log_text(why));
 	else if (sweep->pushed > 0)
 		log_warn("sweep_pushed", "jobs=%lld", (long long)sweep->pushed);
 	drop_page(sweep);
@@ -136,11 +159,29 @@ end(struct sweep *sweep, const char *why)
 	sweep->state = SWEEP_IDLE;
 }
 
+/* The shard is left to the next pass; the others go on. */
 static void
-on_published(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+leave_out(struct sweep *sweep, int shard, enum sl_code code, const struct sl_error *error)
 {
-	(void)value;
-	end(arg, code == SL_OK ? "ok" : error != NULL ? error->text : sl_code_name(code));
+	sweep->part[shard] = false;
+	log_warn("shard_left_out", "shard=%d rebuild=%d error=%s", shard, sweep->rebuilding,
+		 log_text(error != NULL ? error->text : sl_code_name(code)));
+}
+
+static bool
+nobody_is_left(const struct sweep *sweep)
+{
+	for (int i = 0; i < sweep->daemon->shard_count; i++)
+		if (sweep->part[i])
+			return false;
+	return true;
+}
+
+static void
+next_group(struct sweep *sweep)
+{
+	sweep->at += sweep->group;
+	next_key(sweep);
 }
 
 static void
@@ -149,13 +190,11 @@ on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 	struct sweep *sweep = arg;
 
 	(void)value;
+	FAULT_POINT(sweep->rebuilding ? "rebuild_pushed" : "sweep_pushed");
 	assert(sweep->state == SWEEP_PUSHING);
-	if (code != SL_OK) { /* the next pass starts over */
-		end(sweep, error != NULL ? error->text : sl_code_name(code));
-		return;
-	}
-	sweep->at += sweep->group;
-	next_key(sweep);
+	if (code != SL_OK)
+		leave_out(sweep, sweep->shard, code, error);
+	next_group(sweep);
 }
 
 /* Pushes the jobs of the current key for which missing says so (all when NULL). */
@@ -171,8 +210,8 @@ push_group(struct sweep *sweep, const bool *missing)
 	sweep->state = SWEEP_PUSHING;
 	sweep->pushed += count;
 	if (count > 0)
-		sweep_push(sweep->daemon, jobs, count, sweep->rebuilding ? READY_NEW : READY_FRONT,
-			   on_pushed, sweep);
+		sweep_push(sweep->daemon, sweep->shard, jobs, count,
+			   sweep->rebuilding ? READY_NEW : READY_FRONT, on_pushed, sweep);
 	else
 		on_pushed(sweep, SL_OK, 0, NULL);
 	free(jobs);
@@ -185,10 +224,92 @@ on_missing(void *arg, enum sl_code code, const bool *missing, int count)
 
 	assert(sweep->state == SWEEP_CHECKING);
 	if (code != SL_OK || count != sweep->group) {
-		end(sweep, "redis");
+		leave_out(sweep, sweep->shard, code, NULL);
+		next_group(sweep);
 		return;
 	}
 	push_group(sweep, missing);
+}
+
+static void
+on_published(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	struct shard_ask *ask = arg;
+	struct sweep *sweep = ask->sweep;
+
+	(void)value;
+	FAULT_POINT("rebuild_published");
+	if (code != SL_OK)
+		leave_out(sweep, ask->shard, code, error);
+	free(ask);
+	if (--sweep->asked == 0)
+		end(sweep, nobody_is_left(sweep) ? "failed" : "ok");
+}
+
+typedef void shard_question(struct queue *queue, queue_cb *cb, void *arg);
+
+/* Asks all shards that take part; none of them answers from inside. */
+static void
+ask_shards(struct sweep *sweep, shard_question *question, queue_cb *cb)
+{
+	assert(sweep->asked == 0);
+	for (int i = 0; i < sweep->daemon->shard_count; i++) {
+		struct shard_ask *ask;
+
+		if (!sweep->part[i])
+			continue;
+		ask = sl_alloc(sizeof(*ask));
+		ask->sweep = sweep;
+		ask->shard = i;
+		sweep->asked++;
+		question(sweep->daemon->queues[i], cb, ask);
+	}
+}
+
+static void
+publish(struct sweep *sweep)
+{
+	sweep->state = SWEEP_ENDING;
+	ask_shards(sweep, queue_rebuild_end, on_published);
+}
+
+/* A worker that finds the new epoch finds the limits, too. */
+static void
+on_limits(void *arg, const bool *written)
+{
+	struct sweep *sweep = arg;
+
+	assert(sweep->state == SWEEP_LIMITING);
+	for (int i = 0; i < sweep->daemon->shard_count; i++)
+		if (sweep->part[i] && !written[i])
+			leave_out(sweep, i, SL_UNAVAILABLE, NULL);
+	if (nobody_is_left(sweep))
+		end(sweep, "failed");
+	else
+		publish(sweep);
+}
+
+static void
+write_limits(struct sweep *sweep)
+{
+	sweep->state = SWEEP_LIMITING;
+	limits_write(sweep->daemon, sweep->reclaim, sweep->part, on_limits, sweep);
+}
+
+static void
+next_page(struct sweep *sweep)
+{
+	bool last = sweep->count < PAGE;
+
+	drop_page(sweep);
+	if (nobody_is_left(sweep))
+		end(sweep, "failed");
+	else if (!last)
+		read_page(sweep);
+	else if (sweep->rebuilding)
+		write_limits(sweep);
+	else
+		end(sweep, "ok");
 }
 
 static void
@@ -196,34 +317,29 @@ next_key(struct sweep *sweep)
 {
 	int64_t seqs[PAGE];
 
-	if (sweep->at >= sweep->count) {
-		bool last = sweep->count < PAGE;
+	for (; sweep->at < sweep->count; sweep->at += sweep->group) {
+		const struct page_job *first = &sweep->page[sweep->at];
 
-		drop_page(sweep);
-		if (!last) {
-			read_page(sweep);
-		} else if (sweep->rebuilding) {
-			sweep->state = SWEEP_ENDING;
-			queue_rebuild_end(sweep->daemon->queue, on_published, sweep);
-		} else {
-			end(sweep, "ok");
+		sweep->group = 0;
+		while (sweep->at + sweep->group < sweep->count &&
+		       first[sweep->group].job.key_id == first->job.key_id) {
+			seqs[sweep->group] = first[sweep->group].job.seq;
+			sweep->group++;
 		}
-		return;
+		sweep->shard = shard_of(sweep->daemon, first->job.environment_id);
+		if (sweep->part[sweep->shard])
+			break;
 	}
-	sweep->group = 0;
-	while (sweep->at + sweep->group < sweep->count &&
-	       sweep->page[sweep->at + sweep->group].job.key_id ==
-		   sweep->page[sweep->at].job.key_id) {
-		seqs[sweep->group] = sweep->page[sweep->at + sweep->group].job.seq;
-		sweep->group++;
-	}
-	if (sweep->rebuilding) {
+	if (sweep->at >= sweep->count) {
+		next_page(sweep);
+	} else if (sweep->rebuilding) {
 		push_group(sweep, NULL);
-		return;
+	} else {
+		sweep->state = SWEEP_CHECKING;
+		ready_missing(sweep->daemon->queues[sweep->shard],
+			      sweep->page[sweep->at].job.key_id, seqs, sweep->group, on_missing,
+			      sweep);
 	}
-	sweep->state = SWEEP_CHECKING;
-	ready_missing(sweep->daemon->queue, sweep->page[sweep->at].job.key_id, seqs, sweep->group,
-		      on_missing, sweep);
 }
 
 static int
@@ -305,8 +421,10 @@ read_page(struct sweep *sweep)
 void
 sweep_start(struct sweep *sweep)
 {
-	if (sweep->state != SWEEP_IDLE)
-		return;
+	assert(sweep->state == SWEEP_IDLE);
+	for (int i = 0; i < sweep->daemon->shard_count; i++)
+		sweep->part[i] = queue_is_up(sweep->daemon->queues[i]) &&
+				 queue_epoch(sweep->daemon->queues[i])[0] != '\0';
 	sweep->after[0] = '\0';
 	sweep->pushed = 0;
 	read_page(sweep);
@@ -315,25 +433,34 @@ sweep_start(struct sweep *sweep)
 static void
 on_begun(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
 {
-	struct sweep *sweep = arg;
+	struct shard_ask *ask = arg;
+	struct sweep *sweep = ask->sweep;
 
 	(void)value;
-	if (code != SL_OK) {
-		end(sweep, error != NULL ? error->text : sl_code_name(code));
+	FAULT_POINT("rebuild_begun");
+	if (code != SL_OK)
+		leave_out(sweep, ask->shard, code, error);
+	free(ask);
+	if (--sweep->asked > 0)
 		return;
-	}
-	read_page(sweep);
+	if (nobody_is_left(sweep))
+		end(sweep, "failed");
+	else
+		read_page(sweep);
 }
 
 void
-sweep_rebuild(struct sweep *sweep)
+sweep_rebuild(struct sweep *sweep, const bool *shards)
 {
-	if (sweep->state != SWEEP_IDLE)
-		return;
-	log_info("queue_rebuild", "reason=no_epoch");
+	assert(sweep->state == SWEEP_IDLE);
+	for (int i = 0; i < sweep->daemon->shard_count; i++) {
+		sweep->part[i] = shards[i];
+		if (shards[i])
+			log_info("queue_rebuild", "shard=%d reason=no_epoch", i);
+	}
 	sweep->rebuilding = true;
 	sweep->after[0] = '\0';
 	sweep->pushed = 0;
 	sweep->state = SWEEP_BEGINNING;
-	queue_rebuild_begin(sweep->daemon->queue, on_begun, sweep);
+	ask_shards(sweep, queue_rebuild_begin, on_begun);
 }

@@ -44,6 +44,7 @@ attempt_free(void *arg)
 	directory_release(attempt->logger);
 	free(attempt->checkpoint.before);
 	free(attempt->checkpoint.after);
+	free(attempt->why_died);
 	free(attempt->input);
 	free(attempt);
 }
@@ -83,6 +84,8 @@ attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, stru
 		end.run = &run;
 		end.again = attempt->interrupted && state == JOB_SUCCEEDED;
 	}
+	if (attempt->died && !aborted)
+		end.death = &attempt->death;
 	attempt->cb(attempt->arg, &end);
 	buf_fini(&result);
 }
@@ -254,13 +257,38 @@ was_interrupted(const struct attempt *attempt, struct slice payload)
 	       slice_is(json_get(error, "code").raw, "\"execution_interrupted\"");
 }
 
+void
+attempt_finish_died(struct attempt *attempt)
+{
+	attempt->death.begun = attempt->begin == BEGIN_DURABLE;
+	attempt_finish_error(attempt, "action_script_failure",
+			     "The process that ran the function died", attempt->why_died);
+}
+
+static void
+take_death(struct attempt *attempt, struct run_death death, const char *text)
+{
+	attempt->died = true;
+	attempt->death.signal = death.signal;
+	attempt->death.memory = death.memory;
+	attempt->why_died = sl_strdup(text);
+	if (attempt->begin != BEGIN_ASKED) {
+		attempt_finish_died(attempt);
+		return;
+	}
+	/* Whether the try is used up hangs on that answer. */
+	attempt->run = NULL;
+	host_cancel_all(attempt);
+	attempt_gate_drop(attempt);
+	attempt_enter(attempt, ATTEMPT_CLOSING);
+}
+
 static void
 on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const char *text)
 {
 	struct attempt *attempt = arg;
 	struct sl_error error;
 
-	(void)run;
 	if (!is_json(end, payload, &error)) {
 		log_warn("result_unusable", "function=%s environment=%lld error=%s",
 			 attempt->function->row.name, (long long)attempt->environment_id,
@@ -293,8 +321,7 @@ on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const
 				     text);
 		return;
 	case RUN_CRASHED:
-		attempt_finish_error(attempt, "action_script_failure",
-				     "The process that ran the function died", text);
+		take_death(attempt, run_death(run), text);
 		return;
 	case RUN_ABORTED:
 		attempt_finish_aborted(attempt);
@@ -467,6 +494,7 @@ attempt_start(struct daemon *daemon, const struct attempt_ask *ask, attempt_cb *
 	attempt->timer = loop_timer_new(daemon->loop, on_timer, attempt);
 	attempt->gate = attempt_gate_new(attempt);
 	attempt->checkpoint.last = &attempt->checkpoint.first;
+	attempt->fence = ask->fence;
 	attempt->cb = cb;
 	attempt->arg = arg;
 	/* From the loop, so that cb never comes before the caller has the pointer. */

@@ -23,6 +23,9 @@ struct attempt_ask {
 	int number;         /* from 1 */
 	int64_t environment_id, function_version_id, connection_id;
 	enum job_kind kind;
+	/* Not NULL: no effect before attempt_fenced(), which this asks for: fence(arg), at most once a
+	 * start. */
+	void (*fence)(void *arg);
 	/* JSON text, copied; empty: none.  JOB_ACTION: the function's input.  JOB_SYNC:
 	 * {"sync":row id,"emptyCache":bool}.  JOB_WEBHOOK: {"sync":row id,"payload":any}.
 	 * JOB_EVENT: none. */
@@ -31,18 +34,29 @@ struct attempt_ask {
 
 struct settle_run;
 
+#define ATTEMPT_LAST_CALL_MAX 200
+
+struct attempt_death {                             /* the process that ran the function died */
+	bool begun;                                /* after the try was made durable */
+	int signal;                                /* 0: none, or not known */
+	int64_t memory;                            /* bytes at most; 0: not known */
+	char last_call[ATTEMPT_LAST_CALL_MAX + 1]; /* "": it asked for nothing */
+};
+
 struct attempt_end {
 	enum job_state state; /* JOB_SUCCEEDED or JOB_FAILED */
 	bool aborted; /* killed by attempt_abort() or refused by the ledger: nothing to record */
-	struct slice output;          /* output JSON, or the error object; borrowed */
-	const struct settle_run *run; /* of JOB_SYNC, else NULL; borrowed */
+	struct slice output;               /* output JSON, or the error object; borrowed */
+	const struct settle_run *run;      /* of JOB_SYNC, else NULL; borrowed */
+	const struct attempt_death *death; /* NULL: it did not; borrowed */
 	bool again; /* of JOB_SYNC: interrupted near its limit, to go on from its checkpoint */
 };
 
 typedef void attempt_cb(void *arg, const struct attempt_end *end);
 
 /* RESOLVING -> PREPARING -> STARTING -> RUNNING -> CLOSING -> ENDED; an action skips PREPARING, only
- * a sync that tracks deletes goes through CLOSING; any state may go to ENDED.
+ * a sync that tracks deletes, and a run whose process died while its begin was asked for, go through
+ * CLOSING; any state may go to ENDED.
  * Invariant: run is set if and only if the state is RUNNING. */
 enum attempt_state {
 	ATTEMPT_RESOLVING, /* looks up what it needs */
@@ -52,7 +66,7 @@ enum attempt_state {
 	ATTEMPT_CLOSING, /* the function has returned: what it did not see is deleted */
 	ATTEMPT_ENDED,
 };
-enum attempt_begin { BEGIN_NOT_YET, BEGIN_ASKED, BEGIN_DURABLE, BEGIN_REFUSED };
+enum attempt_begin { BEGIN_NOT_YET, BEGIN_FENCING, BEGIN_ASKED, BEGIN_DURABLE, BEGIN_REFUSED };
 
 #define ATTEMPT_DEPTH_MAX 8 /* actions that run inside an action */
 
@@ -112,6 +126,10 @@ struct attempt {
 	struct attempt_checkpoint checkpoint;
 	struct attempt_lock *locks;
 	char owner[100]; /* of its locks */
+	bool died;       /* its process did */
+	char *why_died;  /* owned */
+	struct attempt_death death;
+	void (*fence)(void *arg); /* NULL: none is needed any more */
 	attempt_cb *cb;
 	void *arg;
 };
@@ -122,6 +140,8 @@ struct attempt *attempt_start(struct daemon *daemon, const struct attempt_ask *a
 			      void *arg);
 /* Kills the run, stops its requests; cb follows with aborted set. */
 void attempt_abort(struct attempt *attempt);
+/* The answer to its fence: effects may go on, or (false) it is aborted. */
+void attempt_fenced(struct attempt *attempt, bool allowed);
 
 /* Runs an action inside parent, at most ATTEMPT_DEPTH_MAX deep (asserted).  It ends with parent at
  * the latest, and waits for nothing that parent's peers hold (dispatch_nest()). */
@@ -133,6 +153,10 @@ struct attempt *attempt_start_nested(struct attempt *parent, const struct attemp
  * session's last beat is good.  May be called from inside; never once the attempt has ended. */
 typedef void attempt_effect_cb(void *arg, bool allowed);
 void attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg);
+
+/* What the function asks for now, for those who will wonder what it died of; at: behind the op, may be NULL,
+ * is cut off at its query. */
+void attempt_note_call(struct attempt *attempt, const char *op, const char *method, const char *at);
 
 /* The job's id, of the outermost attempt; "" for a sync call. */
 const char *attempt_job(const struct attempt *attempt);

@@ -1,7 +1,9 @@
 /* daemon/worker/attempt_effect.c - the gate in front of effects: begun, and under a live session.
  *
  * A nested attempt has no gate of its own to pass: its effects are those of the outermost one. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/fault.h"
@@ -47,6 +49,31 @@ attempt_job(const struct attempt *attempt)
 	while (attempt->parent != NULL)
 		attempt = attempt->parent;
 	return attempt->job_id;
+}
+
+/* Text of somebody else: a byte that is no part of a character would spoil the rest of a log line. */
+static void
+make_plain(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			*text = '?';
+}
+
+void
+attempt_note_call(struct attempt *attempt, const char *op, const char *method, const char *at)
+{
+	char *out = outermost(attempt)->death.last_call;
+	const char *host = at != NULL ? strstr(at, "://") : NULL;
+
+	if (host != NULL) /* which may carry a password */
+		at = host + 3 + strcspn(host + 3, "/?#");
+	if (method == NULL || at == NULL)
+		snprintf(out, ATTEMPT_LAST_CALL_MAX + 1, "%s", op);
+	else
+		snprintf(out, ATTEMPT_LAST_CALL_MAX + 1, "%s %s %.*s", op, method,
+			 (int)strcspn(at, "?#"), at);
+	make_plain(out);
 }
 
 int64_t
@@ -137,7 +164,10 @@ on_begun(void *arg, enum sl_code code, const struct sl_error *error)
 			log_warn("begin_refused", "job=%s attempt=%d code=%s error=%s",
 				 attempt->job_id, attempt->number, sl_code_name(code),
 				 log_text(error != NULL ? error->text : ""));
-		try_effects(attempt->gate);
+		if (attempt->died && attempt->begin == BEGIN_DURABLE)
+			attempt_finish_died(attempt);
+		else
+			try_effects(attempt->gate);
 		if (attempt->begin == BEGIN_REFUSED)
 			attempt_abort(attempt);
 	}
@@ -146,6 +176,21 @@ on_begun(void *arg, enum sl_code code, const struct sl_error *error)
 	if (code != SL_OK && (code != SL_CONFLICT || settle_session(begin->daemon->settle) == 0))
 		dispatch_session_lost(begin->daemon->dispatch);
 	free(begin);
+}
+
+void
+attempt_fenced(struct attempt *attempt, bool allowed)
+{
+	if (attempt->aborting || attempt->state == ATTEMPT_ENDED)
+		return;
+	attempt->fence = NULL;
+	if (!allowed)
+		attempt->begin = BEGIN_REFUSED;
+	else if (attempt->begin == BEGIN_FENCING)
+		attempt->begin = BEGIN_NOT_YET;
+	try_effects(attempt->gate);
+	if (!allowed)
+		attempt_abort(attempt);
 }
 
 static void
@@ -173,11 +218,16 @@ try_effects(void *arg)
 		return;
 	switch (gate->attempt->begin) {
 	case BEGIN_NOT_YET:
-		if (good)
-			ask_begin(gate);
-		else
+		if (!good) {
 			loop_timer_in(gate->look, EFFECT_LOOK_MS);
+		} else if (gate->attempt->fence != NULL) {
+			gate->attempt->begin = BEGIN_FENCING;
+			gate->attempt->fence(gate->attempt->arg);
+		} else {
+			ask_begin(gate);
+		}
 		return;
+	case BEGIN_FENCING:
 	case BEGIN_ASKED:
 		return;
 	case BEGIN_DURABLE:

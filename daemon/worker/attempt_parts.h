@@ -12,6 +12,7 @@ void attempt_finish(struct attempt *attempt, enum job_state state, bool aborted,
 /* Failed for a reason of ours; error: payload.error, or NULL. */
 void attempt_finish_error(struct attempt *attempt, const char *code, const char *message,
 			  const char *error);
+void attempt_finish_died(struct attempt *attempt);
 /* Nothing ran or it must not count: the job stays open and comes back. */
 void attempt_finish_aborted(struct attempt *attempt);
 

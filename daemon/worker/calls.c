@@ -5,9 +5,9 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "daemon/call.h"
 
-#define CALL_START_MS 30000
-#define CALLS_WAITING_MAX 1000
+#define WAITING_MAX 1000
 
 struct call { /* runs or waits for a runner */
 	struct call *next;
@@ -23,6 +23,8 @@ struct calls {
 	struct daemon *daemon;
 	struct call *first, **last; /* those that wait */
 	int waiting, running;
+	int expected; /* places for calls that are being taken from Redis */
+	int64_t limit_ms;
 	struct loop_timer *timer; /* the first one's expiry */
 	void (*on_end)(void *arg);
 	void *arg;
@@ -44,6 +46,21 @@ take_first(struct calls *calls)
 	if (calls->first == NULL)
 		calls->last = &calls->first;
 	calls->waiting--;
+	return call;
+}
+
+static struct call *
+call_new(struct calls *calls, const struct attempt_ask *ask, attempt_cb *cb, void *arg)
+{
+	struct call *call = sl_alloc(sizeof(*call));
+
+	call->calls = calls;
+	call->ask = *ask;
+	call->input = sl_memdup(ask->input.data, ask->input.len);
+	call->ask.input.data = call->input;
+	call->expires_ms = clock_mono_ms() + calls->limit_ms;
+	call->cb = cb;
+	call->arg = arg;
 	return call;
 }
 
@@ -73,17 +90,13 @@ calls_start(struct calls *calls, int room)
 static void
 on_timer(void *arg)
 {
-	static const char text[] =
-	    "{\"code\":\"action_script_failure\",\"message\":\"The function did not start within "
-	    "30 s: all runners are busy\",\"payload\":{\"error\":\"not_started\"}}";
 	struct calls *calls = arg;
-	struct attempt_end end = {.state = JOB_FAILED, .output = {text, sizeof(text) - 1}};
 	int64_t now = clock_mono_ms();
 
 	while (calls->first != NULL && calls->first->expires_ms <= now) {
 		struct call *call = take_first(calls);
 
-		call->cb(call->arg, &end);
+		call_not_started(calls->daemon, call->cb, call->arg);
 		call_free(call);
 	}
 	if (calls->first != NULL)
@@ -97,22 +110,15 @@ calls_add(struct calls *calls, const struct attempt_ask *ask, attempt_cb *cb, vo
 {
 	struct call *call;
 
-	if (calls->waiting >= CALLS_WAITING_MAX)
+	if (calls->waiting >= WAITING_MAX)
 		return sl_fail(error, SL_EXHAUSTED, "%d calls wait for a runner already",
 			       calls->waiting);
-	call = sl_alloc(sizeof(*call));
-	call->calls = calls;
-	call->ask = *ask;
-	call->input = sl_memdup(ask->input.data, ask->input.len);
-	call->ask.input.data = call->input;
-	call->expires_ms = clock_mono_ms() + CALL_START_MS;
-	call->cb = cb;
-	call->arg = arg;
+	call = call_new(calls, ask, cb, arg);
 	*calls->last = call;
 	calls->last = &call->next;
 	calls->waiting++;
 	if (!loop_timer_is_armed(calls->timer))
-		loop_timer_in(calls->timer, CALL_START_MS + 1);
+		loop_timer_in(calls->timer, calls->limit_ms + 1);
 	return SL_OK;
 }
 
@@ -136,6 +142,7 @@ calls_new(struct daemon *daemon, void (*on_end)(void *arg), void *arg)
 
 	calls->daemon = daemon;
 	calls->last = &calls->first;
+	calls->limit_ms = config_int(daemon->config, "call_start_limit");
 	calls->timer = loop_timer_new(daemon->loop, on_timer, calls);
 	calls->on_end = on_end;
 	calls->arg = arg;
@@ -149,6 +156,38 @@ calls_free(struct calls *calls)
 		call_free(take_first(calls));
 	loop_timer_free(calls->timer);
 	free(calls);
+}
+
+void
+calls_start_now(struct calls *calls, const struct attempt_ask *ask, attempt_cb *cb, void *arg)
+{
+	struct call *call = call_new(calls, ask, cb, arg);
+
+	calls->running++;
+	(void)attempt_start(calls->daemon, &call->ask, on_attempt_end, call);
+}
+
+void
+calls_expect(struct calls *calls, int places)
+{
+	calls->expected += places;
+}
+
+bool
+calls_pass_on(struct calls *calls, calls_taker *taker, void *arg)
+{
+	struct call *call = calls->first;
+
+	if (call == NULL || !taker(arg, &call->ask, call->cb, call->arg))
+		return false;
+	call_free(take_first(calls));
+	return true;
+}
+
+int
+calls_places(const struct calls *calls)
+{
+	return calls->running + calls->expected;
 }
 
 int

@@ -21,10 +21,16 @@ void dispatch_free(struct dispatch *dispatch); /* after dispatch_stop() said it 
 void dispatch_stop(struct dispatch *dispatch, int64_t timeout_ms, void (*done)(void *arg),
 		   void *arg);
 
-/* Runs a sync call as soon as a runner is free, before any job.  SL_EXHAUSTED: too many wait
- * already. Not started within 30 s: ends as failed, action_script_failure. */
+/* May a sync call start now?  Places of jobs count, and those of the setting call_runners. */
+bool dispatch_has_place(const struct dispatch *dispatch);
+/* Runs a sync call here as soon as there is a place, before any job.  SL_EXHAUSTED: too many wait
+ * already.  Not started within call_start_limit: ends as failed, action_script_failure.  Only
+ * daemon/call.h asks for this. */
 SL_MUST_USE enum sl_code dispatch_call(struct dispatch *dispatch, const struct attempt_ask *ask,
 				       attempt_cb *cb, void *arg, struct sl_error *error);
+
+/* A call of this node waits in Redis, where a worker takes it: this one too, when it has room. */
+void dispatch_calls_wait(struct dispatch *dispatch, int shard);
 
 /* A place for a run inside a run (trigger_action); false: all are taken.  These places are beyond
  * `runners` and no job or call can have them, so callers that fill every runner never wait for each

@@ -321,6 +321,19 @@ host_retry(struct host_call *call, void (*again)(struct host_call *call))
 	return true;
 }
 
+/* A request is told with its method and where it goes; never with what it carries. */
+static void
+note_call(struct host_call *call)
+{
+	bool is_http = strcmp(call->op->name, "http") == 0;
+
+	if (strcmp(call->op->name, "log") == 0) /* says nothing, and comes between */
+		return;
+	attempt_note_call(call->attempt, call->op->name,
+			  is_http ? host_keep_text(call, json_get(call->meta, "method")) : NULL,
+			  is_http ? host_keep_text(call, json_get(call->meta, "endpoint")) : NULL);
+}
+
 static const struct host_op *
 find_op(struct slice name)
 {
@@ -348,6 +361,16 @@ call_new(struct attempt *attempt, int64_t id, struct slice meta, struct slice bo
 	return call;
 }
 
+static void
+start(struct host_call *call)
+{
+	note_call(call);
+	if ((call->op->with & WITH_CONNECTION) != 0)
+		find_connection(call);
+	else
+		serve(call);
+}
+
 void
 host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct slice meta,
 	   struct slice body)
@@ -370,8 +393,6 @@ host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct sli
 	else if ((call->op->kinds & 1u << attempt->kind) == 0)
 		host_failf(call, "unsupported", "%s is for syncs, this is a function of kind %s",
 			   call->op->name, job_kind_name(attempt->kind));
-	else if ((call->op->with & WITH_CONNECTION) != 0)
-		find_connection(call);
 	else
-		serve(call);
+		start(call);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "config.h"
 #include "daemon/api/show.h"
@@ -18,6 +19,7 @@ on_effect_answer(void *arg, bool allowed)
 {
 	struct host_call *call = arg;
 
+	FAULT_POINT("provider_call");
 	if (call->attempt != NULL && call->request != NULL)
 		provider_request_go(call->request, allowed);
 }
@@ -84,6 +86,7 @@ on_http_answer(void *arg, const struct http_answer *got)
 	struct json_writer w;
 	struct buf out;
 
+	FAULT_POINT("provider_answered");
 	call->request = NULL;
 	if (got->failure != HTTP_ANSWERED) {
 		host_fail(call, got->code != NULL ? got->code : "ERR_NETWORK", got->text);

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/json_merge.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -232,6 +233,7 @@ on_counts(void *arg, enum sl_code code, const struct record_counts *counts,
 {
 	struct host_call *call = arg;
 
+	FAULT_POINT("records_saved");
 	if (host_is_orphan(call))
 		return;
 	if (code != SL_OK) {

@@ -6,7 +6,9 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
+#include "daemon/shard.h"
 #include "daemon/worker/host.h"
 #include "daemon/worker/host_call.h"
 #include "daemon/worker/sync_run.h"
@@ -163,6 +165,7 @@ on_written(void *arg, enum sl_code code, int64_t version, const char *value,
 	struct json_value saved;
 
 	(void)value;
+	FAULT_POINT("checkpoint_saved");
 	if (host_is_orphan(call))
 		return;
 	if (code != SL_OK) {
@@ -445,7 +448,7 @@ on_let_go(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 static void
 let_go(struct lock_ask *ask)
 {
-	lock_release(ask->daemon->queue, ask->environment_id,
+	lock_release(shard_queue(ask->daemon, ask->environment_id), ask->environment_id,
 		     (struct slice){ask->name, ask->name_len}, ask->owner, on_let_go, ask);
 }
 
@@ -548,8 +551,8 @@ host_lock(struct host_call *call)
 	} else {
 		ask = ask_new(call->attempt, call, name, len);
 		call->pending = true;
-		lock_acquire(ask->daemon->queue, ask->environment_id, (struct slice){name, len},
-			     ask->owner, ttl_ms, on_locked, ask);
+		lock_acquire(shard_queue(ask->daemon, ask->environment_id), ask->environment_id,
+			     (struct slice){name, len}, ask->owner, ttl_ms, on_locked, ask);
 	}
 	free(name);
 }
@@ -565,8 +568,8 @@ host_unlock(struct host_call *call)
 		return;
 	ask = ask_new(call->attempt, call, name, len);
 	call->pending = true;
-	lock_release(ask->daemon->queue, ask->environment_id, (struct slice){name, len}, ask->owner,
-		     on_unlocked, ask);
+	lock_release(shard_queue(ask->daemon, ask->environment_id), ask->environment_id,
+		     (struct slice){name, len}, ask->owner, on_unlocked, ask);
 	free(name);
 }
 

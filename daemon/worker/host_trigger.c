@@ -217,7 +217,9 @@ on_started(void *arg, enum sl_code code, bool started, const struct sl_error *er
 
 	if (host_is_orphan(call))
 		return;
-	if (code != SL_OK)
+	if (code == SL_EXHAUSTED) /* as the API answers */
+		refuse(call, 429, "queue_full", error->text);
+	else if (code != SL_OK)
 		refuse_sl(call, code, error);
 	else
 		host_answer(call, true, started ? SLICE_LITERAL("true") : SLICE_LITERAL("false"),

@@ -1,4 +1,4 @@
-/* daemon/worker/turn.h - a turn of one key: its entries, run one after the other, settled, handed
+/* daemon/worker/turn.h - a turn of one slot of a key: its entries, run one after the other, settled, handed
  * in.
  *
  * CLAIMING -> RUNNING -> HANDING; a refused claim goes CLAIMING -> HANDING with nothing done.
@@ -22,29 +22,38 @@ enum turn_state { TURN_CLAIMING, TURN_RUNNING, TURN_HANDING };
 struct turn_entry {
 	struct envelope envelope; /* input borrows from bytes */
 	char *bytes;
+	size_t len;
 	bool skip; /* malformed, foreign, ended, cancelled or waiting for its retry */
 	bool done;
+	bool suspect; /* it may have killed a worker, or has killed something before */
+	bool vouched; /* the ledger knows that we start it although it is a suspect */
+	bool in_time; /* the ledger's clock says so, ours does not */
 };
 
 struct turn {
 	struct turn *next;
 	struct daemon *daemon;
 	enum turn_state state;
+	int shard;
 	int64_t key_id, tenure;
+	int slot;
+	char lane; /* 'q': new jobs; 'f': late ones and retries; 's': moved to the slot */
+	int64_t environment_id;                    /* 0: no entry said */
 	int64_t previous_session, previous_tenure; /* of the release token; -1: none */
-	bool front;
-	int64_t environment_id; /* of its entries */
-	bool clean;             /* the release token may vouch for us */
-	bool stopping;          /* start nothing more */
+	bool clean;                                /* the release token may vouch for us */
+	bool unclaimed; /* the ledger is asked at the first effect: see turn_claim.c */
+	bool refused;   /* and then it said no */
+	bool
+	    blocked; /* what is left is for somebody else: newer than we are, or not to be run here */
+	bool stopping; /* start nothing more */
 	int64_t started_ms;
 	int64_t judge_to;   /* jobs of the key up to here may have been cancelled meanwhile */
 	int64_t hand_at_ms; /* not before (a refused claim waits) */
 	struct turn_entry *entry;
 	int count, at; /* at: the entry that runs or is next */
-	int settling;  /* outcomes on their way to the ledger */
-	bool reading;  /* the input of entry[at] is on its way: nothing may start */
-	bool
-	    suspect; /* an entry was started and is not done: judge it before it is started again */
+	int settling;  /* questions to the ledger that have no answer yet */
+	bool waiting;  /* one of them is about entry[at]: nothing may start */
+	bool unsure; /* an entry was started and is not done: judge it before it is started again */
 	bool orphan; /* its lease is gone, its session is not: it ends, and is not handed in */
 	struct attempt *attempt;
 	bool dead; /* the session or lease it was taken under is gone: drop it without a trace */
@@ -52,8 +61,9 @@ struct turn {
 	void *arg;
 };
 
-/* Copies what was taken; held: keys that may be kept.  on_idle follows when the turn can be handed in. */
-struct turn *turn_new(struct daemon *daemon, const struct lease_turn *taken,
+/* Copies what was taken from a shard; held: keys that may be kept.  What is no job of this key goes to
+ * quarantine.  on_idle follows when the turn can be handed in. */
+struct turn *turn_new(struct daemon *daemon, int shard, const struct lease_turn *taken,
 		      const struct held *held, void (*on_idle)(void *arg, struct turn *turn),
 		      void *arg);
 void turn_start(struct turn *turn);

@@ -3,7 +3,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-import history
+import ended
 from rig import Rig
 from servers import Sentinels, wait_until
 from tap import main, test
@@ -66,7 +66,7 @@ def _(rig):
     assert rig.finish(jobs.pop(0)).status == 200
     for job in jobs.values():
         rig.finish(job, 40)
-    history.check(rig, jobs, "/slow/behind")
+    ended.check(rig, jobs, "/slow/behind")
     assert len(rig.witness.seen("/hang/behind")) == 1
     assert replica.command("GET", "sluice:{s00}:epoch") == epoch, "the queues were rebuilt: this tests nothing"
     heal(rig, master, replica)

@@ -4,7 +4,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-import history
+import ended
 from rig import Rig
 from servers import RigError, Sentinels, wait_until
 from tap import main, test
@@ -29,7 +29,7 @@ def slow(rig, name, n, **more):
 def check(rig, jobs, name, retries=0):
     for job in jobs.values():
         rig.finish(job, 40)
-    history.check(rig, jobs, f"/slow/{name}", retries)
+    ended.check(rig, jobs, f"/slow/{name}", retries)
 
 
 def echoes(rig, value, seconds=20):

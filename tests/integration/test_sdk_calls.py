@@ -391,4 +391,4 @@ def a_node_that_stops_ends_callers_and_what_they_triggered(rig):
     assert answer.status == 500 and "worker_lost" in answer.body.decode(), answer
 
 
-main(lambda: Rig(prepare=lambda rig: rig.prepare(FUNCTIONS), settings={"runners": "3", "action_timeout": "6s", "drain_timeout": "1s"}))
+main(lambda: Rig(prepare=lambda rig: rig.prepare(FUNCTIONS), settings={"runners": "3", "call_runners": "0", "action_timeout": "6s", "drain_timeout": "1s"}))

@@ -70,6 +70,13 @@ def a_dump_of_the_ledger_holds_no_credential_and_no_api_key(rig):
     absent("the dump", text, SEALED + tuple(v for k, v in rig.keys.items() if "KEY" in k))
 
 
+def descends(pid, ancestor):
+    while pid > 1 and pid != ancestor:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            pid = int(file.read().rpartition(")")[2].split()[1])
+    return pid == ancestor
+
+
 @test
 def no_process_shows_a_secret_on_its_command_line_or_in_a_runners_environment(rig):
     out, runners = b"", 0
@@ -80,11 +87,12 @@ def no_process_shows_a_secret_on_its_command_line_or_in_a_runners_environment(ri
                     line = file.read()
                 with open(f"/proc/{name}/environ", "rb") as file:
                     environment = file.read()
-            except OSError:
+                ours = descends(int(name), rig.nodes[0].process.pid)
+            except (OSError, ValueError):
                 continue
             if b"sluice" in line:
                 out += line
-            if b"sluice-runner" in line:
+            if b"sluice-runner" in line and ours:  # other tests have runners, too, in whatever state
                 runners += 1
                 assert environment in (b"", b"TZ=UTC\0"), environment[:200]
     absent("a command line", out, SEALED + tuple(v for k, v in rig.keys.items() if "KEY" in k))

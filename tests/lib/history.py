@@ -1,42 +1,80 @@
-"""What must hold after any fault, read from the ledger's tables and from what the provider saw.
-
-Jobs are told apart by the query parameter n of their calls; jobs of one key call one path."""
-from rig import RigError
-
-STATES = {"1": "succeeded", "2": "failed", "5": "worker_lost"}
-
-
-def ended(rig, jobs):
-    """{job: state} once each of jobs has its one result."""
-    rows = rig.postgres.query("SELECT job_id, state FROM result WHERE job_id = ANY ('{%s}')" % ",".join(jobs))
-    return {job: STATES.get(state, state) for job, state in rows}
+"""What clients asked and were told, faults, and what a provider saw: one file of JSON lines."""
+import contextlib
+import json
+import threading
+import time
 
 
-def check(rig, jobs, path, retries=0, exact=False):
-    """jobs: {n: id}, all of one key, n in the order accepted.  exact: no fault may have cost a start or the order."""
-    states = ended(rig, jobs.values())
-    missing = [n for n, job in jobs.items() if job not in states]
-    if missing:
-        raise RigError(f"{len(missing)} jobs have no result: {missing[:10]}")
-    wanted = {str(n) for n in jobs}
-    calls = sorted((c for c in rig.witness.seen(path) if c.query["n"] in wanted), key=lambda c: c.began)
-    starts = {}
-    for call in calls:
-        starts[call.query["n"]] = starts.get(call.query["n"], 0) + 1
-    many = {n: count for n, count in starts.items() if count > (1 if exact else retries + 1)}
-    if many:
-        raise RigError(f"started too often: {many}")
-    unseen = [n for n, job in jobs.items() if states[job] == "succeeded" and str(n) not in starts]
-    if unseen:
-        raise RigError(f"succeeded without a start: {unseen}")
-    overlaps = [(a.query["n"], b.query["n"]) for a, b in zip(calls, calls[1:]) if b.began < a.ended]
-    if overlaps:
-        raise RigError(f"two of one key at once: {overlaps}")
-    rows = rig.postgres.query("SELECT job_id, count(*), max(number) FROM attempt WHERE job_id = ANY ('{%s}') GROUP BY 1"
-                              % ",".join(jobs.values()))
-    over = [row for row in rows if int(row[1]) > retries + 1 or int(row[2]) > retries + 1]
-    if over:
-        raise RigError(f"more attempts than allowed: {over}")
-    if exact and [c.query["n"] for c in calls] != [str(n) for n in jobs]:
-        raise RigError(f"out of order: {[c.query['n'] for c in calls]}")
-    return states
+class History:
+    """Writes a history; tests/crash/judge.py decides on it, now or again later.  Times are CLOCK_MONOTONIC seconds, which
+    every process of the machine shares.
+
+    invoke: op, do (submit, call, poll, cancel), and what was asked      ok: it was done (status, job, ...)
+    fail: refused, without any effect                                    unknown: nobody knows
+    fault: what, t, until, node                                          call: a request that the provider saw
+    row: table and columns of the ledger at the end                      setup: ttl, keys {name: N}
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self._file = open(path, "a", encoding="utf-8", buffering=1)  # a line is there once it was written
+        self._lock = threading.Lock()
+        self._ops = 0
+
+    def write(self, event, **fields):
+        line = json.dumps({"e": event, "t": time.monotonic(), **fields})
+        with self._lock:
+            self._file.write(line + "\n")
+
+    def invoke(self, do, **fields):
+        with self._lock:
+            self._ops += 1
+            op = self._ops
+        self.write("invoke", op=op, do=do, **fields)
+        return op
+
+    @contextlib.contextmanager
+    def fault(self, what, **fields):
+        """Around a fault: from before it begins until it is over."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.write("fault", what=what, began=began, until=time.monotonic(), **fields)
+
+    def calls(self, witness):
+        """What the provider saw, but for calls without n (they are no part of the history)."""
+        with witness.lock:
+            seen = [c for c in witness.calls if c.query.get("n", "").isdigit()]
+        for call in seen:
+            self.write("call", job=call.query.get("job", ""), run=call.query.get("run", ""), n=int(call.query["n"]),
+                       began=call.began, ended=call.ended, path=call.path)
+
+    def ledger(self, postgres, since=0):
+        """All rows of jobs that a client asked for, after that place in the order accepted."""
+        for job, env, key, seq, retries, n in postgres.query(
+                "SELECT id, environment_id, key_id, seq, max_retries, coalesce(json_view(convert_from(input, 'UTF8'))->>'n', '')"
+                f" FROM job WHERE kind = 1 AND seq > {since} ORDER BY seq"):
+            if n != "":
+                self.write("row", table="job", job=job, environment=int(env), key=int(key), seq=int(seq),
+                           retries=int(retries), n=int(n))
+        for job, number, session in postgres.query("SELECT job_id, number, session_id FROM attempt ORDER BY job_id, number"):
+            self.write("row", table="attempt", job=job, number=int(number), session=int(session))
+        for job, attempt, state, output in postgres.query(
+                "SELECT job_id, attempt, state, encode(substr(output, 1, 2000), 'hex') FROM result"):
+            self.write("row", table="result", job=job, attempt=int(attempt), state=int(state),
+                       output=bytes.fromhex(output or "").decode("utf-8", "replace"))
+
+        for key, slots in postgres.query("SELECT id, slots FROM concurrency_key WHERE slots > 1"):
+            self.write("row", table="key", key=int(key), slots=int(slots))
+        for job, deaths in postgres.query("SELECT job_id, deaths FROM dead"):
+            self.write("row", table="dead", job=job, deaths=int(deaths))
+
+    def close(self):
+        self._file.close()
+
+
+def read(path):
+    """The events of a history."""
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]

@@ -81,11 +81,12 @@ class Node:
         self.settings = {"listen": f"127.0.0.1:{self.port}", **settings}
         self.environment = environment or {}
         self.log_path = f"{rig.directory}/{name}.log"
+        self.prefix = []  # a command that executes it, as unshare does
         self.process = None
         self.ready_ms = 0
 
     def command(self):
-        return [f"{self.rig.build}/sluiced"] + [f"--{key.replace('_', '-')}={value}"
+        return self.prefix + [f"{self.rig.build}/sluiced"] + [f"--{key.replace('_', '-')}={value}"
                                                 for key, value in self.settings.items() if value is not None]
 
     def start(self, wait=True):

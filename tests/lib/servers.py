@@ -159,7 +159,7 @@ class Redis:
     def _answers(self):
         try:
             return self.command("PING") == b"PONG"
-        except OSError:
+        except (OSError, RigError):  # not there yet, or it loads
             return False
 
     def command(self, *words):

@@ -29,7 +29,8 @@ class Call:
 class Witness:
     def __init__(self):
         self.calls = []
-        self._lock = threading.Lock()
+        self.lock = self._lock = threading.Lock()
+        self._counts = {}
         self._scripts = {}
         self._gates = {}
         witness = self
@@ -49,7 +50,7 @@ class Witness:
                 call = Call(self.command, parts.path, query, dict(self.headers.items()), body)
                 with witness._lock:
                     witness.calls.append(call)
-                    number = sum(1 for c in witness.calls if c.path == parts.path)
+                    number = witness._counts[parts.path] = witness._counts.get(parts.path, 0) + 1
                 status, headers, text = witness._answer(call, number)
                 call.ended = time.monotonic()
                 try:
@@ -101,6 +102,10 @@ class Witness:
 
     def release(self, name):
         self._gate(name).set()
+
+    def hold(self, name):
+        """Calls hang again from now on."""
+        self._gate(name).clear()
 
     def script(self, name, answers):
         """answers: list of (status, headers, body as JSON value)."""

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,6 +50,8 @@ static const struct script scripts[] = {
     {"/reset-at-once", "", "", 0, AFTER_RESET},
     {"/reset-after-head", OK LENGTH(10), "", 0, AFTER_RESET},
     {"/short", OK LENGTH(10), "abc", 0, AFTER_CLOSE},
+    {"/short-head", OK "X-Whole: a\r\n", "", 0, AFTER_CLOSE},
+    {"/short-line", OK "X-Ha", "", 0, AFTER_CLOSE},
     {"/endless-body", OK "\r\n", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 0,
      AFTER_REPEAT},
     {"/endless-head", OK, "X-More: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n", 0,
@@ -435,7 +438,7 @@ requests_say_what_was_asked_and_no_more(void)
 	check(strstr(rig.last_ask, "\r\nX-Empty:\r\n") != NULL);
 	check(strstr(rig.last_ask, "\r\nContent-Length: 3\r\n") != NULL);
 	check(strstr(rig.last_ask, "\r\nContent-Type: text/x\r\n") != NULL);
-	check(strstr(rig.last_ask, "99") == NULL && strstr(rig.last_ask, "evil") == NULL);
+	check(strstr(rig.last_ask, ": 99\r") == NULL && strstr(rig.last_ask, "evil") == NULL);
 	check(strstr(rig.last_ask, "hunked") == NULL && strstr(rig.last_ask, "Expect") == NULL);
 	check(strstr(rig.last_ask, "\r\n\r\nabc") != NULL);
 	ask = ask_of("127.0.0.1", "/hello");
@@ -533,13 +536,31 @@ static void
 connections_that_break_are_resets(void)
 {
 	static const char *const paths[] = {"/nothing", "/reset-at-once", "/reset-after-head",
-					    "/short"};
+					    "/short",   "/short-head",    "/short-line"};
 
 	rig_start("127.0.0.0/8");
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 6; i++) {
 		get(paths[i]);
 		check_failed(HTTP_RESET, "ECONNRESET");
 	}
+	rig_stop();
+}
+
+static void
+no_descriptor_is_our_failure_not_the_servers(void)
+{
+	struct rlimit limit, none;
+
+	rig_start("127.0.0.0/8");
+	check_int(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+	none = limit;
+	none.rlim_cur = 0;
+	check_int(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+	get("/hello");
+	check_int(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+	check_failed(HTTP_CONNECT, "EMFILE");
+	get("/hello");
+	check_int(outcome.status, ==, 200);
 	rig_stop();
 }
 
@@ -954,6 +975,7 @@ main(void)
 	CHECK_RUN(a_refused_port_is_told_as_node_tells_it);
 	CHECK_RUN(an_unknown_name_is_enotfound);
 	CHECK_RUN(connections_that_break_are_resets);
+	CHECK_RUN(no_descriptor_is_our_failure_not_the_servers);
 	CHECK_RUN(a_post_is_sent_once_though_a_kept_connection_breaks);
 	CHECK_RUN(answers_over_the_cap_are_refused);
 	CHECK_RUN(heads_without_end_and_without_sense_are_refused);

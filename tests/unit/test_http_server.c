@@ -1052,6 +1052,44 @@ connections_over_the_caps_are_closed_at_once(void)
 }
 
 static void
+a_few_connections_over_the_cap_are_told_so(void)
+{
+	const struct http_server_settings settings = {
+	    .connections_max = 2, .connections_spare = 2, .refusal_headers = "X-Own: yes\r\n"};
+	struct client clients[5];
+	int64_t since_ms;
+
+	rig_start(&settings);
+	for (int i = 0; i < 5; i++)
+		client_open(&clients[i]);
+	turn_for(30);
+	check_int(http_server_connections(rig.server), ==, 4);
+	check(client_is_closed(&clients[4]));
+	client_say(&clients[2], GET);
+	WAIT_STATUSES(&clients[2], "503");
+	check(strstr(clients[2].got.data, "\r\nRetry-After: 1\r\n") != NULL);
+	check(strstr(clients[2].got.data, "\r\nX-Own: yes\r\n") != NULL);
+	WAIT_UNTIL(client_is_closed(&clients[2]));
+	since_ms = clock_mono_ms();
+	WAIT_UNTIL(client_is_closed(&clients[3])); /* it says nothing: not for long */
+	check_int(clock_mono_ms() - since_ms, <, 3000);
+	client_say(&clients[0], GET);
+	WAIT_STATUSES(&clients[0], "200");
+	client_close(&clients[2]);
+	client_close(&clients[3]);
+	client_open(&clients[2]);
+	turn_for(30);
+	client_close(&clients[1]); /* there is room by the time it asks */
+	WAIT_UNTIL(http_server_connections(rig.server) == 2);
+	client_say(&clients[2], GET);
+	WAIT_STATUSES(&clients[2], "200");
+	for (int i = 0; i < 5; i++)
+		if (i != 1 && i != 3)
+			client_close(&clients[i]);
+	rig_stop();
+}
+
+static void
 a_drain_lets_work_end_and_closes_the_rest(void)
 {
 	struct client idle, waiting, partial, late;
@@ -1281,6 +1319,7 @@ main(void)
 	CHECK_RUN(a_refused_client_that_stays_is_cut_off_after_the_linger);
 	CHECK_RUN(bodies_of_all_connections_share_one_budget);
 	CHECK_RUN(connections_over_the_caps_are_closed_at_once);
+	CHECK_RUN(a_few_connections_over_the_cap_are_told_so);
 	CHECK_RUN(a_drain_lets_work_end_and_closes_the_rest);
 	CHECK_RUN(a_drain_closes_behind_an_answer_on_its_way);
 	CHECK_RUN(running_out_of_descriptors_pauses_accepting);

@@ -18,6 +18,7 @@ struct job {
 	struct run *run;
 	bool ended;
 	enum run_end end;
+	struct run_death death;
 	char payload[2048], text[256];
 	int calls;
 	int64_t call_id;
@@ -71,6 +72,7 @@ on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const
 	check(!job->ended);
 	job->ended = true;
 	job->end = end;
+	job->death = run_death(run);
 	copy(job->payload, sizeof(job->payload), payload);
 	copy(job->text, sizeof(job->text), slice_text(text));
 }

@@ -280,6 +280,22 @@ an_evicted_version_comes_back_without_being_loaded_again(void)
 	stop();
 }
 
+/* Ending the one idle for longest would end, each time, the one that is needed next. */
+static void
+most_versions_in_turn_keep_their_process_when_there_is_one_too_many(void)
+{
+	enum { PROCESSES = 8, ROUNDS = 20 };
+	int runs = 0;
+
+	begin_with(PROCESSES);
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int version = 1; version <= PROCESSES + 1; version++, runs++)
+			check_int(run_code(version, token, SAFE_MS).end, ==, RUN_OK);
+	}
+	check_int(pool->last_tag, <, runs / 2); /* processes that were made; about a fifth */
+	stop();
+}
+
 static void
 a_new_zygote_loads_all_anew(void)
 {
@@ -367,6 +383,7 @@ run_all(void)
 	CHECK_RUN(another_environment_loads_the_version_itself);
 	CHECK_RUN(processes_of_one_version_share_the_memory_of_its_module);
 	CHECK_RUN(an_evicted_version_comes_back_without_being_loaded_again);
+	CHECK_RUN(most_versions_in_turn_keep_their_process_when_there_is_one_too_many);
 	CHECK_RUN(a_new_zygote_loads_all_anew);
 }
 

@@ -1,0 +1,36 @@
+/* daemon/api/admin.h - what the files of /admin/v1 share. */
+#ifndef SLUICE_DAEMON_API_ADMIN_H
+#define SLUICE_DAEMON_API_ADMIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/api/api.h"
+#include "sql/account.h"
+
+#define ADMIN_LIMIT_DEFAULT 100
+
+/* What a body says under `concurrency`: {"by": .., "limit": ..}, or null: taken back. */
+struct admin_concurrency {
+	bool given, is_null;
+	enum account_concurrency by;
+	int limit;
+};
+/* The readers below answer the call when they return false. */
+bool admin_read_concurrency(struct api_call *call, struct admin_concurrency *out);
+/* {"by","limit"} under key; by INHERIT: null. */
+void admin_show_concurrency(struct json_writer *w, const char *key, enum account_concurrency by,
+			    int limit);
+
+/* Query parameter `name`, a whole number from 1 to max; absent: *out stays. */
+bool admin_read_number(struct api_call *call, const char *name, int64_t max, int64_t *out);
+/* Query parameter `before` as answers show times ("2026-11-22T05:12:00.123Z"), in wall ms; absent:
+ * *out stays. */
+bool admin_read_before(struct api_call *call, int64_t *out);
+/* Is list, of `name`, an array of 1 to max elements?  count: how many. */
+bool admin_read_array(struct api_call *call, struct json_value list, const char *name, int max,
+		      int *count);
+/* A wall time under key. */
+void admin_show_time(struct json_writer *w, const char *key, int64_t wall_ms);
+
+#endif
