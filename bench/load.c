@@ -1,4 +1,4 @@
-/* bench/load.c - a small closed-loop HTTP load generator for bench/run and bench/queue; loopback only.
+/* bench/load.c - a small HTTP load generator for the measurements here; loopback only.
  *
  * usage: load get PORT CONNECTIONS SECONDS PATH
  *        load jobs PORT CONNECTIONS JOBS KEY...     async triggers, then reads every result; keys
@@ -7,46 +7,24 @@
  *        load drain PORT CONNECTIONS JOBS KEY...    async triggers until all jobs have ended; prints,
  *                                                   waits for a line, reads every result, prints
  *        load lone PORT JOBS KEY                    one at a time: trigger, then wait for the result
+ *        load pace accept|read PORT CONNECTIONS RATE SECONDS EVERY KEY...
+ *                                                   triggers at a rate (see load_pace.c); read: and
+ *                                                   the result of each
  *
- * Prints one line of JSON.  Exit code 1 when an answer was not what it should be; every run ends after
- * 60 s at the latest.  The action is `noop` of connection `c`, integration `w`; $LOAD_INPUT is the
- * length of its JSON input (least and default: 8). */
-#include <arpa/inet.h>
+ * All but pace are closed loops, print one line of JSON and end after 60 s at the latest.  Exit code 1
+ * when an answer was not what it should be.  The action is `noop` of connection `c`, integration `w`;
+ * $LOAD_INPUT is the length of its JSON input (least and default: 8). */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-enum {
-	CONNECTIONS_MAX = 512,
-	ANSWER_MAX = 16384,
-	ID_TEXT = 37,
-	RUN_SECONDS_MAX = 60,
-	INPUT_MAX = 8192
-};
+#include "load.h"
 
-/* IDLE -> ACCEPTING (a trigger is on the wire) -> IDLE ..., then READING -> IDLE; GETTING loops. */
-enum phase { PHASE_IDLE, PHASE_GETTING, PHASE_ACCEPTING, PHASE_READING };
-
-struct job {
-	char id[ID_TEXT];
-	const char *key;
-};
-
-struct connection {
-	int fd;
-	enum phase phase;
-	int job; /* index of the job in work */
-	char answer[ANSWER_MAX];
-	size_t len;
-};
+#define RUN_SECONDS_MAX 60
 
 struct load {
 	int epoll, port;
@@ -55,64 +33,11 @@ struct load {
 	struct job *jobs;
 	int job_count, next_job, done;
 	bool reading; /* all are accepted; results are read now */
-	char body[INPUT_MAX + 64];
+	char body[BODY_MAX];
 	const char *path;
 	long long answers;
 	double began, accepted, ended;
 };
-
-static double
-now(void)
-{
-	struct timespec at;
-
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
-}
-
-static void
-fail(const char *what, const char *detail)
-{
-	fprintf(stderr, "load: %s: %s\n", what, detail);
-	exit(1);
-}
-
-static int
-dial(int port)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
-		fail("connect", strerror(errno));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	return fd;
-}
-
-static void
-send_all(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t sent = send(fd, text, len, MSG_NOSIGNAL);
-
-		if (sent <= 0)
-			fail("send", strerror(errno));
-		text += sent;
-		len -= (size_t)sent;
-	}
-}
-
-static void
-send_get(struct connection *connection, const char *path, const char *key)
-{
-	char text[512];
-	int len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: localhost\r\n%s%s%s\r\n",
-			   path, key != NULL ? "Authorization: Bearer " : "",
-			   key != NULL ? key : "", key != NULL ? "\r\n" : "");
-
-	send_all(connection->fd, text, (size_t)len);
-}
 
 /* The body of every trigger; its input is a JSON object of that many bytes. */
 static void
@@ -125,90 +50,6 @@ make_body(struct load *load, int input)
 	memset(value, 'x', sizeof(value));
 	snprintf(load->body, sizeof(load->body),
 		 "{\"action_name\":\"noop\",\"input\":{\"a\":\"%.*s\"}}", input - 8, value);
-}
-
-static void
-send_trigger(struct load *load, struct connection *connection, const char *key)
-{
-	char text[INPUT_MAX + 700];
-	int len = snprintf(
-	    text, sizeof(text),
-	    "POST /action/trigger HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
-	    "Provider-Config-Key: w\r\nConnection-Id: c\r\nX-Async: true\r\n"
-	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-	    key, strlen(load->body), load->body);
-
-	send_all(connection->fd, text, (size_t)len);
-}
-
-static void
-send_read(struct connection *connection, const struct job *job)
-{
-	char path[80];
-
-	snprintf(path, sizeof(path), "/action/%s?wait=30", job->id);
-	send_get(connection, path, job->key);
-}
-
-/* Length of the first whole answer in the buffer, or 0; *status and *body are set when there is
- * one. */
-static size_t
-whole_answer(struct connection *connection, int *status, const char **body)
-{
-	const char *end, *length;
-	size_t total;
-
-	connection->answer[connection->len] = '\0';
-	end = strstr(connection->answer, "\r\n\r\n");
-	if (end == NULL)
-		return 0;
-	*status = (int)strtol(connection->answer + strlen("HTTP/1.1 "), NULL, 10);
-	length = strcasestr(connection->answer, "\r\nContent-Length:");
-	total = (size_t)(end + 4 - connection->answer);
-	if (length != NULL && length < end)
-		total += strtoul(length + strlen("\r\nContent-Length:"), NULL, 10);
-	if (total >= ANSWER_MAX)
-		fail("an answer is too long", connection->answer);
-	*body = end + 4;
-	return connection->len >= total ? total : 0;
-}
-
-/* True when another whole answer was there; otherwise more bytes are read, blocking when wait is
- * set. */
-static bool
-take_answer(struct connection *connection, int *status, char *body, size_t size, bool wait)
-{
-	for (;;) {
-		const char *at;
-		size_t total = whole_answer(connection, status, &at);
-		ssize_t got;
-
-		if (total > 0) {
-			snprintf(body, size, "%.*s", (int)(connection->answer + total - at), at);
-			memmove(connection->answer, connection->answer + total,
-				connection->len - total);
-			connection->len -= total;
-			return true;
-		}
-		got = recv(connection->fd, connection->answer + connection->len,
-			   ANSWER_MAX - 1 - connection->len, wait ? 0 : MSG_DONTWAIT);
-		if (got < 0 && (errno == EAGAIN || errno == EINTR))
-			return false;
-		if (got <= 0)
-			fail("recv",
-			     got == 0 ? "the server closed the connection" : strerror(errno));
-		connection->len += (size_t)got;
-	}
-}
-
-static void
-keep_id(struct job *job, const char *body)
-{
-	const char *at = strstr(body, "\"id\":\"");
-
-	if (at == NULL || strlen(at) < 6 + ID_TEXT)
-		fail("no id in the answer", body);
-	memcpy(job->id, at + 6, ID_TEXT - 1);
 }
 
 /* Gives an idle connection its next request. */
@@ -228,7 +69,7 @@ feed(struct load *load, struct connection *connection)
 	if (load->reading)
 		send_read(connection, &load->jobs[connection->job]);
 	else
-		send_trigger(load, connection, load->jobs[connection->job].key);
+		send_trigger(connection, load->jobs[connection->job].key, load->body);
 }
 
 static void
@@ -279,8 +120,13 @@ serve(struct load *load, double seconds)
 		for (int i = 0; i < count; i++) {
 			struct connection *connection = events[i].data.ptr;
 
-			while (take_answer(connection, &status, body, sizeof(body), false))
+			enum took took;
+
+			while ((took = take_answer(connection, &status, body, sizeof(body),
+						   false)) == TOOK_ANSWER)
 				on_answer(load, connection, status, body);
+			if (took == TOOK_END)
+				fail("recv", "the server closed the connection");
 		}
 	}
 	if (load->path == NULL && load->done < load->job_count)
@@ -291,7 +137,7 @@ static void
 open_connections(struct load *load, int count)
 {
 	if (count < 1 || count > CONNECTIONS_MAX)
-		fail("connections", "1 to 512");
+		fail("connections", "1 to 1024");
 	load->epoll = epoll_create1(EPOLL_CLOEXEC);
 	load->connections = count;
 	for (int i = 0; i < count; i++) {
@@ -373,12 +219,11 @@ run_drain(struct load *load, int connections, int keys)
 	getchar();
 }
 
-static int
-by_size(const void *a, const void *b)
+static void
+must_take(struct connection *connection, int *status, char *body)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
+	if (take_answer(connection, status, body, ANSWER_MAX, true) != TOOK_ANSWER)
+		fail("recv", strerror(errno));
 }
 
 static void
@@ -395,22 +240,22 @@ run_lone(struct load *load)
 	for (int i = 0; i < load->job_count; i++) {
 		double at = now();
 
-		send_trigger(load, connection, load->jobs[i].key);
-		take_answer(connection, &status, body, sizeof(body), true);
+		send_trigger(connection, load->jobs[i].key, load->body);
+		must_take(connection, &status, body);
 		if (status != 202)
 			fail("trigger", body);
 		keep_id(&load->jobs[i], body);
 		do {
 			send_read(connection, &load->jobs[i]);
-			take_answer(connection, &status, body, sizeof(body), true);
+			must_take(connection, &status, body);
 		} while (status == 404);
 		if (status != 200)
 			fail("result", body);
 		took[i] = now() - at;
 	}
-	qsort(took, (size_t)load->job_count, sizeof(*took), by_size);
 	printf("{\"jobs\":%d,\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n", load->job_count,
-	       took[load->job_count / 2] * 1e3, took[load->job_count * 99 / 100] * 1e3);
+	       percentile(took, (size_t)load->job_count, 0.5) * 1e3,
+	       percentile(took, (size_t)load->job_count, 0.99) * 1e3);
 	free(took);
 }
 
@@ -447,6 +292,20 @@ main(int argc, char **argv)
 		load.port = number(argv[2]);
 		make_jobs(&load, number(argv[4]), argv + 5, argc - 5);
 		run_drain(&load, number(argv[3]), argc - 5);
+	} else if (argc >= 9 && strcmp(argv[1], "pace") == 0) {
+		struct pace pace = {.reads = strcmp(argv[2], "read") == 0,
+				    .port = number(argv[3]),
+				    .connections = number(argv[4]),
+				    .rate = number(argv[5]),
+				    .seconds = number(argv[6]),
+				    .every = number(argv[7]),
+				    .body = load.body,
+				    .keys = argv + 8,
+				    .key_count = argc - 8};
+
+		if (pace.connections > CONNECTIONS_MAX)
+			fail("connections", "1 to 1024");
+		run_pace(&pace);
 	} else if (argc == 5 && strcmp(argv[1], "lone") == 0) {
 		load.port = number(argv[2]);
 		make_jobs(&load, number(argv[3]), argv + 4, 1);
@@ -454,8 +313,8 @@ main(int argc, char **argv)
 	} else {
 		fprintf(
 		    stderr,
-		    "usage: load get PORT CONNECTIONS SECONDS PATH | load jobs|accepts|drain PORT CONNECTIONS JOBS KEY... | "
-		    "load lone PORT JOBS KEY\n");
+		    "usage: load get PORT CONNECTIONS SECONDS PATH | load jobs|drain PORT CONNECTIONS JOBS KEY... | "
+		    "load accepts|lone|pace, see load.c\n");
 		return 64;
 	}
 	free(load.jobs);

@@ -8,8 +8,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "lib"))
-from rig import Rig  # noqa: E402
-from servers import Postgres, Redis, wait_until  # noqa: E402
+from rig import Rig, build_directory  # noqa: E402
+from servers import Postgres, Redis, stop, wait_until  # noqa: E402
 
 CONNECTIONS, KEYS = 64, 50
 INPUT, OUTPUT = 300, 100  # bytes of a job
@@ -18,7 +18,8 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 def build_load(folder):
     program = f"{folder}/load"
-    subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", f"{HERE}/load.c", "-o", program], check=True)
+    subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra",
+                    *(f"{HERE}/{name}.c" for name in ("load", "load_http", "load_pace")), "-o", program], check=True)
     return program
 
 
@@ -54,6 +55,40 @@ def tree_seconds(table, root):
 def cpu_seconds(root):
     """User and system time of root and all below it that live now, and of their reaped children."""
     return sum(tree_seconds(process_table(), root))
+
+
+def is_runner(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as file:
+            return file.read().startswith("sluice-runner")
+    except OSError:
+        return False
+
+
+def members(processes):
+    """All pids of each part of a system, {name: [pid, ...]}; the compiler, which is below the daemon too, is none of the runners."""
+    table, out = process_table(), {}
+    for name, (pid, part) in processes.items():
+        found, wave = [], [pid]
+        while wave:
+            found += wave
+            wave = [p for p, (parent, _, _) in table.items() if parent in wave]
+        out[name] = {"own": [pid], "below": [p for p in found[1:] if is_runner(p)], "all": found}[part]
+    return out
+
+
+def resident(pids):
+    """(PSS, RSS) of these in bytes, as far as they live; PSS has shared pages once in all."""
+    pss = rss = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+                lines = dict(line.split(":", 1) for line in file.read().splitlines()[1:])
+        except (OSError, ValueError):
+            continue
+        pss += int(lines["Pss"].split()[0]) << 10
+        rss += int(lines["Rss"].split()[0]) << 10
+    return pss, rss
 
 
 def durable_postgres(directory):
@@ -137,7 +172,7 @@ def keys_of(rig, count, code="return input;"):
 
 def accept_limit(folder, program, connections, environments=16, jobs=12000):
     """(accepts, GET /health) a second of a node that only accepts: nobody runs the jobs meanwhile.  Medians of three rounds, in turn."""
-    with Rig(start=False, settings={"api_rate_limit": "1000000000", "role": "api"}) as rig:
+    with Rig(start=False, settings={"api_rate_limit": "1000000000", "role": "api,scheduler"}) as rig:
         rig.postgres.stop()
         rig.postgres.start("-c", "synchronous_commit=on", fsync="on")
         rig.redis.stop()
@@ -175,34 +210,51 @@ class System:
                 "cpu": per_job(before, between), "read_cpu": per_job(between, after)}
 
 
+def has_setting(name):
+    """Older builds, for comparison, lack some."""
+    done = subprocess.run([f"{build_directory()}/sluiced", "--help"], stdout=subprocess.PIPE, check=True, text=True)
+    return f"--{name.replace('_', '-')}=" in done.stdout
+
+
+# Bounds of what is accepted: they are not what most runs are about.
+UNBOUNDED = {"api_rate_limit": "1000000000", "queued_max": "100000000", "backlog_max": "100000000"}
+
+
 class Ours(System):
     name = "sluiced"
 
-    def __init__(self, folder, stack, runners, split=False):
-        """split: two daemons, so that what the API costs stands apart from what the worker does."""
+    def __init__(self, folder, stack, runners, roles=None, settings=None, code=None, rewrite="256mb"):
+        """roles: of two daemons, the first one with the API, so that what each does stands apart.  settings: of
+        the daemons.  code: of the action.  rewrite: how long Redis's file gets before it is written anew."""
         self.load_program = build_load(folder)
-        self.rig = stack.enter_context(Rig(nodes=2 if split else 1, start=False,
-                                           settings={"api_rate_limit": "1000000000", "runners": str(runners)}))
-        if split:
-            self.rig.nodes[0].settings["role"] = "api"
-            self.rig.nodes[1].settings["role"] = "worker,scheduler"
+        chosen = {name: value for name, value in UNBOUNDED.items() if has_setting(name)} | {"runners": str(runners), **(settings or {})}
+        self.rig = stack.enter_context(Rig(nodes=len(roles or [0]), start=False, settings=chosen))
+        for node, role in zip(self.rig.nodes, roles or []):
+            node.settings["role"] = role
         self.rig.postgres.stop()
         self.rig.postgres.start("-c", "synchronous_commit=on", fsync="on")
         self.rig.redis.stop()
-        self.rig.redis.start("--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-min-size", "256mb")
+        self.rig.redis.start("--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-min-size", rewrite)
         self.rig.nodes[0].start()
-        if split:  # it serves no HTTP: its log says when it is ready
-            worker = self.rig.nodes[1].start(wait=False)
-            wait_until("the worker is ready", lambda: "worker_ready" in worker.log(), 30)
         self.rig.read_keys()
-        self.keys = keys_of(self.rig, KEYS, f'return {{ ok: "{"y" * (OUTPUT - 9)}" }};')
+        account = self.rig.keys["SLUICE_ACCOUNT_KEY"]  # a node without a worker can be ready before its keys are in the ledger
+        wait_until("the account's key is known", lambda: self.rig.request("POST", "/environments", {}, key=account).status != 401, 10)
+        self.keys = keys_of(self.rig, KEYS, code or f'return {{ ok: "{"y" * (OUTPUT - 9)}" }};')
         self.child = None
+
+    def start_worker(self):
+        """The second daemon; it serves no HTTP: its log says when it is ready."""
+        worker = self.rig.nodes[1]
+        seen = worker.log().count("worker_ready")
+        worker.start(wait=False)
+        wait_until("the worker is ready", lambda: worker.log().count("worker_ready") > seen, 30)
 
     @property
     def processes(self):
-        daemon = self.rig.nodes[-1].process.pid
-        out = {"Postgres": (self.rig.postgres.process.pid, "all"), "Redis": (self.rig.redis.process.pid, "all"),
-               "daemon": (daemon, "own"), "runners": (daemon, "below")}
+        out = {"Postgres": (self.rig.postgres.process.pid, "all"), "Redis": (self.rig.redis.process.pid, "all")}
+        if self.rig.nodes[-1].process is not None:
+            daemon = self.rig.nodes[-1].process.pid
+            out |= {"daemon": (daemon, "own"), "runners": (daemon, "below")}
         if len(self.rig.nodes) > 1:
             out["api"] = (self.rig.nodes[0].process.pid, "own")
         if self.child is not None:
@@ -215,6 +267,36 @@ class Ours(System):
     def _load(self, *words):
         return subprocess.Popen([self.load_program, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                 env={**os.environ, "LOAD_INPUT": str(INPUT)})
+
+    def fill(self, jobs, keys=None):
+        """Has them accepted, the keys in turn; accepts a second."""
+        out, _ = self._load("accepts", self.rig.nodes[0].port, CONNECTIONS, jobs, *(keys or self.keys)).communicate(timeout=90)
+        return jobs / json.loads(out)["seconds"]
+
+    def pace(self, what, rate, seconds, every, connections=CONNECTIONS):
+        """Requests at a rate; gives what the load generator counted, every so many seconds."""
+        child = self._load("pace", what, self.rig.nodes[0].port, connections, rate, seconds, every, *self.keys)
+        try:
+            for line in child.stdout:
+                yield json.loads(line)
+        finally:
+            stop(child)
+        if child.returncode != 0:
+            raise SystemExit(f"the load generator ended with {child.returncode}")
+
+    def query(self, sql):
+        return self.rig.postgres.query(sql)
+
+    def redis_bytes(self):
+        info = self.rig.redis.command("INFO", "memory").decode()
+        return int(next(line for line in info.splitlines() if line.startswith("used_memory:")).split(":")[1])
+
+    def table_bytes(self):
+        """{table: (its pages, its indexes)} of those that grow with jobs."""
+        rows = self.query("SELECT coalesce(i.inhparent::regclass::text, c.relname), sum(pg_table_size(c.oid)), sum(pg_indexes_size(c.oid)) "
+                          "FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid WHERE c.relkind = 'r' "
+                          "AND c.relnamespace = 'public'::regnamespace GROUP BY 1")
+        return {name: (int(pages), int(indexes)) for name, pages, indexes in rows}
 
     def run(self, mode, jobs):
         self.child = None

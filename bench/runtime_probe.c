@@ -2,6 +2,8 @@
  * object a line on stdout.
  *
  *   run FILE INPUT COUNT     CPU time of a warm run, in the function's process and here
+ *   turns FILE INPUT COUNT VERSIONS PROCESSES
+ *                            likewise, a row for each of COUNT rounds in which VERSIONS versions take turns
  *   first WAY FILE..         wall time of the first run of each, the best of TRIES processes; WAY: cold,
  *                            warmed (loaded ahead), image (after its process has been evicted)
  *   wait FILE COUNT          memory of COUNT runs of one version that wait for an answer
@@ -219,6 +221,40 @@ measure_run(struct probe *probe, const char *path, const char *input, int count)
 	free((char *)(uintptr_t)function.code);
 }
 
+/* Runs of a round: enough for the clock that counts CPU time, few enough for many rounds. */
+#define ROUND_RUNS 1000
+#define WARM_ROUNDS 30
+
+static void
+measure_turns(struct probe *probe, const char *path, const char *input, int rounds, int versions)
+{
+	struct pool_function function = {.environment_id = 1, .name = "bench", .file = "bench.cjs"};
+	struct cpu before, after;
+	int64_t began;
+
+	function.code = read_file(path, &function.code_len);
+	probe->answers = true;
+	for (int round = -1; round < rounds; round++) {
+		int runs = round < 0 ? WARM_ROUNDS * versions : ROUND_RUNS;
+
+		before = cpu_now();
+		began = clock_mono_us();
+		for (int i = 0; i < runs; i++) {
+			function.version_id = 1 + i % versions;
+			submit(probe, &function, input);
+			finish(probe);
+		}
+		after = cpu_now();
+		if (round >= 0)
+			printf("{\"function_us\":%.2f,\"own_us\":%.2f,\"wall_us\":%.2f}\n",
+			       (after.function_us - before.function_us) / runs,
+			       (after.own_us - before.own_us) / runs,
+			       (double)(clock_mono_us() - began) / runs);
+		fflush(stdout);
+	}
+	free((char *)(uintptr_t)function.code);
+}
+
 static double
 now_ms(void)
 {
@@ -350,6 +386,8 @@ main(int argc, char **argv)
 	settings.runner_path = argv[1];
 	settings.isolation = strcmp(argv[2], "fork") == 0 ? POOL_FORK : POOL_SNAPSHOT;
 	settings.processes_max = strcmp(argv[3], "wait") == 0 ? WAIT_MAX : PROCESSES;
+	if (strcmp(argv[3], "turns") == 0 && argc == 9)
+		settings.processes_max = (int)strtol(argv[8], NULL, 10);
 	/* Or they would be too fresh for others to be loaded ahead in their place. */
 	if (strcmp(argv[3], "first") == 0)
 		settings.idle_ms = 30;
@@ -360,6 +398,9 @@ main(int argc, char **argv)
 	}
 	if (strcmp(argv[3], "run") == 0 && argc == 7)
 		measure_run(&probe, argv[4], argv[5], (int)strtol(argv[6], NULL, 10));
+	else if (strcmp(argv[3], "turns") == 0 && argc == 9)
+		measure_turns(&probe, argv[4], argv[5], (int)strtol(argv[6], NULL, 10),
+			      (int)strtol(argv[7], NULL, 10));
 	else if (strcmp(argv[3], "wait") == 0 && argc == 6)
 		measure_wait(&probe, argv[4], (int)strtol(argv[5], NULL, 10));
 	else if (strcmp(argv[3], "first") == 0)

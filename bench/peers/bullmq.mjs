@@ -24,9 +24,10 @@ export async function worker(servers, tell) {
 	};
 	const workers = names.map((name, i) =>
 		new Worker(name, run, { connection: connection(servers), concurrency: i === 0 ? CONCURRENCY : 1 }));
-	for (const each of workers) {
-		each.on('completed', () => tell.ended(1));
+	workers.forEach((each, i) => {
+		each.on('completed', () => tell.ended(1, i - 1));
 		each.on('failed', (_, error) => { throw error; });
-	}
+	});
 	await Promise.all(workers.map((each) => each.waitUntilReady()));
+	return { pause: (on) => Promise.all(workers.map((each) => (on ? each.pause() : each.resume()))) };
 }
