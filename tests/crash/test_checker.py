@@ -226,6 +226,16 @@ def _(tale):
         tale.call(n, at, at + 0.05)
 
 
+@test
+def the_checker_allows_a_job_to_pass_one_whose_first_try_failed_before_any_call():
+    tale = good()
+    for n, at, attempts in ((4, 6.5, 2), (5, 6.3, 1)):
+        tale.submit(n, n * 1.0, retries=1)
+        tale.job(n, retries=1, attempts=attempts)
+        tale.call(n, at, at + 0.05)
+    assert found(tale) == set(), judge(tale.events).violations
+
+
 @objects("a_late_job_that_a_fault_of_another_node_does_not_explain", "I3")
 def _(tale):
     for n, at in ((4, 6.5), (5, 6.3)):
