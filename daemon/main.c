@@ -31,6 +31,7 @@
 #include "daemon/settings.h"
 #include "daemon/shard.h"
 #include "daemon/standalone.h"
+#include "daemon/steer.h"
 #include "daemon/submit.h"
 #include "daemon/warm.h"
 #include "daemon/worker/dispatch.h"
@@ -393,6 +394,7 @@ start_parts(struct daemon *daemon)
 	if ((daemon->roles & (ROLE_API | ROLE_WORKER)) != 0) {
 		daemon->syncs = sync_store_new(daemon->loop, &syncs);
 		daemon->dead = dead_store_new(daemon->loop, &dead);
+		daemon->steer = steer_new(daemon);
 		daemon->callers = callers_new(daemon);
 	}
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
@@ -479,6 +481,7 @@ free_parts(struct daemon *daemon)
 	callers_free(daemon->callers);
 	account_free(daemon->account);
 	cancel_watch_free(daemon->cancels);
+	steer_free(daemon->steer);
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);

@@ -91,7 +91,7 @@ static const struct unit_statement reclaim_next = {
 	  " FROM retry ORDER BY due_at LIMIT 1), -1)::bigint"};
 
 static const struct unit_statement reclaim_slots = {
-    NULL, "SELECT id, environment_id, slots FROM concurrency_key WHERE slots > 1 ORDER BY id"};
+    NULL, "SELECT id, environment_id, slots FROM key_limits()"};
 
 static const struct unit_statement reclaim_add_partitions = {NULL, "SELECT add_partitions(-1, 3)"};
 static const struct unit_statement reclaim_forget_keys = {
