@@ -216,6 +216,7 @@ static void
 on_position(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
 {
 	struct showing *showing = arg;
+	struct buf out;
 
 	(void)error;
 	jw_key(&showing->w, "position");
@@ -225,7 +226,8 @@ on_position(void *arg, enum sl_code code, int64_t value, const struct sl_error *
 		jw_null(&showing->w);
 	jw_object_end(&showing->w);
 	jw_object_end(&showing->w);
-	api_reply_buf(showing->call, 200, &showing->out);
+	out = showing->out; /* which goes with the call */
+	api_reply_buf(showing->call, 200, &out);
 }
 
 static void
