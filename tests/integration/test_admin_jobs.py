@@ -261,5 +261,4 @@ def only_operators_see_and_steer(rig):
             assert answer.status == 403, (path, answer)
 
 
-if __name__ == "__main__":
-    main(lambda: Rig(nodes=2, prepare=lambda rig: rig.prepare(FUNCTIONS)))
+main(lambda: Rig(nodes=2, prepare=lambda rig: rig.prepare(FUNCTIONS)))
