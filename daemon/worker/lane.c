@@ -270,7 +270,7 @@ drop_handed(struct lane *lane)
 
 		if (turn->clean && !turn->unsure)
 			held_put(lane->held, turn->key_id, turn->slot, turn->tenure,
-				 turn->judge_to);
+				 turn_judge_to(turn));
 		else
 			held_drop(lane->held, turn->key_id, turn->slot);
 		release = release || turn->blocked; /* somebody else is to have it */

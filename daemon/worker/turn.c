@@ -143,6 +143,17 @@ turn_done(const struct turn *turn)
 	return done;
 }
 
+int64_t
+turn_judge_to(const struct turn *turn)
+{
+	int64_t seq = turn->judge_to;
+
+	for (int i = 0; i < turn->count && turn->lane != 's'; i++)
+		if (turn->entry[i].done && turn->entry[i].envelope.seq > seq)
+			seq = turn->entry[i].envelope.seq;
+	return seq;
+}
+
 bool
 turn_has_job(const struct turn *turn, const char *job_id)
 {
@@ -162,8 +173,9 @@ on_attempt_end(void *arg, const struct attempt_end *end)
 		turn->at++;
 	} else if (end->aborted || turn->dead) {
 		turn->stopping = turn->unsure = true;
-		/* It could not start here, or not go on: let another worker try before this one does. */
-		turn->blocked = turn->blocked || !turn->dead;
+		/* It could not start here, or not go on: let another worker try before this one does.  One
+		 * that was refused is judged when it is taken again, here as well as anywhere. */
+		turn->blocked = turn->blocked || (!turn->dead && !end->refused);
 	} else {
 		turn_record(turn, end);
 		/* The key's next job may start now: a crash before the commit ends or retries this
