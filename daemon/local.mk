@@ -12,8 +12,12 @@ sluiced_SOURCES = \
 	daemon/keys.c daemon/keys.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/paths.c daemon/paths.h \
+	daemon/ready.c daemon/ready.h \
 	daemon/record_show.c daemon/record_show.h \
+	daemon/reload.c daemon/reload.h \
+	daemon/service.c daemon/service.h \
 	daemon/settings.c daemon/settings.h \
+	daemon/sockets.c daemon/sockets.h \
 	daemon/standalone.c daemon/standalone.h daemon/standalone_state.h \
 	daemon/standalone_dir.c \
 	daemon/shard.c daemon/shard.h \
@@ -21,6 +25,7 @@ sluiced_SOURCES = \
 	daemon/sync_start.c daemon/sync_start.h \
 	daemon/user.c daemon/user.h \
 	daemon/warm.c daemon/warm.h \
+	daemon/watchdog.c daemon/watchdog.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
 	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \

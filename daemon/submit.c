@@ -358,6 +358,15 @@ submits_new(struct daemon *daemon)
 }
 
 void
+submits_reloaded(struct submits *submits)
+{
+	const struct config *config = submits->daemon->config;
+
+	backlog_bounds(submits->backlog, config_int(config, "queued_max"),
+		       config_int(config, "backlog_max"));
+}
+
+void
 submits_close(struct submits *submits)
 {
 	struct submit *submit;

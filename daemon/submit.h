@@ -18,6 +18,7 @@
 
 struct submits; /* what is on its way, of this process; opaque */
 struct submits *submits_new(struct daemon *daemon); /* after the queues */
+void submits_reloaded(struct submits *submits);     /* the settings have changed */
 /* Start of the end: answers what waits for its push, and pushes nothing more. */
 void submits_close(struct submits *submits);
 void submits_free(struct submits *submits); /* after ledger and queues; NULL is fine */

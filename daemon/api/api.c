@@ -499,10 +499,25 @@ api_listen(struct api *api, const char *address, struct sl_error *error)
 	return http_server_listen(api->server, address, error);
 }
 
-int
-api_port(const struct api *api)
+enum sl_code
+api_adopt(struct api *api, int fd, struct sl_error *error)
 {
-	return http_server_port(api->server);
+	return http_server_adopt(api->server, fd, error);
+}
+
+void
+api_address(const struct api *api, char *out, size_t size)
+{
+	http_server_address(api->server, out, size);
+}
+
+void
+api_reloaded(struct api *api)
+{
+	const struct config *config = api->daemon->config;
+
+	http_server_caps(api->server, (int)config_int(config, "connections_max"),
+			 config_int(config, "body_budget"));
 }
 
 void

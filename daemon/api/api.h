@@ -62,7 +62,11 @@ extern const struct api_route api_routes[]; /* ends with method NULL */
 struct api *api_new(struct daemon *daemon);
 void api_free(struct api *api);
 SL_MUST_USE enum sl_code api_listen(struct api *api, const char *address, struct sl_error *error);
-int api_port(const struct api *api);
+/* A listening socket that was passed to us; owned from then on.  SL_INVALID: it is none. */
+SL_MUST_USE enum sl_code api_adopt(struct api *api, int fd, struct sl_error *error);
+/* Where it listens (http/listen.h), of several the first.  size: LISTEN_TEXT. */
+void api_address(const struct api *api, char *out, size_t size);
+void api_reloaded(struct api *api); /* the settings have changed */
 void api_drain(struct api *api);
 bool api_is_idle(const struct api *api);
 struct rates *api_rates(struct api *api);
