@@ -73,7 +73,7 @@ enum metric_repair {                       /* what the scheduler had to put righ
 		     METRIC_JOB_RESOLVED,  /* a job of a session that was ended */
 };
 enum metric_quarantine { METRIC_QUARANTINE_FORGED, METRIC_QUARANTINE_BROKEN };
-enum metric_security { METRIC_FORBIDDEN_CALL, METRIC_PROTOCOL, METRIC_QUEUE_ENTRY };
+enum metric_security { METRIC_FORBIDDEN_CALL, METRIC_PROTOCOL, METRIC_QUEUE_ENTRY, METRIC_CALL };
 enum metric_backlog { METRIC_BACKLOG_HELD, METRIC_BACKLOG_LEFT };
 enum metric_refusal {
 	METRIC_REFUSED_QUEUE_FULL,

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/envelope.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "sql/ledger.h"
 #include "sql/resolve.h"
 #include "sql/unit.h"
@@ -108,7 +109,8 @@ static const struct unit_statement reclaim_end_late = {
 	  " AND NOT EXISTS (SELECT FROM death d WHERE d.job_id = j.id)"
 	  " AND NOT EXISTS (SELECT FROM hold h JOIN session s ON s.id = h.session_id"
 	  "  WHERE h.key_id = j.key_id AND s.live)"
-	  " ON CONFLICT (job_id) DO NOTHING RETURNING job_id"};
+	  " ON CONFLICT (job_id) DO NOTHING"
+	  " RETURNING (SELECT k.kind FROM job k WHERE k.id = job_id)"};
 
 static const struct unit_statement reclaim_drop_table = {
     NULL, "SELECT drop_old_table($1::bigint * interval '1 millisecond')"};
@@ -347,20 +349,24 @@ reclaim_end_session(struct reclaim *reclaim, int64_t id, int64_t beat, int death
 static void
 reclaim_on_end_all(void *arg, const struct unit_answer *answer)
 {
+	struct reclaim_call *call = arg;
 	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
 
-	reclaim_answer(arg, answer->code, count, &answer->error);
+	if (answer->code == SL_OK)
+		metric_add(&metrics[METRIC_REPAIRS], METRIC_JOB_RESOLVED, 0,
+			   (double)resolve_count(answer, call->lost));
+	reclaim_answer(call, answer->code, count, &answer->error);
 }
 
 void
 reclaim_end_all_sessions(struct reclaim *reclaim, int deaths_max, reclaim_cb *cb, void *arg)
 {
+	struct reclaim_call *call = reclaim_call_new(reclaim, cb, arg);
 	struct unit *unit = unit_new();
 
 	unit_add(unit, &reclaim_end_all);
-	resolve_add(unit, deaths_max);
-	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_end_all,
-		  reclaim_call_new(reclaim, cb, arg));
+	call->lost = resolve_add(unit, deaths_max);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_end_all, call);
 }
 
 /* ---- limits --------------------------------------------------------------------------------- */
@@ -464,6 +470,9 @@ reclaim_on_late(void *arg, const struct unit_answer *answer)
 {
 	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
 
+	for (int row = 0; row < count; row++)
+		metrics_finished((enum job_kind)value_int(answer->results[0], row, 0), JOB_EXPIRED,
+				 false);
 	reclaim_answer(arg, answer->code, count, &answer->error);
 }
 

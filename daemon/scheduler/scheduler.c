@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/metrics.h"
 #include "daemon/scheduler/sweep.h"
 #include "daemon/scheduler/upkeep.h"
 #include "daemon/shard.h"
@@ -55,6 +56,10 @@ on_session_ended(void *arg, enum sl_code code, int64_t count, const struct sl_er
 {
 	(void)arg;
 	FAULT_POINT("session_ended");
+	if (code == SL_OK) {
+		metrics_count(METRIC_SESSIONS_ENDED, 0);
+		metric_add(&metrics[METRIC_REPAIRS], METRIC_JOB_RESOLVED, 0, (double)count);
+	}
 	if (code == SL_OK)
 		log_warn("worker_lost", "attempts_resolved=%lld", (long long)count);
 	else if (code != SL_CONFLICT)
