@@ -22,6 +22,7 @@ struct dispatch;
 struct guard;
 struct http_client;
 struct ledger;
+struct monitor;
 struct pool;
 struct queue;
 struct scheduler;
@@ -63,6 +64,7 @@ struct daemon {
 	struct compiler *compiler; /* api */
 	struct callers *callers;   /* api, worker: sync calls that run elsewhere */
 	struct api *api;
+	struct monitor *monitor; /* NULL without metrics_listen */
 	struct standalone *standalone;
 	char node[64]; /* this process, for humans: host:pid */
 };

@@ -251,6 +251,17 @@ pool_pump(struct pool *pool)
 	}
 }
 
+int
+pool_processes(const struct pool *pool)
+{
+	int existing = 0;
+
+	for (const struct process *process = pool->processes; process != NULL;
+	     process = process->next)
+		existing += process_exists(process) ? 1 : 0;
+	return existing;
+}
+
 static struct run *
 run_new(struct pool *pool, const char *job, int64_t deadline_ms, const struct run_events *events,
 	void *arg)

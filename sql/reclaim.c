@@ -27,6 +27,7 @@ struct reclaim_call {
 	reclaim_sessions_cb *sessions_cb;
 	reclaim_jobs_cb *jobs_cb;
 	reclaim_limits_cb *limits_cb;
+	reclaim_delayed_cb *delayed_cb;
 	void *arg;
 	int lost; /* index of the commands of resolve.h; -1: none */
 };
@@ -87,9 +88,11 @@ static const struct unit_statement reclaim_open = {
 	  " AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)"
 	  " ORDER BY j.id LIMIT $4::bigint"};
 
-static const struct unit_statement reclaim_next = {
-    NULL, "SELECT coalesce((SELECT greatest(ceil(extract(epoch FROM due_at - now()) * 1000), 0)"
-	  " FROM retry ORDER BY due_at LIMIT 1), -1)::bigint"};
+static const struct unit_statement reclaim_count_delayed = {
+    NULL, "SELECT j.environment_id, count(*),"
+	  " greatest(extract(epoch FROM now() - min(w.due_at)) * 1000, 0)::bigint"
+	  " FROM (SELECT job_id, due_at FROM retry ORDER BY due_at LIMIT $1::bigint) w"
+	  " JOIN job j ON j.id = w.job_id GROUP BY j.environment_id"};
 
 static const struct unit_statement reclaim_slots = {
     NULL, "SELECT id, environment_id, slots FROM concurrency_key WHERE slots > 1 ORDER BY id"};
@@ -237,16 +240,6 @@ bool
 reclaim_is_leader(const struct reclaim *reclaim)
 {
 	return reclaim->leader && pg_is_up(reclaim->pg);
-}
-
-void
-reclaim_next_retry(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
-{
-	struct unit *unit = unit_new();
-
-	unit_add(unit, &reclaim_next);
-	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
-		  reclaim_call_new(reclaim, cb, arg));
 }
 
 void
@@ -398,6 +391,38 @@ reclaim_limits(struct reclaim *reclaim, reclaim_limits_cb *cb, void *arg)
 	call->limits_cb = cb;
 	unit_add(unit, &reclaim_slots);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_limits, call);
+}
+
+/* ---- what is delayed ------------------------------------------------------------------------ */
+
+static void
+reclaim_on_delayed(void *arg, const struct unit_answer *answer)
+{
+	struct reclaim_call *call = arg;
+	struct reclaim_delayed *rows;
+	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
+
+	rows = sl_calloc((size_t)count + 1, sizeof(*rows));
+	for (int i = 0; i < count; i++) {
+		rows[i].environment_id = value_int(answer->results[0], i, 0);
+		rows[i].jobs = value_int(answer->results[0], i, 1);
+		rows[i].late_ms = value_int(answer->results[0], i, 2);
+	}
+	call->delayed_cb(call->arg, answer->code, rows, count);
+	free(rows);
+	free(call);
+}
+
+void
+reclaim_delayed(struct reclaim *reclaim, reclaim_delayed_cb *cb, void *arg)
+{
+	struct reclaim_call *call = reclaim_call_new(reclaim, NULL, arg);
+	struct unit *unit = unit_new();
+
+	call->delayed_cb = cb;
+	unit_add(unit, &reclaim_count_delayed);
+	unit_bind_int(unit, RECLAIM_DELAYED_MAX);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_delayed, call);
 }
 
 /* ---- jobs ----------------------------------------------------------------------------------- */
