@@ -23,6 +23,7 @@ struct guard;
 struct http_client;
 struct ledger;
 struct notify;
+struct monitor;
 struct pool;
 struct queue;
 struct scheduler;
@@ -64,6 +65,7 @@ struct daemon {
 	struct compiler *compiler; /* api */
 	struct callers *callers;   /* api, worker: sync calls that run elsewhere */
 	struct api *api;
+	struct monitor *monitor; /* NULL without metrics_listen */
 	struct standalone *standalone;
 	struct notify *notify; /* the service manager */
 	int sockets;           /* passed by it; see sockets.h */

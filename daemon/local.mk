@@ -10,6 +10,7 @@ sluiced_SOURCES = \
 	daemon/concurrency.c daemon/concurrency.h \
 	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
+	daemon/monitor.c daemon/monitor.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/paths.c daemon/paths.h \
 	daemon/ready.c daemon/ready.h \
@@ -51,6 +52,7 @@ sluiced_SOURCES = \
 	daemon/api/webhook_in.c \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
+	daemon/scheduler/survey.c daemon/scheduler/survey.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
 	daemon/scheduler/upkeep.c daemon/scheduler/upkeep.h \
 	daemon/worker/attempt.c daemon/worker/attempt.h daemon/worker/attempt_parts.h \

@@ -25,6 +25,7 @@
 #include "daemon/concurrency.h"
 #include "daemon/daemon.h"
 #include "daemon/keys.h"
+#include "daemon/monitor.h"
 #include "daemon/notify.h"
 #include "daemon/paths.h"
 #include "daemon/scheduler/scheduler.h"
@@ -367,6 +368,17 @@ start_keys(struct daemon *daemon)
 }
 
 static int
+start_monitor(struct daemon *daemon)
+{
+	struct sl_error error;
+
+	if (monitor_new(daemon, &daemon->monitor, &error) == SL_OK)
+		return EX_OK;
+	return fail(error.code == SL_INVALID ? EX_CONFIG : EX_OSERR, "metrics_listen: %s",
+		    error.text);
+}
+
+static int
 start_parts(struct daemon *daemon)
 {
 	struct pg_settings account = {.conninfo = database_url(daemon), .name = "sluiced account"};
@@ -402,6 +414,8 @@ start_parts(struct daemon *daemon)
 		status = start_api(daemon);
 	if (status == EX_OK && (daemon->roles & ROLE_API) != 0)
 		status = start_keys(daemon);
+	if (status == EX_OK)
+		status = start_monitor(daemon);
 	return status;
 }
 
@@ -411,6 +425,7 @@ start_parts(struct daemon *daemon)
 static void
 free_parts(struct daemon *daemon)
 {
+	monitor_free(daemon->monitor);
 	submits_close(daemon->submits);
 	callers_close(daemon->callers);
 	compiler_free(daemon->compiler);

@@ -93,6 +93,10 @@ const struct config_row settings_rows[] = {
     {"listen", CONFIG_TEXT, "127.0.0.1:3003", 0, 0,
      "Where the API listens: ADDRESS:PORT, [ADDRESS]:PORT or unix:PATH; several by commas.", NULL,
      0},
+    {"metrics_listen", CONFIG_TEXT, NULL, 0, 0,
+     "ADDRESS:PORT, [ADDRESS]:PORT or unix:PATH of a listener that serves only /metrics, /health and "
+     "/ready, without a key, whatever the role.",
+     NULL, 0},
     {"public_url", CONFIG_TEXT, NULL, 0, 0,
      "Where others reach this API, as http(s)://HOST[/PATH]: for URLs that are shown to users.",
      check_public_url, CONFIG_LIVE},

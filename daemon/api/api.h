@@ -28,6 +28,7 @@ enum {
 	API_OPERATOR = 64,     /* a key of scope operator */
 	API_RAW = 128,         /* any content type; the handler reads the body */
 	API_WEBHOOK = 256,     /* counted apart from the account's requests */
+	API_LOCAL = 512,       /* no key needed from loopback or a unix socket */
 };
 
 struct api_call {
@@ -69,6 +70,7 @@ void api_address(const struct api *api, char *out, size_t size);
 void api_reloaded(struct api *api); /* the settings have changed */
 void api_drain(struct api *api);
 bool api_is_idle(const struct api *api);
+int api_connections(const struct api *api); /* of clients, open ones */
 struct rates *api_rates(struct api *api);
 
 /* ---- for handlers ------------------------------------------------------------------------------
@@ -82,6 +84,8 @@ void *api_keep(struct api_call *call, void *pointer);
 
 /* Answers; the call is gone afterwards.  json is copied. */
 void api_reply(struct api_call *call, int status, struct slice json);
+/* As api_reply_buf(), of another type than JSON. */
+void api_reply_text(struct api_call *call, const char *content_type, struct buf *text);
 void api_reply_buf(struct api_call *call, int status,
 		   struct buf *json); /* takes the buf's bytes; buf_fini'ed */
 void api_reply_headers(struct api_call *call, int status, struct slice json,

@@ -47,6 +47,7 @@ struct turn {
 	    blocked; /* what is left is for somebody else: newer than we are, or not to be run here */
 	bool stopping; /* start nothing more */
 	int64_t started_ms;
+	int64_t attempt_ms; /* when the attempt in hand was started */
 	int64_t judge_to;   /* jobs of the key up to here may have been cancelled meanwhile */
 	int64_t hand_at_ms; /* not before (a refused claim waits) */
 	struct turn_entry *entry;
