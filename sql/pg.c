@@ -178,8 +178,12 @@ pg_transmit(struct pg *pg, struct unit *unit)
 	if (TAILQ_EMPTY(&pg->sent) && pg->state == PG_UP)
 		loop_timer_in(pg->timer, pg->timeout_ms);
 	TAILQ_INSERT_TAIL(&pg->sent, unit, link);
+	if (pg->pooled) {
+		unit->at = -1;
+		ok = pg_transmit_settings(pg);
+	}
 	for (int i = 0; ok && i < unit->count; i++)
-		ok = unit_transmit(unit, i, pg->conn);
+		ok = unit_transmit(unit, i, pg->conn, !pg->pooled);
 	if (!ok || PQpipelineSync(pg->conn) != 1)
 		pg_break(pg);
 }
@@ -212,7 +216,7 @@ pg_prepare(struct pg *pg, const struct unit_statement *statement)
 	struct pg_preparation *preparation;
 	struct unit *unit;
 
-	if (statement->name == NULL || pg_is_prepared(pg, statement))
+	if (pg->pooled || statement->name == NULL || pg_is_prepared(pg, statement))
 		return;
 	assert(pg->prepared_count < PG_STATEMENTS_MAX);
 	pg->prepared[pg->prepared_count++] = statement;
@@ -421,6 +425,7 @@ pg_new(struct loop *loop, const struct pg_settings *settings, pg_state_cb *cb, v
 	pg->conninfo = sl_strdup(settings->conninfo);
 	pg->name = sl_strdup(settings->name);
 	pg->hot = settings->hot;
+	pg->pooled = settings->pooled;
 	pg->timeout_ms = settings->timeout_ms > 0 ? settings->timeout_ms : PG_TIMEOUT_MS;
 	pg->backoff_ms = PG_BACKOFF_MIN_MS;
 	pg->cb = cb;

@@ -72,6 +72,41 @@ static const struct unit_statement pg_greeting_hot = {
 	  " set_config('enable_hashjoin', 'off', false),"
 	  " set_config('enable_mergejoin', 'off', false)"};
 
+/* The same for one transaction, where the next one may have another session.  transaction_timeout is
+ * what a database may have set; a unit ends long before. */
+#define PG_LOCAL                                                                       \
+	"SELECT set_config('statement_timeout', $1, true),"                            \
+	" set_config('idle_in_transaction_session_timeout', $1, true),"                \
+	" set_config('client_min_messages', 'error', true),"                           \
+	" set_config('jit', 'off', true),"                                             \
+	" set_config('synchronous_commit', CASE current_setting('synchronous_commit')" \
+	"  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
+#define PG_LOCAL_HOT                                   \
+	PG_LOCAL                                       \
+	", set_config('enable_seqscan', 'off', true)," \
+	" set_config('enable_hashjoin', 'off', true)," \
+	" set_config('enable_mergejoin', 'off', true)"
+/* Pooled: is there a server behind the pooler? */
+static const struct unit_statement pg_greeting_pooled = {NULL, "SELECT"};
+
+/* The server gives up before we do: then a command that we stopped waiting for is over. */
+static void
+pg_server_timeout(const struct pg *pg, char *text, size_t size)
+{
+	snprintf(text, size, "%dms", pg->timeout_ms / 5 * 4);
+}
+
+bool
+pg_transmit_settings(struct pg *pg)
+{
+	char timeout[24];
+	const char *values[] = {timeout};
+
+	pg_server_timeout(pg, timeout, sizeof(timeout));
+	return PQsendQueryParams(pg->conn, pg->hot ? PG_LOCAL_HOT : PG_LOCAL, 1, NULL, values, NULL,
+				 NULL, 1) == 1;
+}
+
 static void
 pg_on_greeted(void *arg, const struct unit_answer *answer)
 {
@@ -97,13 +132,16 @@ pg_greet(struct pg *pg)
 		return;
 	}
 	pg_enter(pg, PG_GREETING);
-	/* The server gives up before we do: then a command that we stopped waiting for is over. */
-	snprintf(timeout, sizeof(timeout), "%dms", pg->timeout_ms / 5 * 4);
 	unit = unit_new();
-	unit_add(unit, &pg_greeting);
-	unit_bind_text(unit, timeout);
-	if (pg->hot)
-		unit_add(unit, &pg_greeting_hot);
+	if (pg->pooled) {
+		unit_add(unit, &pg_greeting_pooled);
+	} else {
+		pg_server_timeout(pg, timeout, sizeof(timeout));
+		unit_add(unit, &pg_greeting);
+		unit_bind_text(unit, timeout);
+		if (pg->hot)
+			unit_add(unit, &pg_greeting_hot);
+	}
 	unit->cb = pg_on_greeted;
 	unit->arg = pg;
 	pg_transmit(pg, unit);
@@ -159,7 +197,9 @@ pg_connect(struct pg *pg)
 				  "application_name",
 				  "client_encoding",
 				  NULL};
-	const char *values[] = {"read-write", "30", "10", pg->conninfo, pg->name, "UTF8", NULL};
+	/* Pooled: one name for all, since a pooler sets it anew where it differs from the one before. */
+	const char *name = pg->pooled ? "sluiced" : pg->name;
+	const char *values[] = {"read-write", "30", "10", pg->conninfo, name, "UTF8", NULL};
 
 	pg_enter(pg, PG_CONNECTING);
 	if (!pg->conninfo_ok) {

@@ -113,6 +113,47 @@ class Postgres:
         self.process = None
 
 
+class PgBouncer:
+    """A pooler before postgres, on a unix socket in its directory; url is what sluiced takes as database_url."""
+
+    def __init__(self, directory, postgres, mode, **settings):
+        self.program = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        if self.program is None:
+            raise RigError("pgbouncer is not installed")
+        self.directory, self.process = directory, None
+        self.prefix, user = unprivileged()
+        os.makedirs(directory)
+        lines = {"unix_socket_dir": directory, "listen_port": 6432, "pool_mode": mode, "auth_type": "trust",
+                 "auth_file": f"{directory}/users", "max_client_conn": 200, "default_pool_size": 20,
+                 "admin_users": "sluice", **settings}
+        with open(f"{directory}/users", "w", encoding="ascii") as file:
+            file.write('"sluice" ""\n')
+        with open(f"{directory}/pgbouncer.ini", "w", encoding="ascii") as file:
+            file.write(f"[databases]\nsluice = host={postgres.directory} dbname=sluice\n[pgbouncer]\n")
+            file.writelines(f"{name} = {value}\n" for name, value in lines.items())
+        if user is not None:
+            os.chown(directory, user.pw_uid, user.pw_gid)
+        self.url = f"host={directory} port=6432 user=sluice dbname=sluice"
+        self.start()
+
+    def start(self):
+        with open(f"{self.directory}/log", "ab") as log:
+            self.process = subprocess.Popen(self.prefix + [self.program, f"{self.directory}/pgbouncer.ini"],
+                                            cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until("PgBouncer answers", lambda: self.show("VERSION"), 10)
+
+    def show(self, what):
+        """Rows of SHOW what, as lists of text; None while it does not answer."""
+        done = subprocess.run(["psql", "-h", self.directory, "-p", "6432", "-U", "sluice", "-d", "pgbouncer", "-XAtc",
+                               f"SHOW {what}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, check=False, text=True)
+        return [line.split("|") for line in done.stdout.splitlines()] if done.returncode == 0 else None
+
+    def stop(self, how=signal.SIGTERM):
+        stop(self.process, how)
+        self.process = None
+
+
 def free_ports(count):
     """Ports of loopback that nobody uses now, all different, below those that the kernel gives to clients: a server
     that is killed finds its port again."""
