@@ -16,6 +16,7 @@
 #define PG_BACKOFF_MIN_MS 100
 #define PG_BACKOFF_MAX_MS 2000
 #define PG_TIMEOUT_MS 10000
+#define PG_NEXT_HOST_MS 3000
 #define PG_EXPIRE_MS 100
 
 /* Who may follow whom; see pg_link.h. */
@@ -39,7 +40,9 @@ pg_enter(struct pg *pg, enum pg_state to)
 		return;
 	case PG_CONNECTING:
 	case PG_GREETING:
-		loop_timer_in(pg->timer, pg->timeout_ms);
+		loop_timer_in(pg->timer, pg->host_count > 1 && pg->timeout_ms > PG_NEXT_HOST_MS
+					     ? PG_NEXT_HOST_MS
+					     : pg->timeout_ms);
 		return;
 	case PG_UP:
 		pg->backoff_ms = PG_BACKOFF_MIN_MS;
@@ -132,6 +135,8 @@ pg_on_timer(void *arg)
 		return;
 	case PG_CONNECTING:
 	case PG_GREETING:
+		if (pg->host_count > 1)
+			pg->first_host = (pg->first_host + 1) % pg->host_count;
 		pg_lost(pg, "timed out while connecting");
 		return;
 	case PG_UP:
@@ -426,6 +431,7 @@ pg_new(struct loop *loop, const struct pg_settings *settings, pg_state_cb *cb, v
 	pg->name = sl_strdup(settings->name);
 	pg->hot = settings->hot;
 	pg->pooled = settings->pooled;
+	pg->host_count = 1;
 	pg->timeout_ms = settings->timeout_ms > 0 ? settings->timeout_ms : PG_TIMEOUT_MS;
 	pg->backoff_ms = PG_BACKOFF_MIN_MS;
 	pg->cb = cb;
@@ -452,6 +458,9 @@ pg_dispose(void *arg)
 		secret_wipe(pg->password, strlen(pg->password));
 	free(pg->conninfo);
 	free(pg->password);
+	free(pg->hosts);
+	free(pg->addresses);
+	free(pg->ports);
 	free(pg->name);
 	free(pg);
 }

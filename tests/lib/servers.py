@@ -52,9 +52,10 @@ def stop(process, how=signal.SIGTERM, seconds=15.0):
 
 
 class Postgres:
-    """A cluster under directory; url is what sluiced takes as database_url."""
+    """A cluster under directory; url is what sluiced takes as database_url.  copy_of: another one, that runs; this one
+    becomes its streaming standby.  restored: a directory that becomes its data; it is not started."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, copy_of=None, restored=None):
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         if not found:
             raise RigError("no PostgreSQL server under /usr/lib/postgresql")
@@ -66,6 +67,14 @@ class Postgres:
             os.chown(directory, user.pw_uid, user.pw_gid)
         self.url = f"host={directory} user=sluice dbname=sluice"
         self.process = None
+        if copy_of is not None:
+            self._run([f"{self.bin}/pg_basebackup", "-h", copy_of.directory, "-U", "sluice", "-D", f"{directory}/data",
+                       "-R", "-c", "fast", "--no-sync"])
+            self.start()
+            return
+        if restored is not None:
+            os.rename(restored, f"{directory}/data")
+            return
         self._run([f"{self.bin}/initdb", "-D", f"{directory}/data", "-U", "sluice", "-A", "trust",
                    "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
         self.start()
@@ -101,6 +110,19 @@ class Postgres:
         out = self._run([f"{self.bin}/psql", "-h", self.directory, "-U", "sluice", "-d", "sluice", "-XAt",
                          "-v", "ON_ERROR_STOP=1", "-c", sql])
         return [line.split("|") for line in out.splitlines()]
+
+    def promote(self):
+        """A standby takes writes from now on."""
+        self.query("SELECT pg_promote()")
+
+    def freeze(self, signo=signal.SIGSTOP):
+        """The whole server stands still; SIGCONT wakes it."""
+        below = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], stdout=subprocess.PIPE, check=False, text=True)
+        for pid in [self.process.pid, *map(int, below.stdout.split())]:
+            try:
+                os.kill(pid, signo)
+            except ProcessLookupError:
+                pass
 
     def dump(self):
         """The whole database as pg_dump writes it, bytea as escape text."""
