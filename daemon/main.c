@@ -140,6 +140,21 @@ database_url(const struct daemon *daemon)
 					  : config_text(daemon->config, "database_url");
 }
 
+/* For what needs a session of its own: LISTEN, the scheduler's lock, migrations. */
+static const char *
+direct_url(const struct daemon *daemon)
+{
+	const char *url = config_text(daemon->config, "database_direct_url");
+
+	return url != NULL ? url : database_url(daemon);
+}
+
+static bool
+is_pooled(const struct daemon *daemon)
+{
+	return strcmp(config_text(daemon->config, "database_pooling"), "transaction") == 0;
+}
+
 static int
 start_standalone(struct daemon *daemon)
 {
@@ -183,9 +198,9 @@ start_schema(struct daemon *daemon, bool migrate)
 	if (daemon->standalone != NULL)
 		code = standalone_migrate(daemon, &applied, &error);
 	else if (migrate)
-		code = migrate_apply(database_url(daemon), &applied, &error);
+		code = migrate_apply(direct_url(daemon), &applied, &error);
 	else
-		code = migrate_check(database_url(daemon), &error);
+		code = migrate_check(direct_url(daemon), &error);
 	if (applied > 0)
 		log_info("migrated", "applied=%d version=%d", applied, migrate_version());
 	switch (code) {
@@ -280,8 +295,10 @@ static int
 start_worker(struct daemon *daemon)
 {
 	char *runner = path_runner(daemon->config);
-	struct pg_settings hot = {
-	    .conninfo = database_url(daemon), .name = "sluiced worker", .hot = true};
+	struct pg_settings hot = {.conninfo = database_url(daemon),
+				  .name = "sluiced worker",
+				  .hot = true,
+				  .pooled = is_pooled(daemon)};
 	struct pool_settings settings = {
 	    .runner_path = runner,
 	    .processes_max = dispatch_processes(daemon->config),
@@ -381,11 +398,16 @@ start_monitor(struct daemon *daemon)
 static int
 start_parts(struct daemon *daemon)
 {
-	struct pg_settings account = {.conninfo = database_url(daemon), .name = "sluiced account"};
-	struct pg_settings syncs = {.conninfo = database_url(daemon), .name = "sluiced syncs"};
-	struct pg_settings dead = {.conninfo = database_url(daemon), .name = "sluiced dead"};
-	struct pg_settings accept = {
-	    .conninfo = database_url(daemon), .name = "sluiced ledger", .hot = true};
+	bool pooled = is_pooled(daemon);
+	struct pg_settings account = {.conninfo = direct_url(daemon), .name = "sluiced account"};
+	struct pg_settings syncs = {
+	    .conninfo = database_url(daemon), .name = "sluiced syncs", .pooled = pooled};
+	struct pg_settings dead = {
+	    .conninfo = database_url(daemon), .name = "sluiced dead", .pooled = pooled};
+	struct pg_settings accept = {.conninfo = database_url(daemon),
+				     .name = "sluiced ledger",
+				     .hot = true,
+				     .pooled = pooled};
 	struct sl_error error;
 	int status = start_queue(daemon);
 
@@ -405,7 +427,7 @@ start_parts(struct daemon *daemon)
 		daemon->callers = callers_new(daemon);
 	}
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
-		daemon->scheduler = scheduler_new(daemon, database_url(daemon));
+		daemon->scheduler = scheduler_new(daemon, direct_url(daemon));
 	if (daemon->standalone != NULL && scheduler_clear(daemon->scheduler, &error) != SL_OK)
 		status = fail(EX_UNAVAILABLE, "%s", error.text);
 	if (status == EX_OK && (daemon->roles & ROLE_WORKER) != 0)

@@ -91,10 +91,14 @@ class Fleet(Rig):
                 node.to_postgres = Proxy(f"{folder}/.s.PGSQL.5432", f"{self.postgres.directory}/.s.PGSQL.5432")
                 node.to_redis = Proxy(f"{folder}/redis", self.redis.path)
                 node.settings.update(database_url=f"host={folder} user=sluice dbname=sluice", redis_url=f"unix://{folder}/redis")
+        self.before_start()
         for node in self.nodes:
             node.start()
             if not self.keys:
                 self.read_keys()
+
+    def before_start(self):
+        """For fleets with more around them: the servers are there, no node runs yet."""
 
     def functions(self):
         for env in ("dev", "prod"):
