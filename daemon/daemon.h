@@ -22,6 +22,7 @@ struct dispatch;
 struct guard;
 struct http_client;
 struct ledger;
+struct node;
 struct pool;
 struct queue;
 struct scheduler;
@@ -63,8 +64,9 @@ struct daemon {
 	struct compiler *compiler; /* api */
 	struct callers *callers;   /* api, worker: sync calls that run elsewhere */
 	struct api *api;
+	struct node *self; /* our row among the processes of the fleet */
 	struct standalone *standalone;
-	char node[64]; /* this process, for humans: host:pid */
+	char node[64]; /* this process: host:pid:boot, see node.h */
 };
 
 #endif

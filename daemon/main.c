@@ -25,6 +25,7 @@
 #include "daemon/concurrency.h"
 #include "daemon/daemon.h"
 #include "daemon/keys.h"
+#include "daemon/node.h"
 #include "daemon/notify.h"
 #include "daemon/paths.h"
 #include "daemon/scheduler/scheduler.h"
@@ -135,6 +136,8 @@ ignore_signals(void)
 
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	(void)sigaction(SIGHUP, &ignore, NULL);
+	(void)sigaction(SIGUSR1, &ignore, NULL); /* until node.c takes them */
+	(void)sigaction(SIGUSR2, &ignore, NULL);
 }
 
 static void
@@ -385,6 +388,7 @@ start_parts(struct daemon *daemon)
 	if (status != EX_OK)
 		return status;
 	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
+	daemon->self = node_new(daemon);
 	daemon->directory = directory_new(daemon);
 	daemon->concurrency = concurrency_new(daemon);
 	daemon->ledger = ledger_new(daemon->loop, &accept);
@@ -418,7 +422,8 @@ on_stop_poll(void *arg)
 
 	if (clock_mono_ms() > stop->drained_ms)
 		callers_give_up(stop->daemon->callers);
-	if ((stop->worker_done && idle) || clock_mono_ms() > stop->until_ms)
+	if (((stop->worker_done && idle) || clock_mono_ms() > stop->until_ms) &&
+	    node_leave(stop->daemon->self))
 		loop_stop(stop->daemon->loop);
 }
 
@@ -449,6 +454,7 @@ on_term(void *arg, int signo)
 	log_info("stopping", "signal=%d", signo);
 	notify_send("STOPPING=1");
 	daemon->draining = true;
+	node_changed(daemon->self);
 	if (daemon->api != NULL)
 		api_drain(daemon->api);
 	stop->drained_ms = clock_mono_ms() + timeout;
@@ -479,6 +485,7 @@ free_parts(struct daemon *daemon)
 	callers_free(daemon->callers);
 	account_free(daemon->account);
 	cancel_watch_free(daemon->cancels);
+	node_free(daemon->self);
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);
@@ -504,6 +511,7 @@ serve(struct daemon *daemon)
 	status = start_parts(daemon);
 	if (status == EX_OK) {
 		daemon->started = true;
+		node_changed(daemon->self);
 		log_info("started", "version=%s node=%s role=%s listen=%s", PACKAGE_VERSION,
 			 daemon->node, config_text(daemon->config, "role"),
 			 log_text(config_text(daemon->config, "listen")));
@@ -526,7 +534,6 @@ main(int argc, char **argv)
 	struct daemon daemon = {0};
 	struct config *config = NULL;
 	struct sl_error error;
-	char host[40] = "localhost";
 	int status = read_options(&argc, argv, &options);
 
 	if (status >= 0)
@@ -548,8 +555,7 @@ main(int argc, char **argv)
 	 * the rest. */
 	(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	ignore_signals();
-	(void)gethostname(host, sizeof(host) - 1);
-	snprintf(daemon.node, sizeof(daemon.node), "%s:%ld", host, (long)getpid());
+	node_make_name(daemon.node);
 	daemon.config = config;
 	daemon.roles = settings_roles(config_text(config, "role"));
 	status = start_standalone(&daemon);

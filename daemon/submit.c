@@ -289,6 +289,16 @@ submit_withdraw(struct daemon *daemon, int64_t environment_id)
 	backlog_leave(daemon->submits->backlog, environment_id, BACKLOG_GONE, clock_mono_ms());
 }
 
+void
+submit_backlog(const struct daemon *daemon, int64_t *held, int64_t *left, bool *full)
+{
+	const struct backlog *backlog = daemon->submits->backlog;
+
+	*held = backlog_held(backlog);
+	*left = backlog_left(backlog);
+	*full = backlog_is_full(backlog);
+}
+
 int
 submit_retry_s(const struct daemon *daemon, int64_t environment_id)
 {

@@ -31,6 +31,9 @@ enum sl_code submit_admit(struct daemon *daemon, int64_t environment_id, bool mu
 void submit_withdraw(struct daemon *daemon, int64_t environment_id);
 /* Is it this node that takes no more? */
 bool submit_is_full(const struct daemon *daemon);
+/* Jobs of this node that are not known to be in Redis, those of them whose push failed, and whether it takes
+ * no more for that. */
+void submit_backlog(const struct daemon *daemon, int64_t *held, int64_t *left, bool *full);
 /* After how many seconds a refused caller should come back. */
 int submit_retry_s(const struct daemon *daemon, int64_t environment_id);
 

@@ -3,6 +3,7 @@ noinst_LIBRARIES += libqueue.a
 
 libqueue_a_SOURCES = \
 	queue/call.c queue/call.h \
+	queue/health.c queue/health.h \
 	queue/ready_ask.c \
 	queue/ready_limits.c \
 	queue/keys.c queue/keys.h \

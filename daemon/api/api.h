@@ -28,6 +28,9 @@ enum {
 	API_OPERATOR = 64,     /* a key of scope operator */
 	API_RAW = 128,         /* any content type; the handler reads the body */
 	API_WEBHOOK = 256,     /* counted apart from the account's requests */
+	/* A key of scope operator is known without asking the ledger (call->key may be NULL), so that this is
+	 * answered when the ledger is away. */
+	API_DOCTOR = 512,
 };
 
 struct api_call {

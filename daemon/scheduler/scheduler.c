@@ -320,6 +320,12 @@ on_tick(void *arg)
 	upkeep_tick(scheduler->upkeep);
 }
 
+bool
+scheduler_leads(const struct scheduler *scheduler)
+{
+	return reclaim_is_leader(scheduler->reclaim);
+}
+
 struct scheduler *
 scheduler_new(struct daemon *daemon, const char *conninfo)
 {
