@@ -9,6 +9,7 @@ libqueue_a_SOURCES = \
 	queue/keys.c queue/keys.h \
 	queue/lease.c queue/lease.h \
 	queue/lock.c queue/lock.h \
+	queue/overview.c queue/overview.h \
 	queue/queue.c queue/queue.h queue/core.h \
 	queue/ready.c queue/ready.h \
 	queue/rebuild.c \
@@ -40,6 +41,7 @@ queue_lua = \
 	queue/lua/live.lua \
 	queue/lua/depth.lua \
 	queue/lua/limits.lua \
+	queue/lua/overview.lua \
 	queue/lua/call_push.lua \
 	queue/lua/call_take.lua \
 	queue/lua/call_withdraw.lua \
@@ -64,6 +66,7 @@ queue_tests = test_queue_keys \
 	test_queue_faults \
 	test_queue_lock \
 	test_queue_model \
+	test_queue_pause \
 	test_queue_ready \
 	test_queue_slots \
 	test_redis_url
@@ -87,6 +90,9 @@ test_queue_lock_LDADD = $(queue_test_libs)
 test_queue_model_SOURCES = tests/integration/test_queue_model.c
 test_queue_model_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_model_LDADD = $(queue_test_libs)
+test_queue_pause_SOURCES = tests/integration/test_queue_pause.c
+test_queue_pause_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_pause_LDADD = $(queue_test_libs)
 test_queue_call_SOURCES = tests/integration/test_queue_call.c
 test_queue_call_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_call_LDADD = $(queue_test_libs)
