@@ -22,8 +22,9 @@ struct dispatch;
 struct guard;
 struct http_client;
 struct ledger;
-struct notify;
 struct monitor;
+struct node;
+struct notify;
 struct pool;
 struct queue;
 struct scheduler;
@@ -66,10 +67,11 @@ struct daemon {
 	struct callers *callers;   /* api, worker: sync calls that run elsewhere */
 	struct api *api;
 	struct monitor *monitor; /* NULL without metrics_listen */
+	struct node *self;       /* our row among the processes of the fleet */
 	struct standalone *standalone;
 	struct notify *notify; /* the service manager */
 	int sockets;           /* passed by it; see sockets.h */
-	char node[64];         /* this process, for humans: host:pid */
+	char node[64];         /* this process: host:pid:boot, see node.h */
 };
 
 #endif

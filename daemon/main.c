@@ -26,6 +26,7 @@
 #include "daemon/daemon.h"
 #include "daemon/keys.h"
 #include "daemon/monitor.h"
+#include "daemon/node.h"
 #include "daemon/notify.h"
 #include "daemon/paths.h"
 #include "daemon/scheduler/scheduler.h"
@@ -129,6 +130,8 @@ ignore_signals(void)
 
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	(void)sigaction(SIGHUP, &ignore, NULL);
+	(void)sigaction(SIGUSR1, &ignore, NULL); /* until node.c takes them */
+	(void)sigaction(SIGUSR2, &ignore, NULL);
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -416,6 +419,7 @@ start_parts(struct daemon *daemon)
 	if (status != EX_OK)
 		return status;
 	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
+	daemon->self = node_new(daemon);
 	daemon->directory = directory_new(daemon);
 	daemon->concurrency = concurrency_new(daemon);
 	daemon->ledger = ledger_new(daemon->loop, &accept);
@@ -464,6 +468,7 @@ free_parts(struct daemon *daemon)
 	callers_free(daemon->callers);
 	account_free(daemon->account);
 	cancel_watch_free(daemon->cancels);
+	node_free(daemon->self);
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);
@@ -584,7 +589,7 @@ main(int argc, char **argv)
 	struct settings_sources sources;
 	struct config *config = NULL;
 	struct sl_error error;
-	char host[40] = "localhost", **environment;
+	char **environment;
 	int status = read_options(&argc, argv, &options);
 
 	if (status >= 0)
@@ -612,8 +617,7 @@ main(int argc, char **argv)
 		 * keep the rest. */
 		(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 		(void)unsetenv("CREDENTIALS_DIRECTORY");
-		(void)gethostname(host, sizeof(host) - 1);
-		snprintf(daemon.node, sizeof(daemon.node), "%s:%ld", host, (long)getpid());
+		node_make_name(daemon.node);
 		daemon.config = config;
 		daemon.roles = settings_roles(config_text(config, "role"));
 		status = run(&daemon, config, &sources, options.migrate);

@@ -29,6 +29,9 @@ enum {
 	API_RAW = 128,         /* any content type; the handler reads the body */
 	API_WEBHOOK = 256,     /* counted apart from the account's requests */
 	API_LOCAL = 512,       /* no key needed from loopback or a unix socket */
+	/* A key of scope operator is known without asking the ledger (call->key may be NULL), so that this is
+	 * answered when the ledger is away. */
+	API_DOCTOR = 1024,
 };
 
 struct api_call {

@@ -183,7 +183,7 @@ class Fleet(Rig):
 
     def leads(self, node):
         """Did the scheduler of this process take the leadership?"""
-        return any("scheduler_leads" in line and f":{node.process.pid}" in line for line in node.log().splitlines())
+        return any("scheduler_leads" in line and f":{node.process.pid}:" in line for line in node.log().splitlines())
 
     def logged(self, node, what, since=0):
         """Log lines of a node that hold what, after the first since characters of its log."""
