@@ -30,6 +30,7 @@ struct queue;
 struct scheduler;
 struct settle;
 struct standalone;
+struct steer;
 struct submits;
 struct sync_store;
 struct warm;
@@ -58,6 +59,7 @@ struct daemon {
 	int shard_count;
 	struct submits *submits;   /* jobs on their way in */
 	struct dead_store *dead;   /* api, worker: what was set aside */
+	struct steer *steer;       /* api, worker: what operators have paused */
 	struct settle *settle;     /* worker */
 	struct pool *pool;         /* worker */
 	struct dispatch *dispatch; /* worker */

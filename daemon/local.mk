@@ -25,6 +25,7 @@ sluiced_SOURCES = \
 	daemon/standalone.c daemon/standalone.h daemon/standalone_state.h \
 	daemon/standalone_dir.c \
 	daemon/shard.c daemon/shard.h \
+	daemon/steer.c daemon/steer.h \
 	daemon/submit.c daemon/submit.h \
 	daemon/sync_start.c daemon/sync_start.h \
 	daemon/user.c daemon/user.h \

@@ -35,6 +35,7 @@
 #include "daemon/shard.h"
 #include "daemon/sockets.h"
 #include "daemon/standalone.h"
+#include "daemon/steer.h"
 #include "daemon/submit.h"
 #include "daemon/warm.h"
 #include "daemon/worker/dispatch.h"
@@ -428,6 +429,7 @@ start_parts(struct daemon *daemon)
 	if ((daemon->roles & (ROLE_API | ROLE_WORKER)) != 0) {
 		daemon->syncs = sync_store_new(daemon->loop, &syncs);
 		daemon->dead = dead_store_new(daemon->loop, &dead);
+		daemon->steer = steer_new(daemon);
 		daemon->callers = callers_new(daemon);
 	}
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
@@ -469,6 +471,7 @@ free_parts(struct daemon *daemon)
 	account_free(daemon->account);
 	cancel_watch_free(daemon->cancels);
 	node_free(daemon->self);
+	steer_free(daemon->steer);
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);

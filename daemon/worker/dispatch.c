@@ -114,7 +114,8 @@ turn_count(const struct dispatch *dispatch)
 /* ---- cancelled jobs -------------------------------------------------------------------------- */
 
 void
-dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id)
+dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id,
+		bool kill)
 {
 	struct turn *next;
 
@@ -125,7 +126,7 @@ dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const ch
 			next = turn->next; /* the turn may end, but it is not freed before the loop
 					      goes on */
 			if (turn->key_id == key_id)
-				turn_cancel(turn, job_id);
+				turn_cancel(turn, job_id, kill);
 		}
 	}
 }

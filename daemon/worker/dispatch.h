@@ -67,9 +67,10 @@ int dispatch_processes(const struct config *config);
 bool dispatch_may_effect(const struct dispatch *dispatch);
 /* Is this job in the hands of this worker right now? */
 bool dispatch_is_running(const struct dispatch *dispatch, const char *job_id);
-/* A job was cancelled in the ledger: what this worker runs of it ends at once, what it would start of
- * it is judged before. */
-void dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id);
+/* A job was cancelled in the ledger: what this worker runs of it has no effect any more and ends in
+ * ATTEMPT_GRACE_MS, with kill at once; what it would start of it is judged before. */
+void dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id,
+		     bool kill);
 /* For who may have missed a cancel: the jobs that run or wait here (nothing may be changed meanwhile),
  * and: judge whatever is not behind seq before it is started. */
 void dispatch_each_job(const struct dispatch *dispatch,
