@@ -66,6 +66,13 @@ def runners_of(node):
     return [p for p, name in children(node.process.pid).items() if name.startswith("sluice-runner"[:15])]
 
 
+def cpu_of(node):
+    """Seconds of processor time that a node has used."""
+    with open(f"/proc/{node.process.pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def send(pid, signo):
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signo)
