@@ -33,6 +33,8 @@ api_handler admin_job_list, admin_job_read, admin_job_retry, admin_job_cancel, a
 api_handler admin_bench;
 /* admin_function.c */
 api_handler admin_function_read, admin_function_patch;
+/* admin_worker.c, admin_doctor.c */
+api_handler admin_worker_list, admin_worker_quiet, admin_worker_release, admin_doctor;
 /* deploy.c */
 api_handler deploy_confirm, deploy_run, cli_telemetry;
 /* sync.c */
@@ -44,6 +46,6 @@ api_handler webhook_in;
 /* endpoint.c */
 api_handler endpoint_call;
 /* health.c */
-api_handler health_read, ready_read;
+api_handler health_read, ready_read, metrics_read;
 
 #endif

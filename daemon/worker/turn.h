@@ -48,6 +48,7 @@ struct turn {
 	bool stopping; /* start nothing more */
 	bool paused;   /* because an operator wants so */
 	int64_t started_ms;
+	int64_t attempt_ms; /* when the attempt in hand was started */
 	int64_t judge_to;   /* jobs of the key up to here may have been cancelled meanwhile */
 	int64_t hand_at_ms; /* not before (a refused claim waits) */
 	struct turn_entry *entry;
@@ -75,6 +76,9 @@ void turn_kill(struct turn *turn);   /* ends the running attempt, records nothin
  * more and is ended (attempt_cancel()), with kill at once. */
 void turn_cancel(struct turn *turn, const char *job_id, bool kill);
 int turn_done(const struct turn *turn); /* entries done from the head: what may be handed in */
+/* Up to where the next turn of its key must be judged although the key is kept: what this one has run may
+ * stand there a second time (the scheduler pushed it as well: sweep.h), but not behind younger entries. */
+int64_t turn_judge_to(const struct turn *turn);
 bool turn_has_job(const struct turn *turn, const char *job_id); /* it runs right now */
 void turn_free(struct turn *turn);
 
