@@ -358,7 +358,8 @@ look_here(struct gather *gather)
 	facts->version = PACKAGE_VERSION;
 	facts->roles = daemon->roles;
 	facts->schema_version = migrate_version();
-	submit_backlog(daemon, &facts->backlog, &facts->backlog_left, &facts->backlog_full);
+	submit_backlog(daemon, &facts->backlog, &facts->backlog_left);
+	facts->backlog_full = submit_is_full(daemon);
 	facts->runner_up = daemon->pool == NULL || pool_is_up(daemon->pool);
 	facts->compiler = daemon->compiler == NULL ||
 			  compiler_is_there(daemon->compiler, &gather->compiler_error) == SL_OK;

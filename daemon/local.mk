@@ -13,18 +13,25 @@ sluiced_SOURCES = \
 	daemon/doctor_gather.c daemon/doctor_gather.h \
 	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
+	daemon/monitor.c daemon/monitor.h \
 	daemon/node.c daemon/node.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/paths.c daemon/paths.h \
+	daemon/ready.c daemon/ready.h \
 	daemon/record_show.c daemon/record_show.h \
+	daemon/reload.c daemon/reload.h \
+	daemon/service.c daemon/service.h \
 	daemon/settings.c daemon/settings.h \
+	daemon/sockets.c daemon/sockets.h \
 	daemon/standalone.c daemon/standalone.h daemon/standalone_state.h \
 	daemon/standalone_dir.c \
 	daemon/shard.c daemon/shard.h \
+	daemon/steer.c daemon/steer.h \
 	daemon/submit.c daemon/submit.h \
 	daemon/sync_start.c daemon/sync_start.h \
 	daemon/user.c daemon/user.h \
 	daemon/warm.c daemon/warm.h \
+	daemon/watchdog.c daemon/watchdog.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
 	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \
@@ -51,6 +58,7 @@ sluiced_SOURCES = \
 	daemon/api/webhook_in.c \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
+	daemon/scheduler/survey.c daemon/scheduler/survey.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
 	daemon/scheduler/upkeep.c daemon/scheduler/upkeep.h \
 	daemon/worker/attempt.c daemon/worker/attempt.h daemon/worker/attempt_parts.h \

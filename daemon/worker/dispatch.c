@@ -114,7 +114,8 @@ turn_count(const struct dispatch *dispatch)
 /* ---- cancelled jobs -------------------------------------------------------------------------- */
 
 void
-dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id)
+dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id,
+		bool kill)
 {
 	struct turn *next;
 
@@ -125,7 +126,7 @@ dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const ch
 			next = turn->next; /* the turn may end, but it is not freed before the loop
 					      goes on */
 			if (turn->key_id == key_id)
-				turn_cancel(turn, job_id);
+				turn_cancel(turn, job_id, kill);
 		}
 	}
 }
@@ -522,6 +523,13 @@ dispatch_stop(struct dispatch *dispatch, int64_t timeout_ms, void (*done)(void *
 		lane_stop(dispatch->lanes[i]);
 	leave_if_stopped(dispatch);
 	finish_stop(dispatch);
+}
+
+void
+dispatch_hurry(struct dispatch *dispatch)
+{
+	if (dispatch->stopping && !dispatch->forced)
+		on_stop_timer(dispatch);
 }
 
 void
