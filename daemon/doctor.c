@@ -264,6 +264,7 @@ check_runner(struct judge *judge)
 		    "processes, seccomp, landlock)");
 	doctor_says(check->remedy,
 		    "look for zygote in its log; raise LimitNPROC and memory, check runner_path");
+	check->runbook = "runnerdown";
 }
 
 static void

@@ -90,7 +90,7 @@ doctor_check_workers(struct judge *judge)
 						      : "no process has the role worker");
 			doctor_says(check->remedy, "start a node with the role worker");
 		}
-		check->runbook = "workerslost";
+		check->runbook = "noworkers";
 	} else if (judge->lost > 0) {
 		check = doctor_add(judge, "workers", DOCTOR_WARN, "%d live, %d quiet, %d lost",
 				   judge->live, judge->quiet, judge->lost);

@@ -110,6 +110,24 @@ note_postgres_error(struct gather *gather, const struct sl_error *error)
 }
 
 static void
+take_stopped(struct gather *gather, const struct health *health)
+{
+	struct doctor_facts *facts = &gather->facts;
+
+	facts->stopped_total = (int)health->stopped_total;
+	for (int i = 0; i < health->stopped_count && i < DOCTOR_QUEUES_MAX; i++) {
+		const struct health_line *line = &health->stopped[i];
+
+		facts->stopped[facts->stopped_count++] = (struct doctor_queue){
+		    .environment = keep(gather, line->environment),
+		    .line = line->name[0] != '\0' ? keep(gather, line->name) : NULL,
+		    .paused = line->paused,
+		    .draining = line->draining,
+		};
+	}
+}
+
+static void
 on_health(void *arg, enum sl_code code, const struct health *health, const struct sl_error *error)
 {
 	struct gather *gather = arg;
@@ -129,6 +147,7 @@ on_health(void *arg, enum sl_code code, const struct health *health, const struc
 		facts->overdue_ms = health->overdue_ms;
 		facts->dead_hour = health->dead;
 		facts->quarantined_hour = health->quarantined;
+		take_stopped(gather, health);
 	}
 	answered(gather);
 }
@@ -281,6 +300,8 @@ on_lines(void *arg, enum sl_code code, const struct health_line *lines, int coun
 			queue->environment = keep(gather, lines[at].environment);
 			queue->line = keep(gather, lines[at].name);
 			queue->limit = lines[at].slots;
+			queue->paused = lines[at].paused;
+			queue->draining = lines[at].draining;
 			facts->queue_count++;
 			break;
 		}

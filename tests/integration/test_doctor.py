@@ -71,6 +71,10 @@ def restart(node, environment=None, **settings):
     node.start()
 
 
+BEHIND_ENVIRONMENT = {"LD_PRELOAD": library(), "FAKETIME": f"-{BEHIND}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                      "DONT_FAKE_MONOTONIC": "1"}
+
+
 def name_of(rig, node):
     rows = operator(rig, "GET", "/workers").json["workers"]
     return [row["name"] for row in rows if f":{node.process.pid}:" in row["name"]][0]
@@ -147,7 +151,7 @@ def children(pid):
 @test
 def old_jobs_are_put_down_to_what_holds_them_up(rig):
     late = rig.nodes[1]
-    restart(late, {"LD_PRELOAD": library(), "FAKETIME": f"-{BEHIND}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"})
+    restart(late, BEHIND_ENVIRONMENT)
     assert f"this node ({name_of(rig, late)})" in until(rig, "degraded", "clocks", "warn", late)["cause"]
     healthy(rig)
     first = rig.submit("work", {"path": "/hang/old"}, node=late)
@@ -168,6 +172,33 @@ def old_jobs_are_put_down_to_what_holds_them_up(rig):
     for node in rig.nodes:
         steer(rig, node, "release")
     assert rig.finish(second).status == 200
+    healthy(rig)
+    restart(late)
+
+
+def told(rig, sql):
+    """A change as sql/steer.c makes it."""
+    rig.postgres.query(f"{sql}; SELECT pg_notify('sluice_limits', id::text) FROM environment")
+
+
+@test
+def what_is_paused_is_told_and_explains_why_jobs_wait(rig):
+    late = rig.nodes[1]
+    restart(late, BEHIND_ENVIRONMENT)
+    told(rig, "INSERT INTO paused_line (key_id) SELECT k.id FROM concurrency_key k JOIN environment e ON e.id = k.environment_id"
+         " WHERE e.name = 'dev' AND k.name = 'actions'")
+    job = rig.submit("work", {"path": "/ok"}, node=late)
+    check = until(rig, "degraded", "queue_age", "warn")
+    assert check["cause"] == "it is paused" and check["remedy"] == "sluice queue resume dev --line actions", check
+    check = until(rig, "degraded", "paused", "warn")
+    assert "dev, line actions" in check["text"] and check["remedy"] == "sluice queue resume dev --line actions", check
+    assert rig.poll(job).status == 404
+    told(rig, "DELETE FROM paused_line")
+    assert rig.finish(job).status == 200
+    told(rig, "UPDATE environment SET draining_at = now() WHERE name = 'prod'")
+    check = until(rig, "degraded", "paused", "warn")
+    assert "prod" in check["text"] and check["cause"] == "an operator drains it", check
+    told(rig, "UPDATE environment SET draining_at = NULL")
     healthy(rig)
     restart(late)
 
