@@ -176,6 +176,9 @@ def quiet_outlives_the_loss_of_both_servers_but_not_a_restart(rig):
     node = rig.nodes[1]
     assert steer(rig, node, "quiet").status == 200
     rig.redis.stop()
+    wait_until("it knows", lambda: rig.request("GET", "/ready", key=None, node=node).status == 503)
+    answer = rig.call("echo", {"n": 1}, node=node)  # it cannot travel, and nothing new is started here
+    assert answer.status == 503 and answer.code == "service_unavailable" and answer.headers["retry-after"], answer
     rig.postgres.stop(immediate=True)
     rig.postgres.start()
     rig.redis.start()
