@@ -83,8 +83,9 @@ is_overview(const struct redisReply *reply)
 	for (size_t i = 0; i < reply->elements; i++) {
 		const struct redisReply *value = reply->element[i];
 
-		if (i % PER_ENVIRONMENT < 3 ? value->type != REDIS_REPLY_INTEGER
-					    : value->type != REDIS_REPLY_ARRAY || !are_integers(value))
+		if (i % PER_ENVIRONMENT < 3
+			? value->type != REDIS_REPLY_INTEGER
+			: value->type != REDIS_REPLY_ARRAY || !are_integers(value))
 			return false;
 	}
 	return true;

@@ -32,7 +32,7 @@ struct look {
 
 static const struct unit_statement cancel_one = {
     "cancel_one", "SELECT cancel_job($1::uuid, $2::bigint, $3::bigint, $4::text),"
-    " (SELECT j.kind FROM job j WHERE j.id = $1::uuid)"};
+		  " (SELECT j.kind FROM job j WHERE j.id = $1::uuid)"};
 
 static const struct unit_statement cancel_kill = {
     "cancel_kill", "SELECT kill_job($1::uuid, $2::bigint, $3::bigint, $4::text),"

@@ -83,10 +83,9 @@ steer_on_rows(void *arg, const struct unit_answer *answer)
 	struct steer_row *rows = sl_calloc((size_t)count + 1, sizeof(*rows));
 
 	for (int i = 0; i < count; i++)
-		rows[i] = (struct steer_row){value_int(answer->results[0], i, 0),
-					     value_int(answer->results[0], i, 1),
-					     value_bool(answer->results[0], i, 2),
-					     value_bool(answer->results[0], i, 3)};
+		rows[i] = (struct steer_row){
+		    value_int(answer->results[0], i, 0), value_int(answer->results[0], i, 1),
+		    value_bool(answer->results[0], i, 2), value_bool(answer->results[0], i, 3)};
 	call->rows_cb(call->arg, answer->code, rows, count,
 		      answer->code == SL_OK ? NULL : &answer->error);
 	free(rows);
