@@ -56,9 +56,8 @@ static const struct unit_statement steer_line[] = {
 /* One line's jobs lock the same rows: see cancel_job(). */
 static const struct unit_statement steer_cancel_jobs = {
     "steer_cancel_jobs",
-    "SELECT kind, count(*) FROM (SELECT cancel_job(i, $2::bigint, 0, $3::text) AS became,"
-    "  (SELECT j.kind FROM job j WHERE j.id = i) AS kind FROM unnest($1::uuid[]) u(i)) c"
-    " WHERE became = 1 GROUP BY kind"};
+    "SELECT (SELECT j.kind FROM job j WHERE j.id = i) FROM unnest($1::uuid[]) u(i)"
+    " WHERE cancel_job(i, $2::bigint, 0, $3::text) = 1"};
 
 static const struct unit_statement steer_retry_job = {
     "steer_retry_job", "SELECT retry_job($1::uuid, $2::uuid),"
@@ -140,17 +139,11 @@ static void
 steer_on_count(void *arg, const struct unit_answer *answer)
 {
 	struct steer_call *call = arg;
-	int rows = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
-	int64_t count = 0;
+	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
 
-	for (int row = 0; row < rows; row++) {
-		int64_t ended = value_int(answer->results[0], row, 1);
-
-		for (int64_t i = 0; i < ended; i++)
-			metrics_finished((enum job_kind)value_int(answer->results[0], row, 0),
-					 JOB_CANCELLED, false);
-		count += ended;
-	}
+	for (int row = 0; row < count; row++)
+		metrics_finished((enum job_kind)value_int(answer->results[0], row, 0),
+				 JOB_CANCELLED, false);
 	call->count_cb(call->arg, answer->code, count,
 		       answer->code == SL_OK ? NULL : &answer->error);
 	free(call);
