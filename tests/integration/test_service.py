@@ -305,7 +305,7 @@ def a_reload_changes_what_can_change_names_the_rest_and_drops_no_job(rig):
         rig.witness.release("reload")
         assert rig.finish(job).json == "reload"
         write({})
-        text = reload(manager, "setting=egress_allow source=file", "changed=3 need_restart=0")
+        reload(manager, "setting=log_level source=file", "changed=3 need_restart=0")
         assert rig.call("ask").json == 200 and len(rig.witness.seen("/ok")) == 2
 
 
