@@ -1,5 +1,6 @@
 /* daemon/api/health.c - is the process alive, and can it do what its roles promise? */
 #include "daemon/api/resources.h"
+#include "daemon/monitor.h"
 #include "daemon/ready.h"
 
 void
@@ -19,4 +20,14 @@ ready_read(struct api_call *call)
 	else
 		api_fail(call, 503, "not_ready", why.data);
 	buf_fini(&why);
+}
+
+void
+metrics_read(struct api_call *call)
+{
+	struct buf text;
+
+	buf_init(&text, MONITOR_TEXT_MAX);
+	monitor_write(call->daemon, &text);
+	api_reply_text(call, MONITOR_TEXT_TYPE, &text);
 }
