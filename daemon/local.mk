@@ -15,6 +15,7 @@ sluiced_SOURCES = \
 	daemon/monitor.c daemon/monitor.h \
 	daemon/node.c daemon/node.h \
 	daemon/notify.c daemon/notify.h \
+	daemon/options.c daemon/options.h \
 	daemon/paths.c daemon/paths.h \
 	daemon/ready.c daemon/ready.h \
 	daemon/record_show.c daemon/record_show.h \

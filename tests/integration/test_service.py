@@ -210,16 +210,20 @@ def a_variable_of_the_manager_that_is_no_number_is_named(rig):
 def passed_sockets_are_served_instead_of_listen(rig):
     node = rig.nodes[0]
     path = f"{rig.directory}/api.sock"
-    with Restored(rig) as manager, listener() as one, listener(path) as two:
+    with Restored(rig) as manager, listener() as one, listener(path) as two, listener() as three:
         node.port = one.getsockname()[1]
         other = free_port()
         node.settings["listen"] = f"127.0.0.1:{other}"
-        manager.start(sockets=[one, two], environment={"LISTEN_FDNAMES": "api:sluiced.socket"})
+        manager.start(sockets=[one, two, three], environment={"LISTEN_FDNAMES": "api:sluiced.socket:metrics"})
         assert rig.request("GET", "/ready", key=None).status == 200
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
             client.sendall(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert client.recv(100).startswith(b"HTTP/1.1 200"), "the unix socket"
+        with socket.socket() as client:
+            client.connect(three.getsockname())
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200"), "the metrics"
         with socket.socket() as client:
             assert client.connect_ex(("127.0.0.1", other)) != 0, "listen was opened too"
         rig.read_keys()

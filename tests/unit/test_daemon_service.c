@@ -7,14 +7,15 @@
 #define SELF 4711L
 
 static struct sl_error error;
+static struct sockets sockets;
 
 static int
 passed(const char *pid, const char *fds, const char *names)
 {
-	int count = -1;
-
 	error.text[0] = '\0';
-	return sockets_parse(pid, fds, names, SELF, &count, &error) == SL_OK ? count : -1;
+	if (sockets_parse(pid, fds, names, SELF, &sockets, &error) != SL_OK)
+		return -1;
+	return sockets.api_count + sockets.metrics_count;
 }
 
 static void
@@ -53,11 +54,24 @@ a_socket_is_named_api_after_its_unit_or_not_at_all(void)
 	check_int(passed("4711", "1", "unknown"), ==, 1);
 	check_int(passed("4711", "2", ""), ==, 2);
 	check_int(passed("4711", "2", ":"), ==, 2);
-	check_int(passed("4711", "1", "metrics"), ==, -1);
-	check(strstr(error.text, "\"metrics\"") != NULL);
+	check_int(passed("4711", "1", "web"), ==, -1);
+	check(strstr(error.text, "\"web\"") != NULL);
 	check(strstr(error.text, "FileDescriptorName=api") != NULL);
 	check_int(passed("4711", "1", ".socket"), ==, -1);
 	check_int(passed("4711", "1", "apis"), ==, -1);
+}
+
+static void
+a_socket_named_metrics_is_for_them(void)
+{
+	check_int(passed("4711", "3", "api:metrics:sluiced.socket"), ==, 3);
+	check_int(sockets.api_count, ==, 2);
+	check_int(sockets.api[0], ==, 3);
+	check_int(sockets.api[1], ==, 5);
+	check_int(sockets.metrics_count, ==, 1);
+	check_int(sockets.metrics[0], ==, 4);
+	check_int(passed("4711", "2", NULL), ==, 2);
+	check_int(sockets.api_count, ==, 2);
 }
 
 static void
@@ -108,6 +122,7 @@ main(void)
 	CHECK_RUN(sockets_are_ours_when_listen_pid_is_our_process);
 	CHECK_RUN(a_number_that_is_none_is_named);
 	CHECK_RUN(a_socket_is_named_api_after_its_unit_or_not_at_all);
+	CHECK_RUN(a_socket_named_metrics_is_for_them);
 	CHECK_RUN(there_are_as_many_names_as_sockets);
 	CHECK_RUN(signs_of_life_are_due_when_we_are_asked);
 	CHECK_RUN(a_period_that_is_none_is_named);
