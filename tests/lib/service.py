@@ -104,11 +104,16 @@ class Manager:
             return next((m for m in self.all(key, since) if value is None or m.fields[key].startswith(value)), None)
         return wait_until(f"{key}={value} is told; got {self.messages[-5:]}", there, seconds, every=0.005)
 
-    def supervise(self, watchdog_ms):
-        """As WatchdogSec= does: once no sign came for so long, SIGABRT; returns when the process is gone."""
+    def supervise(self, watchdog_ms, abort_s=0.5):
+        """As WatchdogSec= and TimeoutAbortSec= do: once no sign came for so long, SIGABRT, then SIGKILL (a process that is
+        stopped takes no other).  Returns the exit code."""
         def silent():
             last = max((m.at for m in self.all("WATCHDOG")), default=0)
             return time.monotonic() - last > watchdog_ms / 1000
         wait_until("the signs of life stop", silent, 20)
         self.node.process.send_signal(signal.SIGABRT)
-        self.node.process.wait(10)
+        try:
+            return self.node.process.wait(abort_s)
+        except subprocess.TimeoutExpired:
+            self.node.process.kill()
+            return self.node.process.wait(10)
