@@ -8,7 +8,8 @@ sluiced_SOURCES = \
 	daemon/cancel.c daemon/cancel.h \
 	daemon/compiler.c daemon/compiler.h \
 	daemon/concurrency.c daemon/concurrency.h \
-	daemon/doctor.c daemon/doctor.h \
+	daemon/doctor.c daemon/doctor.h daemon/doctor_parts.h \
+	daemon/doctor_fleet.c daemon/doctor_queue.c \
 	daemon/doctor_gather.c daemon/doctor_gather.h \
 	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
@@ -92,7 +93,8 @@ check_PROGRAMS += $(daemon_tests)
 TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
 test_daemon_backlog_LDADD = $(base_test_libs)
-test_daemon_doctor_SOURCES = tests/unit/test_daemon_doctor.c daemon/doctor.c
+test_daemon_doctor_SOURCES = tests/unit/test_daemon_doctor.c \
+	daemon/doctor.c daemon/doctor_fleet.c daemon/doctor_queue.c
 test_daemon_doctor_LDADD = $(base_test_libs)
 test_daemon_rate_SOURCES = tests/unit/test_daemon_rate.c daemon/api/rate.c
 test_daemon_rate_LDADD = $(base_test_libs)
