@@ -116,6 +116,7 @@ struct metric metrics[METRIC_COUNT] = {
 	      "How long a request to a provider took.", http_bounds, NONE),
     COUNTER(METRIC_SANDBOX_KILLS, "sandbox_kills_total",
 	    "Runs that were ended by force, or whose process died.", BY("reason", kills)),
+    GAUGE(METRIC_RUNNER_UP, "runner_up", "1: functions can be started on this node.", NONE),
     GAUGE(METRIC_RUNNER_PROCESSES, "runner_processes", "Function processes, idle ones included.",
 	  NONE),
     GAUGE(METRIC_RUNNER_PLACES, "runner_places",

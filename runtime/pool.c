@@ -251,6 +251,12 @@ pool_pump(struct pool *pool)
 	}
 }
 
+bool
+pool_is_up(const struct pool *pool)
+{
+	return zygote_is_usable(pool);
+}
+
 int
 pool_processes(const struct pool *pool)
 {
