@@ -117,8 +117,8 @@ look_at_process(void)
 	if (getrusage(RUSAGE_SELF, &usage) == 0)
 		raise_to(METRIC_CPU, seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime));
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		set(METRIC_FDS_MAX, limit.rlim_cur == RLIM_INFINITY ? INFINITY
-								    : (double)limit.rlim_cur);
+		set(METRIC_FDS_MAX,
+		    limit.rlim_cur == RLIM_INFINITY ? INFINITY : (double)limit.rlim_cur);
 	set(METRIC_FDS, open_descriptors());
 	set(METRIC_RSS, resident_bytes());
 	if (isnan(metric_read(&metrics[METRIC_START_TIME], 0, 0)))
@@ -207,8 +207,7 @@ reply_metrics(const struct monitor *monitor, struct http_request *request)
 static void
 on_request(void *arg, struct http_request *request)
 {
-	static const struct http_reply ok = {.status = 200,
-					     .body = {"{\"result\":\"ok\"}", 15}};
+	static const struct http_reply ok = {.status = 200, .body = {"{\"result\":\"ok\"}", 15}};
 	struct monitor *monitor = arg;
 	struct slice path = http_request_path(request);
 	struct buf why;
