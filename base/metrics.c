@@ -11,7 +11,7 @@ static const char *const repairs[] = {"job_repushed", "queue_rebuilt", "lease_ex
 static const char *const quarantines[] = {"forged", "broken", NULL};
 static const char *const securities[] = {"forbidden_call", "protocol", "queue_entry", "call", NULL};
 static const char *const backlogs[] = {"held", "left", NULL};
-static const char *const refusals[] = {"queue_full", "node_full",   "rate_limit",
+static const char *const refusals[] = {"queue_full", "node_full",   "draining", "rate_limit",
 				       "auth",       "unavailable", NULL};
 static const char *const batches[] = {"accept", "settle", NULL};
 static const char *const classes[] = {"1xx", "2xx", "3xx", "4xx", "5xx", NULL};
