@@ -181,6 +181,24 @@ def a_cancelled_job_is_counted_by_the_node_that_cancelled_it(rig):
 
 
 @test
+def what_operators_cancel_accept_again_and_refuse_is_counted(rig):
+    def operator(path, body=None):
+        return rig.request("POST", f"/admin/v1{path}", body or {}, key=rig.keys["SLUICE_OPERATOR_KEY"])
+    delayed = [rig.submit("echo", {}, headers={"X-Delay": "3600"}) for _ in range(3)]
+    with Change(rig, 0, "sluice_jobs_finished_total", outcome="cancelled"):
+        assert operator(f"/jobs/{delayed[0]}/cancel").status == 200
+    with Change(rig, 0, "sluice_jobs_finished_total", 2, outcome="cancelled"):
+        assert operator("/queues/dev/drain", {"cancel": True}).json["cancelled"] == 2
+    with Change(rig, 0, "sluice_refused_total", reason="draining"):
+        assert rig.call("echo", {}, {"X-Async": "true"}).code == "queue_draining"
+    assert operator("/queues/dev/resume").status == 200
+    with Change(rig, 0, "sluice_jobs_enqueued_total"), Change(rig, 1, "sluice_jobs_finished_total", outcome="succeeded"):
+        answer = operator(f"/jobs/{rig.jobs[0]}/retry")
+        assert answer.status == 201, answer
+        rig.finish(answer.json["id"])
+
+
+@test
 def requests_to_providers_are_counted_by_outcome(rig):
     for path, outcome in (("/ok", "ok"), ("/status/429", "rate_limited"), ("/status/404", "client_error"),
                           ("/status/503", "server_error")):
@@ -356,6 +374,13 @@ def a_peer_that_is_not_local_needs_the_operators_key(rig):
     assert ask(_ADDRESS, Authorization="Bearer " + rig.dev) == 403
     assert ask(_ADDRESS, Authorization=operator) == 200
     assert ask(_ADDRESS, "/health") == 200
+
+
+@test
+def a_listener_that_cannot_be_opened_says_so(rig):
+    node = Node(rig, "bad", {**rig.nodes[0].settings, "role": "scheduler", "metrics_listen": "nowhere"})
+    done = rig.run(*node.command()[1:])
+    assert done.returncode == 78 and "metrics_listen: cannot listen" in done.stdout, done.stdout
 
 
 if __name__ == "__main__":
