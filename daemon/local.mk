@@ -11,6 +11,7 @@ sluiced_SOURCES = \
 	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
 	daemon/notify.c daemon/notify.h \
+	daemon/exposed.c daemon/exposed.h \
 	daemon/paths.c daemon/paths.h \
 	daemon/record_show.c daemon/record_show.h \
 	daemon/settings.c daemon/settings.h \

@@ -24,6 +24,7 @@
 #include "daemon/compiler.h"
 #include "daemon/concurrency.h"
 #include "daemon/daemon.h"
+#include "daemon/exposed.h"
 #include "daemon/keys.h"
 #include "daemon/notify.h"
 #include "daemon/paths.h"
@@ -560,6 +561,7 @@ main(int argc, char **argv)
 		return fail(EX_USAGE, "unknown option %s; see sluiced --help", argv[1]);
 	if (settings_check(config, &error) != SL_OK)
 		return fail(EX_CONFIG, "%s", error.text);
+	exposed_warn(options.file, config);
 	if (options.check) {
 		puts("sluiced: the settings are good");
 		config_free(config);
