@@ -22,6 +22,8 @@ struct dispatch;
 struct guard;
 struct http_client;
 struct ledger;
+struct notify;
+struct monitor;
 struct pool;
 struct queue;
 struct scheduler;
@@ -51,7 +53,7 @@ struct daemon {
 	struct ledger *ledger; /* api, worker (large inputs) */
 	struct cancel_watch *cancels;
 	struct sync_store *syncs; /* api, worker: syncs, records, checkpoints */
-	struct queue **queues; /* one for each shard; see shard.h */
+	struct queue **queues;    /* one for each shard; see shard.h */
 	int shard_count;
 	struct submits *submits;   /* jobs on their way in */
 	struct dead_store *dead;   /* api, worker: what was set aside */
@@ -63,8 +65,11 @@ struct daemon {
 	struct compiler *compiler; /* api */
 	struct callers *callers;   /* api, worker: sync calls that run elsewhere */
 	struct api *api;
+	struct monitor *monitor; /* NULL without metrics_listen */
 	struct standalone *standalone;
-	char node[64]; /* this process, for humans: host:pid */
+	struct notify *notify; /* the service manager */
+	int sockets;           /* passed by it; see sockets.h */
+	char node[64];         /* this process, for humans: host:pid */
 };
 
 #endif

@@ -10,11 +10,16 @@ sluiced_SOURCES = \
 	daemon/concurrency.c daemon/concurrency.h \
 	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
+	daemon/monitor.c daemon/monitor.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/exposed.c daemon/exposed.h \
 	daemon/paths.c daemon/paths.h \
+	daemon/ready.c daemon/ready.h \
 	daemon/record_show.c daemon/record_show.h \
+	daemon/reload.c daemon/reload.h \
+	daemon/service.c daemon/service.h \
 	daemon/settings.c daemon/settings.h \
+	daemon/sockets.c daemon/sockets.h \
 	daemon/standalone.c daemon/standalone.h daemon/standalone_state.h \
 	daemon/standalone_dir.c \
 	daemon/shard.c daemon/shard.h \
@@ -22,6 +27,7 @@ sluiced_SOURCES = \
 	daemon/sync_start.c daemon/sync_start.h \
 	daemon/user.c daemon/user.h \
 	daemon/warm.c daemon/warm.h \
+	daemon/watchdog.c daemon/watchdog.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
 	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \
@@ -47,6 +53,7 @@ sluiced_SOURCES = \
 	daemon/api/webhook_in.c \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
+	daemon/scheduler/survey.c daemon/scheduler/survey.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
 	daemon/scheduler/upkeep.c daemon/scheduler/upkeep.h \
 	daemon/worker/attempt.c daemon/worker/attempt.h daemon/worker/attempt_parts.h \

@@ -18,6 +18,7 @@
 
 struct submits; /* what is on its way, of this process; opaque */
 struct submits *submits_new(struct daemon *daemon); /* after the queues */
+void submits_reloaded(struct submits *submits);     /* the settings have changed */
 /* Start of the end: answers what waits for its push, and pushes nothing more. */
 void submits_close(struct submits *submits);
 void submits_free(struct submits *submits); /* after ledger and queues; NULL is fine */
@@ -33,6 +34,9 @@ void submit_withdraw(struct daemon *daemon, int64_t environment_id);
 bool submit_is_full(const struct daemon *daemon);
 /* After how many seconds a refused caller should come back. */
 int submit_retry_s(const struct daemon *daemon, int64_t environment_id);
+
+/* What this node has let in and does not know to be in Redis; of that, what is left to the sweep. */
+void submit_backlog(const struct daemon *daemon, int64_t *held, int64_t *left);
 
 /* SL_OK: committed, and pushed unless that took too long; a push that fails is left to the sweep, a
  * job with a delay to the scheduler.  Else as ledger_accept() or submit_admit(): nothing was written.

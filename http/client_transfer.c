@@ -245,12 +245,29 @@ set_method(struct http_call *call)
 	curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, call->method);
 }
 
+/* The guard looks at connections when they are made: those from before it changed must go.  curl
+ * counts their life in whole seconds. */
+static void
+set_connection_age(struct http_call *call)
+{
+	int64_t changed_ms = guard_changed_ms(call->client->guard);
+	int64_t age_s = (clock_mono_ms() - changed_ms) / 1000;
+
+	if (changed_ms == 0)
+		return;
+	if (age_s < 2)
+		curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
+	else
+		curl_easy_setopt(call->easy, CURLOPT_MAXLIFETIME_CONN, (long)age_s - 1);
+}
+
 static void
 set_limits(struct http_call *call, int64_t left_ms)
 {
 	CURL *easy = call->easy;
 
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)left_ms);
+	set_connection_age(call);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);

@@ -20,6 +20,7 @@ enum script_id { /* in the order in which local.mk names the files */
 		 SCRIPT_LOCK_RELEASE,
 		 SCRIPT_LIVE,
 		 SCRIPT_DEPTH,
+		 SCRIPT_SAMPLE,
 		 SCRIPT_LIMITS,
 		 SCRIPT_CALL_PUSH,
 		 SCRIPT_CALL_TAKE,

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "sql/dead_store.h"
 
 #define DEAD_DOUBT_MS 10000 /* how long a replay in doubt is repeated */
@@ -33,7 +34,8 @@ static const struct unit_statement dead_deaths = {
 
 /* A row for each id, in their order. */
 static const struct unit_statement dead_replays = {"dead_replays",
-						   "SELECT replay_dead(i, n, $3::bigint)"
+						   "SELECT replay_dead(i, n, $3::bigint),"
+						   " (SELECT k.kind FROM job k WHERE k.id = i)"
 						   " FROM unnest($1::uuid[], $2::uuid[]) u(i, n)"};
 
 static const struct unit_statement dead_remove = {
@@ -302,6 +304,9 @@ dead_replay_read(struct dead_replay *replay, const PGresult *rows)
 			answer = 0;
 		replay->jobs[i].code = answers[answer].code;
 		replay->jobs[i].why = answers[answer].why;
+		if (answer == 1 && value_int(rows, i, 1) != 0)
+			metrics_count_kind(METRIC_JOBS_ENQUEUED,
+					   (enum job_kind)value_int(rows, i, 1));
 		if (answer != 1)
 			replay->jobs[i].new_id[0] = '\0';
 	}

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "sql/ledger_state.h"
 #include "sql/unit.h"
 
@@ -29,7 +30,8 @@ struct look {
 };
 
 static const struct unit_statement cancel_one = {
-    "cancel_one", "SELECT cancel_job($1::uuid, $2::bigint, $3::bigint, $4::text)"};
+    "cancel_one", "SELECT cancel_job($1::uuid, $2::bigint, $3::bigint, $4::text),"
+    " (SELECT j.kind FROM job j WHERE j.id = $1::uuid)"};
 
 static const struct unit_statement cancel_ended = {
     "cancel_ended", "SELECT i FROM unnest($1::uuid[]) WITH ORDINALITY u(i, o)"
@@ -80,6 +82,9 @@ cancel_on_answer(void *arg, const struct unit_answer *answer)
 	if (code == SL_OK)
 		code = cancel_code(cancel, (enum cancel_answer)value_int(answer->results[0], 0, 0),
 				   &error);
+	if (code == SL_OK)
+		metrics_finished((enum job_kind)value_int(answer->results[0], 0, 1), JOB_CANCELLED,
+				 false);
 	cancel->cb(cancel->arg, code, code == SL_OK ? NULL : &error);
 	free(cancel);
 }

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/secret.h"
 #include "sql/pg_link.h"
 #include "sql/unit.h"
@@ -180,6 +181,7 @@ pg_transmit(struct pg *pg, struct unit *unit)
 	bool ok = true;
 
 	unit->sent = true;
+	unit->sent_us = clock_mono_us();
 	if (TAILQ_EMPTY(&pg->sent) && pg->state == PG_UP)
 		loop_timer_in(pg->timer, pg->timeout_ms);
 	TAILQ_INSERT_TAIL(&pg->sent, unit, link);
@@ -300,6 +302,8 @@ pg_answered(struct pg *pg, struct unit *unit)
 	bool read_only = unit->read_only;
 
 	TAILQ_REMOVE(&pg->sent, unit, link);
+	metric_observe(&metrics[METRIC_POSTGRES_LATENCY], 0, 0,
+		       (double)(clock_mono_us() - unit->sent_us) / 1e6);
 	if (pg->state == PG_UP) {
 		if (TAILQ_EMPTY(&pg->sent))
 			loop_timer_stop(pg->timer);

@@ -109,10 +109,13 @@ static const struct unit_statement pg_greeting = {
     "  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
     " (SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'transaction_timeout')"};
 
-/* Freshly analysed empty tables plan as sequential scans, and a generic plan would keep them. */
+/* Freshly analysed empty tables plan as sequential scans, and a generic plan would keep them.  Analysed
+ * while they are nearly empty, a page of an ordered index plans as a bitmap and a sort of all its rows. */
 static const struct unit_statement pg_greeting_hot = {
     NULL, "SELECT set_config('plan_cache_mode', 'force_generic_plan', false),"
 	  " set_config('enable_seqscan', 'off', false),"
+	  " set_config('enable_bitmapscan', 'off', false),"
+	  " set_config('enable_sort', 'off', false),"
 	  " set_config('enable_hashjoin', 'off', false),"
 	  " set_config('enable_mergejoin', 'off', false)"};
 

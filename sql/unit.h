@@ -72,6 +72,7 @@ struct unit {
 	bool sent;
 	bool read_only;        /* refused because the server takes no writes (any more) */
 	int64_t wait_until_ms; /* monotonic */
+	int64_t sent_us;       /* monotonic */
 	unit_cb *cb;
 	void *arg;
 	struct unit_answer answer;

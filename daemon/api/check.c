@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "daemon/api/api.h"
 #include "daemon/submit.h"
 
@@ -68,6 +69,7 @@ api_fail_rate(struct api_call *call, int retry_s)
 	struct json_writer w;
 	struct buf out;
 
+	metrics_count(METRIC_REFUSED, METRIC_REFUSED_RATE);
 	snprintf(headers, sizeof(headers), "Retry-After: %d\r\n", retry_s);
 	error_begin(&out, &w, "too_many_request", NULL);
 	jw_member_text(&w, "method", http_request_method(call->request));
@@ -91,6 +93,7 @@ api_fail_auth(struct api_call *call, const char *code, const char *text)
 		api_fail_rate(call, retry_s);
 		return;
 	}
+	metrics_count(METRIC_REFUSED, METRIC_REFUSED_AUTH);
 	error_begin(&out, &w, code, text);
 	jw_member_raw(&w, "payload", SLICE_LITERAL("{}"));
 	error_send(call, 401, &out, &w, "WWW-Authenticate: Bearer\r\n");
@@ -150,6 +153,7 @@ api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error *err
 		return;
 	case SL_UNAVAILABLE:
 	case SL_EXHAUSTED:
+		metrics_count(METRIC_REFUSED, METRIC_REFUSED_UNAVAILABLE);
 		log_warn("request_refused", "code=%s error=%s", sl_code_name(code), log_text(text));
 		error_begin(&out, &w, "service_unavailable",
 			    "a part of the service is not reachable right now; try again");

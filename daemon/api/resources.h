@@ -37,6 +37,6 @@ api_handler webhook_in;
 /* endpoint.c */
 api_handler endpoint_call;
 /* health.c */
-api_handler health_read, ready_read;
+api_handler health_read, ready_read, metrics_read;
 
 #endif

@@ -12,6 +12,7 @@
 const struct api_route api_routes[] = {
     {"GET", "/health", NULL, API_OPEN, 0, health_read},
     {"GET", "/ready", NULL, API_OPEN, 0, ready_read},
+    {"GET", "/metrics", NULL, API_ACCOUNT | API_OPERATOR | API_LOCAL, 0, metrics_read},
     {"GET", "/providers.json", NULL, API_OPEN, 0, provider_map},
     {"POST", "/cli/telemetry", NULL, API_OPEN, 64 << 10, cli_telemetry},
 

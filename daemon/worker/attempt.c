@@ -63,7 +63,10 @@ attempt_enter(struct attempt *attempt, enum attempt_state to)
 void
 attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, struct slice output)
 {
-	struct attempt_end end = {.state = state, .aborted = aborted, .output = output};
+	struct attempt_end end = {.state = state,
+				  .aborted = aborted,
+				  .refused = aborted && attempt->begin == BEGIN_REFUSED,
+				  .output = output};
 	struct settle_run run;
 	struct buf result;
 

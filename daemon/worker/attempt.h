@@ -46,6 +46,7 @@ struct attempt_death {                             /* the process that ran the f
 struct attempt_end {
 	enum job_state state; /* JOB_SUCCEEDED or JOB_FAILED */
 	bool aborted; /* killed by attempt_abort() or refused by the ledger: nothing to record */
+	bool refused; /* the ledger did not let it begin: what is known of its job is out of date */
 	struct slice output;               /* output JSON, or the error object; borrowed */
 	const struct settle_run *run;      /* of JOB_SYNC, else NULL; borrowed */
 	const struct attempt_death *death; /* NULL: it did not; borrowed */

@@ -464,6 +464,13 @@ dispatch_stop(struct dispatch *dispatch, int64_t timeout_ms, void (*done)(void *
 }
 
 void
+dispatch_hurry(struct dispatch *dispatch)
+{
+	if (dispatch->stopping && !dispatch->forced)
+		on_stop_timer(dispatch);
+}
+
+void
 dispatch_free(struct dispatch *dispatch)
 {
 	if (dispatch == NULL)

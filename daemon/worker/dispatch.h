@@ -21,6 +21,9 @@ void dispatch_free(struct dispatch *dispatch); /* after dispatch_stop() said it 
 void dispatch_stop(struct dispatch *dispatch, int64_t timeout_ms, void (*done)(void *arg),
 		   void *arg);
 
+/* A stop is under way and shall be quick: ends what runs now, as after its time. */
+void dispatch_hurry(struct dispatch *dispatch);
+
 /* May a sync call start now?  Places of jobs count, and those of the setting call_runners. */
 bool dispatch_has_place(const struct dispatch *dispatch);
 /* Runs a sync call here as soon as there is a place, before any job.  SL_EXHAUSTED: too many wait

@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/envelope.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "queue/call.h"
 
 #define TELL_AGAIN_MS 500
@@ -212,6 +213,8 @@ take(struct guests *guests, int shard, struct slice bytes)
 	enum sl_code code =
 	    call_envelope_decode(bytes, guests->daemon->envelope_key, &call, &error);
 
+	if (code == SL_CONFLICT)
+		metrics_count(METRIC_SECURITY, METRIC_CALL);
 	if (code == SL_CONFLICT)
 		log_warn("security_event", "kind=security_call shard=%d detail=%s", shard,
 			 log_text(error.text));

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/secret.h"
 #include "daemon/worker/held.h"
 #include "queue/lease.h"
@@ -202,6 +203,7 @@ rejoin(struct lane *lane, const char *why)
 		return;
 	}
 	assert(lane->state == LANE_ACTIVE && !lane->exchanging);
+	metrics_count(METRIC_LEASE_LOST, 0);
 	log_warn("worker_rejoins", "worker=%s shard=%d turns=%d reason=%s", lane->worker,
 		 lane->shard, lane->share->turns, log_text(why));
 	lane->state = LANE_JOINING;
@@ -270,7 +272,7 @@ drop_handed(struct lane *lane)
 
 		if (turn->clean && !turn->unsure)
 			held_put(lane->held, turn->key_id, turn->slot, turn->tenure,
-				 turn->judge_to);
+				 turn_judge_to(turn));
 		else
 			held_drop(lane->held, turn->key_id, turn->slot);
 		release = release || turn->blocked; /* somebody else is to have it */
