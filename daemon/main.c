@@ -27,6 +27,7 @@
 #include "daemon/exposed.h"
 #include "daemon/keys.h"
 #include "daemon/monitor.h"
+#include "daemon/node.h"
 #include "daemon/notify.h"
 #include "daemon/paths.h"
 #include "daemon/scheduler/scheduler.h"
@@ -35,6 +36,7 @@
 #include "daemon/shard.h"
 #include "daemon/sockets.h"
 #include "daemon/standalone.h"
+#include "daemon/steer.h"
 #include "daemon/submit.h"
 #include "daemon/warm.h"
 #include "daemon/worker/dispatch.h"
@@ -130,6 +132,8 @@ ignore_signals(void)
 
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	(void)sigaction(SIGHUP, &ignore, NULL);
+	(void)sigaction(SIGUSR1, &ignore, NULL); /* until node.c takes them */
+	(void)sigaction(SIGUSR2, &ignore, NULL);
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -417,6 +421,7 @@ start_parts(struct daemon *daemon)
 	if (status != EX_OK)
 		return status;
 	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
+	daemon->self = node_new(daemon);
 	daemon->directory = directory_new(daemon);
 	daemon->concurrency = concurrency_new(daemon);
 	daemon->ledger = ledger_new(daemon->loop, &accept);
@@ -425,6 +430,7 @@ start_parts(struct daemon *daemon)
 	if ((daemon->roles & (ROLE_API | ROLE_WORKER)) != 0) {
 		daemon->syncs = sync_store_new(daemon->loop, &syncs);
 		daemon->dead = dead_store_new(daemon->loop, &dead);
+		daemon->steer = steer_new(daemon);
 		daemon->callers = callers_new(daemon);
 	}
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
@@ -465,6 +471,8 @@ free_parts(struct daemon *daemon)
 	callers_free(daemon->callers);
 	account_free(daemon->account);
 	cancel_watch_free(daemon->cancels);
+	node_free(daemon->self);
+	steer_free(daemon->steer);
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);
@@ -585,7 +593,7 @@ main(int argc, char **argv)
 	struct settings_sources sources;
 	struct config *config = NULL;
 	struct sl_error error;
-	char host[40] = "localhost", **environment;
+	char **environment;
 	int status = read_options(&argc, argv, &options);
 
 	if (status >= 0)
@@ -614,8 +622,7 @@ main(int argc, char **argv)
 		 * keep the rest. */
 		(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 		(void)unsetenv("CREDENTIALS_DIRECTORY");
-		(void)gethostname(host, sizeof(host) - 1);
-		snprintf(daemon.node, sizeof(daemon.node), "%s:%ld", host, (long)getpid());
+		node_make_name(daemon.node);
 		daemon.config = config;
 		daemon.roles = settings_roles(config_text(config, "role"));
 		status = run(&daemon, config, &sources, options.migrate);

@@ -9,7 +9,7 @@
 #include "sql/unit.h"
 
 #define PG_STATEMENTS_MAX 96
-#define PG_LISTENERS_MAX 4
+#define PG_LISTENERS_MAX 16
 #define PG_CHANNEL_MAX 40
 
 /* WAITING -> CONNECTING -> GREETING -> UP; all of them may fall back to WAITING; CLOSED is the end.

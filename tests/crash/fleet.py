@@ -66,6 +66,13 @@ def runners_of(node):
     return [p for p, name in children(node.process.pid).items() if name.startswith("sluice-runner"[:15])]
 
 
+def cpu_of(node):
+    """Seconds of processor time that a node has used."""
+    with open(f"/proc/{node.process.pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def send(pid, signo):
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signo)
@@ -183,7 +190,7 @@ class Fleet(Rig):
 
     def leads(self, node):
         """Did the scheduler of this process take the leadership?"""
-        return any("scheduler_leads" in line and f":{node.process.pid}" in line for line in node.log().splitlines())
+        return any("scheduler_leads" in line and f":{node.process.pid}:" in line for line in node.log().splitlines())
 
     def logged(self, node, what, since=0):
         """Log lines of a node that hold what, after the first since characters of its log."""
