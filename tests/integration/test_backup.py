@@ -123,33 +123,6 @@ def without_its_encryption_key_a_restored_ledger_says_what_is_missing(fleet):
 
 
 @test
-def a_keys_file_that_was_lost_or_changed_gives_keys_that_work_beside_the_old_ones(fleet):
-    node, old = fleet.nodes[0], dict(fleet.keys)
-    def status(key):
-        return fleet.request("GET", "/admin/v1/dead", key=key).status
-    node.stop()
-    os.unlink(fleet.keys_file)
-    node.start()
-    fleet.read_keys()
-    assert status(fleet.keys["SLUICE_OPERATOR_KEY"]) == status(old["SLUICE_OPERATOR_KEY"]) == 200
-    assert fleet.request("GET", "/connections", key=fleet.keys["NANGO_SECRET_KEY_DEV"]).status == 200
-    node.stop()
-    chosen = str(uuid.uuid4())
-    with open(fleet.keys_file, "r+", encoding="utf-8") as file:
-        text = file.read().replace(fleet.keys["SLUICE_OPERATOR_KEY"], chosen)
-        file.seek(0)
-        file.write(text)
-    node.start()
-    assert status(chosen) == 200
-    fleet.postgres.query("DELETE FROM api_key WHERE scopes = 'operator'"
-                         f" AND digest <> encode(sha256(convert_to('{chosen}', 'UTF8')), 'hex')")
-    node.stop()
-    node.start()
-    assert status(chosen) == 200 and status(old["SLUICE_OPERATOR_KEY"]) == 401
-    fleet.read_keys()
-
-
-@test
 def a_base_backup_and_the_archived_log_bring_back_the_moment_before_a_mistake(fleet):
     fleet.start_on(fleet.first, start=False)
     fleet.first.start("-c", "archive_mode=on", "-c",
@@ -188,6 +161,33 @@ def a_base_backup_and_the_archived_log_bring_back_the_moment_before_a_mistake(fl
         assert fleet.poll(job).status == 200
     assert fleet.finish(last, 20).code is not None and fleet.results([last]) == {last: WORKER_LOST}
     assert len(fleet.calls(10)) == 1
+
+
+@test
+def a_keys_file_that_was_lost_or_changed_gives_keys_that_work_beside_the_old_ones(fleet):
+    node, old = fleet.nodes[0], dict(fleet.keys)
+    def status(key):
+        return fleet.request("GET", "/admin/v1/dead", key=key).status
+    node.stop()
+    os.unlink(fleet.keys_file)
+    node.start()
+    fleet.read_keys()
+    assert status(fleet.keys["SLUICE_OPERATOR_KEY"]) == status(old["SLUICE_OPERATOR_KEY"]) == 200
+    assert fleet.request("GET", "/connections", key=fleet.keys["NANGO_SECRET_KEY_DEV"]).status == 200
+    node.stop()
+    chosen = str(uuid.uuid4())
+    with open(fleet.keys_file, "r+", encoding="utf-8") as file:
+        text = file.read().replace(fleet.keys["SLUICE_OPERATOR_KEY"], chosen)
+        file.seek(0)
+        file.write(text)
+    node.start()
+    assert status(chosen) == 200
+    fleet.postgres.query("DELETE FROM api_key WHERE scopes = 'operator'"
+                         f" AND digest <> encode(sha256(convert_to('{chosen}', 'UTF8')), 'hex')")
+    node.stop()
+    node.start()
+    assert status(chosen) == 200 and status(old["SLUICE_OPERATOR_KEY"]) == 401
+    fleet.read_keys()
 
 
 main(Archived)
