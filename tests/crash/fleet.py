@@ -98,10 +98,14 @@ class Fleet(Rig):
                 node.to_postgres = Proxy(f"{folder}/.s.PGSQL.5432", f"{self.postgres.directory}/.s.PGSQL.5432")
                 node.to_redis = Proxy(f"{folder}/redis", self.redis.path)
                 node.settings.update(database_url=f"host={folder} user=sluice dbname=sluice", redis_url=f"unix://{folder}/redis")
+        self.before_start()
         for node in self.nodes:
             node.start()
             if not self.keys:
                 self.read_keys()
+
+    def before_start(self):
+        """For fleets with more around them: the servers are there, no node runs yet."""
 
     def functions(self):
         for env in ("dev", "prod"):
@@ -186,7 +190,7 @@ class Fleet(Rig):
 
     def leads(self, node):
         """Did the scheduler of this process take the leadership?"""
-        return any("scheduler_leads" in line and f":{node.process.pid}" in line for line in node.log().splitlines())
+        return any("scheduler_leads" in line and f":{node.process.pid}:" in line for line in node.log().splitlines())
 
     def logged(self, node, what, since=0):
         """Log lines of a node that hold what, after the first since characters of its log."""
