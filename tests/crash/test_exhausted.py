@@ -195,6 +195,8 @@ def _(fleet):
                 wait_until("it is ready or ended", lambda: node.process.poll() is not None or ready(fleet, node), 10)
             code = until_dead(fleet, node, load, starve)
             ends[code] = ends.get(code, 0) + 1
+            if code not in (None, -signal.SIGABRT):
+                print("\n".join(f"# {line}" for line in node.log().splitlines()[-60:] if "level=info" not in line))
             assert code in (None, -signal.SIGABRT), f"after {good} good ones {failing} failed: exit code {code}"
             go_on(load, 3)
     finally:
