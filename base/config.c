@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/config_value.h"
+#include "base/secret.h"
 
 /* The file: `name = value` lines.  Space around both is dropped, a value goes to the end of its
  * line as it stands (no quotes, no escapes, '#' belongs to it), lines that start with '#' and empty
@@ -18,6 +19,9 @@
 
 #define FILE_MAX ((size_t)1 << 20) /* bytes of a settings file */
 #define ENV_PREFIX "SLUICE_"
+#define CREDENTIALS_ENV "CREDENTIALS_DIRECTORY="
+#define CREDENTIAL_MAX ((size_t)64 << 10) /* bytes of one */
+#define FILE_SUFFIX "_file"
 
 struct value {
 	char *text; /* owned; NULL: unset */
@@ -30,6 +34,8 @@ struct config {
 	const struct config_row *rows; /* borrowed */
 	size_t count;
 	struct value *values; /* owned, one per row */
+	char **retired;       /* owned: texts of before, which others may have borrowed */
+	size_t retired_count;
 };
 
 static size_t
@@ -193,6 +199,72 @@ load_file(struct config *config, const char *file, struct sl_error *error)
 	return code;
 }
 
+/* ---- credentials ----------------------------------------------------------------------------- */
+
+/* The file of the setting's credential; the caller frees it. */
+static char *
+credential_path(const char *directory, const struct config_row *row, bool *is_file)
+{
+	const size_t len = strlen(row->name), tail = sizeof(FILE_SUFFIX) - 1;
+
+	*is_file = len > tail && strcmp(row->name + len - tail, FILE_SUFFIX) == 0;
+	return sl_asprintf("%s/%.*s", directory, (int)(*is_file ? len - tail : len), row->name);
+}
+
+/* Never quotes what the file holds. */
+static enum sl_code
+load_credential(struct config *config, size_t index, const char *directory, struct sl_error *error)
+{
+	bool is_file;
+	char *path = credential_path(directory, &config->rows[index], &is_file), *text = NULL;
+	struct slice value;
+	struct buf bytes;
+	enum sl_code code;
+
+	buf_init(&bytes, CREDENTIAL_MAX);
+	code = read_file(path, &bytes, error);
+	value = trim(buf_slice(&bytes));
+	if (code == SL_OK && value.len == 0)
+		code = sl_fail(error, SL_INVALID, "credential %s is empty", path);
+	if (code == SL_OK && memchr(value.data, '\0', value.len) != NULL)
+		code = sl_fail(error, SL_INVALID, "credential %s: a NUL byte", path);
+	if (code == SL_OK) {
+		text = is_file ? sl_strdup(path) : sl_strndup(value.data, value.len);
+		code = set_value(config, index, text, "credential", path, error);
+	} else if (code == SL_NOT_FOUND) { /* not given this way */
+		code = SL_OK;
+	}
+	if (bytes.data != NULL)
+		secret_wipe(bytes.data, bytes.len);
+	buf_fini(&bytes);
+	free(text);
+	free(path);
+	return code;
+}
+
+static enum sl_code
+load_credentials(struct config *config, char *const *environ_, struct sl_error *error)
+{
+	const size_t prefix = sizeof(CREDENTIALS_ENV) - 1;
+	const char *directory = NULL;
+	enum sl_code code = SL_OK;
+
+	for (; environ_ != NULL && *environ_ != NULL; environ_++)
+		if (strncmp(*environ_, CREDENTIALS_ENV, prefix) == 0)
+			directory = *environ_ + prefix;
+	if (directory == NULL || *directory == '\0')
+		return SL_OK;
+	if (access(directory, X_OK) != 0)
+		return sl_fail(error, SL_INVALID, "CREDENTIALS_DIRECTORY, %s: %s", directory,
+			       strerror(errno));
+	for (size_t i = 0; i < config->count && code == SL_OK; i++)
+		if ((config->rows[i].flags & CONFIG_SECRET) != 0)
+			code = load_credential(config, i, directory, error);
+	return code;
+}
+
+/* ---- environment and flags ------------------------------------------------------------------- */
+
 /* Names that are no settings of the daemon: fault points, secrets that functions may read, and the
  * keys that clients on the same machine carry. */
 static bool
@@ -337,6 +409,8 @@ config_load(const struct config_row *rows, const char *file, char *const *enviro
 	if (code == SL_OK)
 		code = load_file(config, file, error);
 	if (code == SL_OK)
+		code = load_credentials(config, environ_, error);
+	if (code == SL_OK)
 		code = load_environment(config, environ_, error);
 	if (code == SL_OK)
 		code = load_flags(config, words, argv, keep, &kept, error);
@@ -361,8 +435,53 @@ config_free(struct config *config)
 		return;
 	for (size_t i = 0; i < config->count; i++)
 		free(config->values[i].text);
+	for (size_t i = 0; i < config->retired_count; i++)
+		free(config->retired[i]);
 	free(config->values);
+	free(config->retired);
 	free(config);
+}
+
+static bool
+is_same(const struct config_row *row, const struct value *a, const struct value *b)
+{
+	if (a->text == NULL || b->text == NULL)
+		return a->text == b->text;
+	return row->type == CONFIG_TEXT ? strcmp(a->text, b->text) == 0 : a->number == b->number;
+}
+
+static void
+take_value(struct config *config, size_t index, const struct value *fresh)
+{
+	struct value *value = &config->values[index];
+
+	if (value->text != NULL) { /* somebody may have borrowed it */
+		config->retired = sl_realloc(config->retired, (config->retired_count + 1) *
+								  sizeof(*config->retired));
+		config->retired[config->retired_count++] = value->text;
+	}
+	*value = *fresh;
+	value->text = fresh->text != NULL ? sl_strdup(fresh->text) : NULL;
+}
+
+int
+config_apply(struct config *config, const struct config *fresh, config_change_cb *cb, void *arg)
+{
+	bool *differs = sl_calloc(config->count, sizeof(*differs));
+	int count = 0;
+
+	assert(config->rows == fresh->rows);
+	for (size_t i = 0; i < config->count; i++) {
+		differs[i] = !is_same(&config->rows[i], &config->values[i], &fresh->values[i]);
+		count += differs[i];
+		if (differs[i] && (config->rows[i].flags & CONFIG_LIVE) != 0)
+			take_value(config, i, &fresh->values[i]);
+	}
+	for (size_t i = 0; i < config->count; i++)
+		if (differs[i])
+			cb(arg, &config->rows[i], (config->rows[i].flags & CONFIG_LIVE) != 0);
+	free(differs);
+	return count;
 }
 
 static const struct value *

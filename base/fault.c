@@ -11,8 +11,8 @@
 #ifdef SLUICE_FAULTS
 
 struct fault {
-	char *name; /* owned, for the life of the process */
-	int signo;
+	char *name;                /* owned, for the life of the process */
+	int signo;                 /* 0: hang */
 	unsigned long visits_left; /* acts when it reaches 0 */
 };
 
@@ -25,7 +25,8 @@ static struct {
 static void
 die_of(const char *item)
 {
-	fprintf(stderr, "SLUICE_FAULT: '%s' is not name=kill[@n] or name=stop[@n]\n", item);
+	fprintf(stderr, "SLUICE_FAULT: '%s' is not name=kill[@n], name=stop[@n] or name=hang[@n]\n",
+		item);
 	abort();
 }
 
@@ -45,6 +46,8 @@ parse_item(const char *item)
 		fault.signo = SIGKILL;
 	else if (len == 4 && strncmp(action, "stop", len) == 0)
 		fault.signo = SIGSTOP;
+	else if (len == 4 && strncmp(action, "hang", len) == 0)
+		fault.signo = 0;
 	else
 		die_of(item);
 	if (action[len] == '@') {
@@ -86,8 +89,12 @@ fault_point(const char *name)
 
 		if (fault->visits_left == 0 || strcmp(fault->name, name) != 0)
 			continue;
-		if (--fault->visits_left == 0)
-			kill(getpid(), fault->signo);
+		if (--fault->visits_left > 0)
+			continue;
+		while (fault->signo ==
+		       0) /* as a loop that is blocked: signals are taken, nothing is done */
+			(void)pause();
+		kill(getpid(), fault->signo);
 	}
 }
 

@@ -1,7 +1,8 @@
 /* base/fault.h - named failure points for crash tests, compiled in by --enable-faults only.
  *
  * SLUICE_FAULT="name=kill[@n],name=stop,..." acts when the n-th visit of the point comes: kill
- * sends SIGKILL to this process, stop SIGSTOP.  Without --enable-faults FAULT_POINT is nothing. */
+ * sends SIGKILL to this process, stop SIGSTOP, hang never returns.  Without --enable-faults
+ * FAULT_POINT is nothing. */
 #ifndef SLUICE_BASE_FAULT_H
 #define SLUICE_BASE_FAULT_H
 

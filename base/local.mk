@@ -17,6 +17,7 @@ libbase_a_SOURCES = \
 	base/log.c base/log.h \
 	base/loop.c base/loop.h \
 	base/map.c base/map.h \
+	base/metric.c base/metric.h base/metrics.c base/metrics.h \
 	base/secret.c base/secret.h base/secret_text.c \
 	base/utf8.h
 libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) $(MSGPACK_CFLAGS) $(OPENSSL_CFLAGS)
@@ -34,6 +35,7 @@ base_tests = test_buf \
 	test_log \
 	test_loop \
 	test_map \
+	test_metric \
 	test_secret
 check_PROGRAMS += $(base_tests)
 TESTS += $(base_tests)
@@ -62,5 +64,7 @@ test_loop_SOURCES = tests/unit/test_loop.c
 test_loop_LDADD = $(base_test_libs)
 test_map_SOURCES = tests/unit/test_map.c
 test_map_LDADD = $(base_test_libs)
+test_metric_SOURCES = tests/unit/test_metric.c
+test_metric_LDADD = $(base_test_libs) -lm
 test_secret_SOURCES = tests/unit/test_secret.c
 test_secret_LDADD = $(base_test_libs)

@@ -271,6 +271,23 @@ secret_ring_load(const char *path, struct secret_ring **out, struct sl_error *er
 	return code;
 }
 
+enum sl_code
+secret_ring_reload(struct secret_ring *ring, const char *path, struct sl_error *error)
+{
+	struct secret_ring *fresh;
+	enum sl_code code = secret_ring_load(path, &fresh, error);
+
+	if (code != SL_OK)
+		return code;
+	if (secret_equal(fresh->key[0].bytes, ring->key[0].bytes, KEY_BYTES))
+		*ring = *fresh;
+	else
+		code = sl_fail(error, SL_CONFLICT, "%s: the first key changes by a restart only",
+			       path);
+	secret_ring_free(fresh);
+	return code;
+}
+
 void
 secret_ring_free(struct secret_ring *ring)
 {

@@ -19,6 +19,11 @@ struct secret_ring; /* opaque: the sealing key and older ones that still open */
  * The ring is the caller's. */
 SL_MUST_USE enum sl_code secret_ring_load(const char *path, struct secret_ring **out,
 					  struct sl_error *error);
+/* Reads the file again into a ring that others hold: the keys that only open are those of the file
+ * now.  SL_CONFLICT: another key is first, which would change what secret_ring_derive() gave.  Unless
+ * SL_OK the ring is as it was. */
+SL_MUST_USE enum sl_code secret_ring_reload(struct secret_ring *ring, const char *path,
+					    struct sl_error *error);
 void secret_ring_free(struct secret_ring *ring); /* wipes */
 /* out gets text (appended).  SL_INVALID on open: unknown key id, wrong row, or tampered bytes. */
 void secret_seal(const struct secret_ring *ring, struct slice plain, const char *row,

@@ -35,13 +35,19 @@ struct backlog {
 	int shard_count;
 };
 
+void
+backlog_bounds(struct backlog *backlog, int64_t queued_max, int64_t node_max)
+{
+	backlog->queued_max = queued_max;
+	backlog->node_max = node_max;
+}
+
 struct backlog *
 backlog_new(int64_t queued_max, int64_t node_max, int shards)
 {
 	struct backlog *backlog = sl_alloc(sizeof(*backlog));
 
-	backlog->queued_max = queued_max;
-	backlog->node_max = node_max;
+	backlog_bounds(backlog, queued_max, node_max);
 	backlog->places = map_new();
 	backlog->shards = sl_calloc((size_t)shards, sizeof(*backlog->shards));
 	backlog->shard_count = shards;

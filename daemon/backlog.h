@@ -23,6 +23,8 @@ struct backlog; /* opaque */
 
 /* shards: of the queue (daemon/shard.h); each may take entries or not. */
 struct backlog *backlog_new(int64_t queued_max, int64_t node_max, int shards);
+/* Other bounds from now on. */
+void backlog_bounds(struct backlog *backlog, int64_t queued_max, int64_t node_max);
 void backlog_free(struct backlog *backlog); /* NULL is fine */
 
 enum backlog_verdict { BACKLOG_FINE, BACKLOG_QUEUE_FULL, BACKLOG_NODE_FULL };

@@ -16,6 +16,7 @@
 #include "base/fault.h"
 #include "base/envelope.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/map.h"
 #include "base/secret.h"
 #include "daemon/shard.h"
@@ -351,11 +352,13 @@ on_answers(void *arg, enum sl_code code, const struct slice *answers, int count,
 		struct sl_error why;
 
 		if (call_answer_decode(answers[i], callers->daemon->envelope_key, &answer, &why) ==
-		    SL_OK)
+		    SL_OK) {
 			take_answer(callers, &answer);
-		else
+		} else {
+			metrics_count(METRIC_SECURITY, METRIC_CALL);
 			log_warn("security_event", "kind=security_call_answer shard=%d detail=%s",
 				 shard->shard, log_text(why.text));
+		}
 	}
 	if (count > 0 || shard->trips > 0) /* what was given is removed by the next one */
 		listen(shard);

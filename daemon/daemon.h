@@ -22,11 +22,15 @@ struct dispatch;
 struct guard;
 struct http_client;
 struct ledger;
+struct monitor;
+struct node;
+struct notify;
 struct pool;
 struct queue;
 struct scheduler;
 struct settle;
 struct standalone;
+struct steer;
 struct submits;
 struct sync_store;
 struct warm;
@@ -51,10 +55,11 @@ struct daemon {
 	struct ledger *ledger; /* api, worker (large inputs) */
 	struct cancel_watch *cancels;
 	struct sync_store *syncs; /* api, worker: syncs, records, checkpoints */
-	struct queue **queues; /* one for each shard; see shard.h */
+	struct queue **queues;    /* one for each shard; see shard.h */
 	int shard_count;
 	struct submits *submits;   /* jobs on their way in */
 	struct dead_store *dead;   /* api, worker: what was set aside */
+	struct steer *steer;       /* api, worker: what operators have paused */
 	struct settle *settle;     /* worker */
 	struct pool *pool;         /* worker */
 	struct dispatch *dispatch; /* worker */
@@ -63,8 +68,12 @@ struct daemon {
 	struct compiler *compiler; /* api */
 	struct callers *callers;   /* api, worker: sync calls that run elsewhere */
 	struct api *api;
+	struct monitor *monitor; /* NULL without metrics_listen */
+	struct node *self;       /* our row among the processes of the fleet */
 	struct standalone *standalone;
-	char node[64]; /* this process, for humans: host:pid */
+	struct notify *notify; /* the service manager */
+	int sockets;           /* passed by it; see sockets.h */
+	char node[64];         /* this process: host:pid:boot, see node.h */
 };
 
 #endif

@@ -211,18 +211,24 @@ next(struct ensure *ensure)
 }
 
 enum sl_code
-keys_ensure(struct daemon *daemon, const char *path, const char *host_port, struct sl_error *error)
+keys_ensure(struct daemon *daemon, const char *path, const char *host_port, bool given,
+	    struct sl_error *error)
 {
 	struct ensure ensure = {.daemon = daemon};
 	int64_t until = clock_mono_ms() + ENSURE_MS;
 	enum sl_code code = read_file(&ensure, path, error);
 
-	if (code == SL_OK)
+	if (code == SL_OK && given && ensure.made)
+		code = sl_fail(error, SL_INVALID, "%s is gone", path);
+	if (code == SL_OK && !given)
 		code = write_file(&ensure, path, host_port, error);
 	if (code == SL_CONFLICT)
 		code = read_file(&ensure, path, error);
 	if (code != SL_OK)
 		return code;
+	/* Of several servers the first may hang: what follows waits less long than leaving it takes. */
+	while (!account_is_up(daemon->account) && clock_mono_ms() < until)
+		loop_turn(daemon->loop, 100);
 	next(&ensure);
 	while (!ensure.done && clock_mono_ms() < until)
 		loop_turn(daemon->loop, 100);

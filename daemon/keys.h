@@ -11,8 +11,8 @@
 
 /* Makes the environments dev and prod, their keys, the account key and the operator key, as far as
  * missing. host_port ("http://127.0.0.1:3003") is kept up to date in the file.  Runs the loop until
- * done, 30 s at most. */
+ * done, 30 s at most.  given: the file is a credential, which is complete and not ours to write. */
 SL_MUST_USE enum sl_code keys_ensure(struct daemon *daemon, const char *path, const char *host_port,
-				     struct sl_error *error);
+				     bool given, struct sl_error *error);
 
 #endif

@@ -1,8 +1,8 @@
 /* daemon/main.c - sluiced: options, settings, roles, start order, stop order.
  *
  * Exit codes are sysexits(3): 64 bad option, 65 schema newer than this build, 69 Postgres or Redis
- * cannot be reached, 71 an address cannot be listened on, 75 another daemon runs on DIR, 78 bad
- * settings. */
+ * cannot be reached, 70 something of ours failed, 71 an address cannot be listened on or a socket that
+ * was passed is none, 75 another daemon runs on DIR, 78 bad settings. */
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -25,17 +25,23 @@
 #include "daemon/concurrency.h"
 #include "daemon/daemon.h"
 #include "daemon/keys.h"
+#include "daemon/monitor.h"
+#include "daemon/node.h"
 #include "daemon/notify.h"
 #include "daemon/paths.h"
 #include "daemon/scheduler/scheduler.h"
+#include "daemon/service.h"
 #include "daemon/settings.h"
 #include "daemon/shard.h"
+#include "daemon/sockets.h"
 #include "daemon/standalone.h"
+#include "daemon/steer.h"
 #include "daemon/submit.h"
 #include "daemon/warm.h"
 #include "daemon/worker/dispatch.h"
 #include "http/client.h"
 #include "http/guard.h"
+#include "http/listen.h"
 #include "provider/catalog.h"
 #include "queue/queue.h"
 #include "runtime/pool.h"
@@ -54,16 +60,6 @@ extern char **environ;
 struct options {
 	bool check, migrate;
 	const char *file;
-};
-
-struct stop { /* what a stop waits for */
-	struct daemon *daemon;
-	struct loop_signal *term, *interrupt;
-	struct loop_timer *poll;
-	int64_t drained_ms; /* what waits ends then, and all of it at until_ms */
-	int64_t until_ms;
-	int early; /* a signal that came while the parts were started; 0: none */
-	bool worker_done;
 };
 
 static int
@@ -135,17 +131,8 @@ ignore_signals(void)
 
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	(void)sigaction(SIGHUP, &ignore, NULL);
-}
-
-static void
-set_log_level(const struct config *config)
-{
-	const char *level = config_text(config, "log_level");
-
-	log_set_level(strcmp(level, "error") == 0   ? LOG_LEVEL_ERROR
-		      : strcmp(level, "warn") == 0  ? LOG_LEVEL_WARN
-		      : strcmp(level, "debug") == 0 ? LOG_LEVEL_DEBUG
-						    : LOG_LEVEL_INFO);
+	(void)sigaction(SIGUSR1, &ignore, NULL); /* until node.c takes them */
+	(void)sigaction(SIGUSR2, &ignore, NULL);
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -155,6 +142,21 @@ database_url(const struct daemon *daemon)
 {
 	return daemon->standalone != NULL ? standalone_database_url(daemon->standalone)
 					  : config_text(daemon->config, "database_url");
+}
+
+/* For what needs a session of its own: LISTEN, the scheduler's lock, migrations. */
+static const char *
+direct_url(const struct daemon *daemon)
+{
+	const char *url = config_text(daemon->config, "database_direct_url");
+
+	return url != NULL ? url : database_url(daemon);
+}
+
+static bool
+is_pooled(const struct daemon *daemon)
+{
+	return strcmp(config_text(daemon->config, "database_pooling"), "transaction") == 0;
 }
 
 static int
@@ -168,7 +170,7 @@ start_standalone(struct daemon *daemon)
 		return EX_OK;
 	code = standalone_open(directory, &daemon->standalone, &error);
 	if (code == SL_OK)
-		code = standalone_start(daemon->standalone, &error);
+		code = standalone_start(daemon->standalone, daemon->notify, &error);
 	if (code == SL_OK)
 		return EX_OK;
 	return fail(code == SL_CONFLICT ? EX_TEMPFAIL : EX_UNAVAILABLE, "%s", error.text);
@@ -183,8 +185,10 @@ standalone_migrate(struct daemon *daemon, int *applied, struct sl_error *error)
 	enum sl_code code;
 
 	while ((code = migrate_apply(database_url(daemon), applied, error)) == SL_UNAVAILABLE &&
-	       clock_mono_ms() < until)
+	       clock_mono_ms() < until) {
+		notify_busy(daemon->notify, "Starting: Postgres recovers");
 		(void)nanosleep(&nap, NULL);
+	}
 	return code;
 }
 
@@ -198,9 +202,9 @@ start_schema(struct daemon *daemon, bool migrate)
 	if (daemon->standalone != NULL)
 		code = standalone_migrate(daemon, &applied, &error);
 	else if (migrate)
-		code = migrate_apply(database_url(daemon), &applied, &error);
+		code = migrate_apply(direct_url(daemon), &applied, &error);
 	else
-		code = migrate_check(database_url(daemon), &error);
+		code = migrate_check(direct_url(daemon), &error);
 	if (applied > 0)
 		log_info("migrated", "applied=%d version=%d", applied, migrate_version());
 	switch (code) {
@@ -262,8 +266,10 @@ start_queue(struct daemon *daemon)
 			      &daemon->queues[daemon->shard_count], &error) != SL_OK)
 			return fail(EX_CONFIG, "redis_url: %s", error.text);
 	}
-	while (!shards_are_up(daemon) && clock_mono_ms() < until)
+	while (!shards_are_up(daemon) && clock_mono_ms() < until) {
+		notify_busy(daemon->notify, "Starting: waiting for Redis");
 		loop_turn(daemon->loop, 50);
+	}
 	for (int i = 0; i < shards; i++)
 		if (!queue_is_up(daemon->queues[i]))
 			return fail(EX_UNAVAILABLE, "Redis cannot be reached: %s",
@@ -293,8 +299,10 @@ static int
 start_worker(struct daemon *daemon)
 {
 	char *runner = path_runner(daemon->config);
-	struct pg_settings hot = {
-	    .conninfo = database_url(daemon), .name = "sluiced worker", .hot = true};
+	struct pg_settings hot = {.conninfo = database_url(daemon),
+				  .name = "sluiced worker",
+				  .hot = true,
+				  .pooled = is_pooled(daemon)};
 	struct pool_settings settings = {
 	    .runner_path = runner,
 	    .processes_max = dispatch_processes(daemon->config),
@@ -317,6 +325,19 @@ start_worker(struct daemon *daemon)
 	}
 	free(runner);
 	return status;
+}
+
+/* Sockets that were passed stand for all of `listen`: whoever holds them keeps connections waiting while
+ * no process of ours is there. */
+static int
+adopt_sockets(struct daemon *daemon)
+{
+	struct sl_error error;
+
+	for (int i = 0; i < daemon->sockets; i++)
+		if (api_adopt(daemon->api, SOCKETS_FIRST + i, &error) != SL_OK)
+			return fail(EX_OSERR, "LISTEN_FDS: %s", error.text);
+	return EX_OK;
 }
 
 static int
@@ -343,7 +364,7 @@ start_api(struct daemon *daemon)
 	daemon->compiler = compiler_new(daemon, directory);
 	free(directory);
 	daemon->api = api_new(daemon);
-	return listen_on(daemon);
+	return daemon->sockets > 0 ? adopt_sockets(daemon) : listen_on(daemon);
 }
 
 static int
@@ -351,32 +372,46 @@ start_keys(struct daemon *daemon)
 {
 	const char *path = daemon->standalone != NULL ? standalone_keys_file(daemon->standalone)
 						      : config_text(daemon->config, "keys_file");
-	const char *listen = config_text(daemon->config, "listen");
+	bool given = daemon->standalone == NULL &&
+		     strcmp(config_source(daemon->config, "keys_file"), "credential") == 0;
+	char address[LISTEN_TEXT], *host_port;
 	struct sl_error error;
-	char *host_port;
 	int status = EX_OK;
 
 	if (path == NULL)
 		return EX_OK;
-	if (api_port(daemon->api) > 0 && strncmp(listen, "unix:", 5) != 0)
-		host_port = sl_asprintf("http://%.*s:%d", (int)(strrchr(listen, ':') - listen),
-					listen, api_port(daemon->api));
-	else
-		host_port = sl_asprintf("http://%s", listen);
-	if (keys_ensure(daemon, path, host_port, &error) != SL_OK)
+	api_address(daemon->api, address, sizeof(address));
+	host_port = sl_asprintf("http://%s", address);
+	if (keys_ensure(daemon, path, host_port, given, &error) != SL_OK)
 		status = fail(EX_UNAVAILABLE, "%s", error.text);
 	free(host_port);
 	return status;
 }
 
 static int
+start_monitor(struct daemon *daemon)
+{
+	struct sl_error error;
+
+	if (monitor_new(daemon, &daemon->monitor, &error) == SL_OK)
+		return EX_OK;
+	return fail(error.code == SL_INVALID ? EX_CONFIG : EX_OSERR, "metrics_listen: %s",
+		    error.text);
+}
+
+static int
 start_parts(struct daemon *daemon)
 {
-	struct pg_settings account = {.conninfo = database_url(daemon), .name = "sluiced account"};
-	struct pg_settings syncs = {.conninfo = database_url(daemon), .name = "sluiced syncs"};
-	struct pg_settings dead = {.conninfo = database_url(daemon), .name = "sluiced dead"};
-	struct pg_settings accept = {
-	    .conninfo = database_url(daemon), .name = "sluiced ledger", .hot = true};
+	bool pooled = is_pooled(daemon);
+	struct pg_settings account = {.conninfo = direct_url(daemon), .name = "sluiced account"};
+	struct pg_settings syncs = {
+	    .conninfo = database_url(daemon), .name = "sluiced syncs", .pooled = pooled};
+	struct pg_settings dead = {
+	    .conninfo = database_url(daemon), .name = "sluiced dead", .pooled = pooled};
+	struct pg_settings accept = {.conninfo = database_url(daemon),
+				     .name = "sluiced ledger",
+				     .hot = true,
+				     .pooled = pooled};
 	struct sl_error error;
 	int status = start_queue(daemon);
 
@@ -385,6 +420,7 @@ start_parts(struct daemon *daemon)
 	if (status != EX_OK)
 		return status;
 	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
+	daemon->self = node_new(daemon);
 	daemon->directory = directory_new(daemon);
 	daemon->concurrency = concurrency_new(daemon);
 	daemon->ledger = ledger_new(daemon->loop, &accept);
@@ -393,10 +429,11 @@ start_parts(struct daemon *daemon)
 	if ((daemon->roles & (ROLE_API | ROLE_WORKER)) != 0) {
 		daemon->syncs = sync_store_new(daemon->loop, &syncs);
 		daemon->dead = dead_store_new(daemon->loop, &dead);
+		daemon->steer = steer_new(daemon);
 		daemon->callers = callers_new(daemon);
 	}
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
-		daemon->scheduler = scheduler_new(daemon, database_url(daemon));
+		daemon->scheduler = scheduler_new(daemon, direct_url(daemon));
 	if (daemon->standalone != NULL && scheduler_clear(daemon->scheduler, &error) != SL_OK)
 		status = fail(EX_UNAVAILABLE, "%s", error.text);
 	if (status == EX_OK && (daemon->roles & ROLE_WORKER) != 0)
@@ -405,64 +442,18 @@ start_parts(struct daemon *daemon)
 		status = start_api(daemon);
 	if (status == EX_OK && (daemon->roles & ROLE_API) != 0)
 		status = start_keys(daemon);
+	if (status == EX_OK)
+		status = start_monitor(daemon);
 	return status;
 }
 
-/* ---- stop ------------------------------------------------------------------------------------ */
-
-static void
-on_stop_poll(void *arg)
-{
-	struct stop *stop = arg;
-	bool idle = stop->daemon->api == NULL || api_is_idle(stop->daemon->api);
-
-	if (clock_mono_ms() > stop->drained_ms)
-		callers_give_up(stop->daemon->callers);
-	if ((stop->worker_done && idle) || clock_mono_ms() > stop->until_ms)
-		loop_stop(stop->daemon->loop);
-}
-
-static void
-on_worker_done(void *arg)
-{
-	struct stop *stop = arg;
-
-	stop->worker_done = true;
-}
-
-static void
-on_term(void *arg, int signo)
-{
-	struct stop *stop = arg;
-	struct daemon *daemon = stop->daemon;
-	int64_t timeout = config_int(daemon->config, "drain_timeout");
-
-	if (!daemon->started) { /* a session may be open already: it is to be closed in order */
-		stop->early = signo;
-		return;
-	}
-	if (daemon->draining) { /* the second one is quick */
-		log_warn("stopping_now", "signal=%d", signo);
-		loop_stop(daemon->loop);
-		return;
-	}
-	log_info("stopping", "signal=%d", signo);
-	notify_send("STOPPING=1");
-	daemon->draining = true;
-	if (daemon->api != NULL)
-		api_drain(daemon->api);
-	stop->drained_ms = clock_mono_ms() + timeout;
-	stop->until_ms = stop->drained_ms + 5000;
-	stop->worker_done = daemon->dispatch == NULL;
-	if (daemon->dispatch != NULL)
-		dispatch_stop(daemon->dispatch, timeout, on_worker_done, stop);
-	loop_timer_every(stop->poll, 20);
-}
+/* ---- life ------------------------------------------------------------------------------------ */
 
 /* Reverse of the start: who calls back goes before what it calls. */
 static void
 free_parts(struct daemon *daemon)
 {
+	monitor_free(daemon->monitor);
 	submits_close(daemon->submits);
 	callers_close(daemon->callers);
 	compiler_free(daemon->compiler);
@@ -479,6 +470,8 @@ free_parts(struct daemon *daemon)
 	callers_free(daemon->callers);
 	account_free(daemon->account);
 	cancel_watch_free(daemon->cancels);
+	node_free(daemon->self);
+	steer_free(daemon->steer);
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);
@@ -490,33 +483,105 @@ free_parts(struct daemon *daemon)
 }
 
 static int
-serve(struct daemon *daemon)
+serve(struct daemon *daemon, struct config *config, const struct settings_sources *sources)
 {
-	struct stop stop = {.daemon = daemon};
+	char address[LISTEN_TEXT] = "";
+	struct service *service;
+	struct sl_error error;
 	int status;
 
 	daemon->loop = loop_new();
 	if (daemon->standalone != NULL)
 		standalone_watch(daemon->standalone, daemon->loop);
-	stop.poll = loop_timer_new(daemon->loop, on_stop_poll, &stop);
-	stop.term = loop_signal_new(daemon->loop, SIGTERM, on_term, &stop);
-	stop.interrupt = loop_signal_new(daemon->loop, SIGINT, on_term, &stop);
+	service = service_new(daemon, config, sources);
 	status = start_parts(daemon);
 	if (status == EX_OK) {
-		daemon->started = true;
-		log_info("started", "version=%s node=%s role=%s listen=%s", PACKAGE_VERSION,
-			 daemon->node, config_text(daemon->config, "role"),
-			 log_text(config_text(daemon->config, "listen")));
-		notify_send("READY=1");
-		if (stop.early != 0)
-			on_term(&stop, stop.early);
-		loop_run(daemon->loop);
+		if (daemon->api != NULL)
+			api_address(daemon->api, address, sizeof(address));
+		log_info("started", "version=%s node=%s role=%s listen=%s sockets=%d",
+			 PACKAGE_VERSION, daemon->node, config_text(daemon->config, "role"),
+			 log_text(address), daemon->sockets);
+		if (service_run(service, &error) != SL_OK)
+			status = fail(EX_OSERR, "%s", error.text);
 	}
-	loop_signal_free(stop.term);
-	loop_signal_free(stop.interrupt);
-	loop_timer_free(stop.poll);
+	service_free(service);
 	free_parts(daemon);
 	return status;
+}
+
+/* What the service manager has for us, and for us alone. */
+static int
+start_service(struct daemon *daemon)
+{
+	struct sl_error error;
+
+	if (notify_new(&daemon->notify, &error) != SL_OK)
+		return fail(EX_CONFIG, "%s", error.text);
+	switch (sockets_take(&daemon->sockets, &error)) {
+	case SL_OK:
+		break;
+	case SL_UNAVAILABLE:
+		return fail(EX_OSERR, "%s", error.text);
+	case SL_INVALID:
+	case SL_NOT_FOUND:
+	case SL_CONFLICT:
+	case SL_EXHAUSTED:
+	case SL_INTERNAL:
+		return fail(EX_CONFIG, "%s", error.text);
+	}
+	if (daemon->sockets > 0 && (daemon->roles & ROLE_API) == 0)
+		return fail(EX_CONFIG, "%s",
+			    "a listening socket was passed, and role has no api: remove the socket "
+			    "unit, or give this node the role");
+	return EX_OK;
+}
+
+static int
+run(struct daemon *daemon, struct config *config, const struct settings_sources *sources,
+    bool migrate)
+{
+	int status = start_service(daemon);
+
+	if (status == EX_OK)
+		status = start_standalone(daemon);
+	if (status == EX_OK)
+		status = start_secrets(daemon);
+	if (status == EX_OK)
+		status = start_schema(daemon, migrate);
+	if (status == EX_OK && !migrate)
+		status = serve(daemon, config, sources);
+	if (daemon->standalone != NULL && daemon->notify != NULL)
+		notify_busy(daemon->notify, "Stopping: waiting for the private servers");
+	standalone_close(daemon->standalone);
+	if (daemon->loop != NULL)
+		loop_free(daemon->loop);
+	secret_ring_free(daemon->ring);
+	notify_free(daemon->notify);
+	return status;
+}
+
+static int
+check_only(const struct config *config)
+{
+	struct buf text;
+
+	buf_init(&text, 4096);
+	settings_weaknesses(config, &text);
+	puts("sluiced: the settings are good");
+	fwrite(text.data, 1, text.len, stdout);
+	buf_fini(&text);
+	return EX_OK;
+}
+
+/* The pointers alone: the texts outlive unsetenv(). */
+static char **
+copy_environment(void)
+{
+	size_t count = 0;
+
+	while (environ[count] != NULL)
+		count++;
+	return sl_memdup(environ, (count + 1) * sizeof(*environ));
 }
 
 int
@@ -524,47 +589,45 @@ main(int argc, char **argv)
 {
 	struct options options = {0};
 	struct daemon daemon = {0};
+	struct settings_sources sources;
 	struct config *config = NULL;
 	struct sl_error error;
-	char host[40] = "localhost";
+	char **environment;
 	int status = read_options(&argc, argv, &options);
 
 	if (status >= 0)
 		return status;
-	if (config_load(settings_rows, options.file, environ, &argc, argv, &config, &error) !=
-	    SL_OK)
-		return fail(EX_CONFIG, "%s", error.text);
-	if (argc > 1)
-		return fail(EX_USAGE, "unknown option %s; see sluiced --help", argv[1]);
-	if (settings_check(config, &error) != SL_OK)
-		return fail(EX_CONFIG, "%s", error.text);
-	if (options.check) {
-		puts("sluiced: the settings are good");
-		config_free(config);
-		return EX_OK;
-	}
-	set_log_level(config);
-	/* Large bodies go back to the system: glibc would raise this with the first one and keep
-	 * the rest. */
-	(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	ignore_signals();
-	(void)gethostname(host, sizeof(host) - 1);
-	snprintf(daemon.node, sizeof(daemon.node), "%s:%ld", host, (long)getpid());
-	daemon.config = config;
-	daemon.roles = settings_roles(config_text(config, "role"));
-	status = start_standalone(&daemon);
-	if (status == EX_OK)
-		status = start_secrets(&daemon);
-	if (status == EX_OK)
-		status = start_schema(&daemon, options.migrate);
-	if (status == EX_OK && !options.migrate)
-		status = serve(&daemon);
-	standalone_close(daemon.standalone);
-	if (daemon.loop != NULL)
-		loop_free(daemon.loop);
-	secret_ring_free(daemon.ring);
+	environment = copy_environment();
+	sources = (struct settings_sources){options.file, environment, argv, argc};
+	switch (settings_load(&sources, &config, &error)) {
+	case SL_OK:
+		break;
+	case SL_NOT_FOUND:
+		return fail(EX_USAGE, "%s", error.text);
+	case SL_INVALID:
+	case SL_CONFLICT:
+	case SL_UNAVAILABLE:
+	case SL_EXHAUSTED:
+	case SL_INTERNAL:
+		return fail(EX_CONFIG, "%s", error.text);
+	}
+	if (options.check) {
+		status = check_only(config);
+	} else {
+		settings_log_level(config);
+		/* Large bodies go back to the system: glibc would raise this with the first one and
+		 * keep the rest. */
+		(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+		(void)unsetenv("CREDENTIALS_DIRECTORY");
+		node_make_name(daemon.node);
+		daemon.config = config;
+		daemon.roles = settings_roles(config_text(config, "role"));
+		status = run(&daemon, config, &sources, options.migrate);
+		if (status == EX_OK)
+			log_info("stopped", "node=%s", daemon.node);
+	}
 	config_free(config);
-	if (status == EX_OK)
-		log_info("stopped", "node=%s", daemon.node);
+	free(environment);
 	return status;
 }

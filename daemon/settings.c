@@ -2,8 +2,11 @@
 #include "daemon/settings.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
+#include "base/log.h"
 #include "daemon/daemon.h"
 #include "http/guard.h"
 
@@ -60,6 +63,15 @@ check_isolation(const char *text, struct sl_error *error)
 }
 
 static enum sl_code
+check_pooling(const char *text, struct sl_error *error)
+{
+	if (strcmp(text, "session") != 0 && strcmp(text, "transaction") != 0)
+		return sl_fail(error, SL_INVALID,
+			       "database_pooling is \"%s\"; it is session or transaction", text);
+	return SL_OK;
+}
+
+static enum sl_code
 check_level(const char *text, struct sl_error *error)
 {
 	if (strcmp(text, "error") != 0 && strcmp(text, "warn") != 0 && strcmp(text, "info") != 0 &&
@@ -88,109 +100,127 @@ check_public_url(const char *text, struct sl_error *error)
 
 const struct config_row settings_rows[] = {
     {"listen", CONFIG_TEXT, "127.0.0.1:3003", 0, 0,
-     "Where the API listens: ADDRESS:PORT, [ADDRESS]:PORT or unix:PATH; several by commas.", NULL},
+     "Where the API listens: ADDRESS:PORT, [ADDRESS]:PORT or unix:PATH; several by commas.", NULL,
+     0},
+    {"metrics_listen", CONFIG_TEXT, NULL, 0, 0,
+     "ADDRESS:PORT, [ADDRESS]:PORT or unix:PATH of a listener that serves only /metrics, /health and "
+     "/ready, without a key, whatever the role.",
+     NULL, 0},
     {"public_url", CONFIG_TEXT, NULL, 0, 0,
      "Where others reach this API, as http(s)://HOST[/PATH]: for URLs that are shown to users.",
-     check_public_url},
+     check_public_url, CONFIG_LIVE},
     {"role", CONFIG_TEXT, "api,worker,scheduler", 0, 0,
-     "What this node does: a list of api, worker, scheduler.", check_roles},
+     "What this node does: a list of api, worker, scheduler.", check_roles, 0},
     {"standalone", CONFIG_TEXT, NULL, 0, 0,
      "Directory of an embedded service: private Redis and Postgres, keys and logs live under it.",
-     NULL},
+     NULL, 0},
     {"database_url", CONFIG_TEXT, NULL, 0, 0,
-     "Postgres, as postgresql:// URL or libpq conninfo.  Not with standalone.", NULL},
+     "Postgres, as postgresql:// URL or libpq conninfo.  Not with standalone.", NULL,
+     CONFIG_SECRET},
+    {"database_direct_url", CONFIG_TEXT, NULL, 0, 0,
+     "The same Postgres without the pooler that database_url leads to: for what needs a session.",
+     NULL, CONFIG_SECRET},
+    {"database_pooling", CONFIG_TEXT, "session", 0, 0,
+     "Who keeps a server connection at database_url: session (Postgres, or a pooler in session mode) or transaction (a pooler in that mode).",
+     check_pooling, 0},
     {"redis_url", CONFIG_TEXT, NULL, 0, 0,
      "Redis, as redis://[user:password@]host:port/db or unix:///path; a cluster as "
      "redis://host:port,...?cluster=yes; sentinels as redis+sentinel://host:port,.../master.",
-     NULL},
+     NULL, CONFIG_SECRET},
     {"queue_shards", CONFIG_INT, "1", 1, 64,
      "Parts that the queue is split into by environment; the same number on all nodes of a fleet.",
-     NULL},
+     NULL, 0},
     {"encryption_key_file", CONFIG_TEXT, NULL, 0, 0,
-     "File of 64 hex digits a line that seals credentials: the first line seals, all open.", NULL},
+     "File of 64 hex digits a line that seals credentials: the first line seals, all open.", NULL,
+     CONFIG_SECRET},
     {"keys_file", CONFIG_TEXT, NULL, 0, 0,
      "File for the first API keys: made if missing (0600), and what it names exists after start.",
-     NULL},
+     NULL, CONFIG_SECRET},
     {"egress_allow", CONFIG_TEXT, "", 0, 0,
      "CIDR blocks that functions and the proxy may reach although they are loopback, private or link-local.",
-     check_allow},
+     check_allow, CONFIG_LIVE},
     {"api_rate_limit", CONFIG_INT, "100000", 1, INT64_C(1000000000),
      "Points (requests) per account and minute before the API of this node answers 429; a request without a good key costs 10 of its address.",
-     NULL},
+     NULL, CONFIG_LIVE},
     {"queued_max", CONFIG_INT, "10000", 1, INT64_C(1000000000),
-     "Jobs of one environment that may wait in the queue; past it the API answers 429.", NULL},
+     "Jobs of one environment that may wait in the queue; past it the API answers 429.", NULL,
+     CONFIG_LIVE},
     {"backlog_max", CONFIG_INT, "100000", 1, INT64_C(1000000000),
      "Jobs that this node has accepted and that are not in the queue yet; past it the API answers 503.",
-     NULL},
+     NULL, CONFIG_LIVE},
     {"dead_replays_max", CONFIG_INT, "3", 0, 1000,
-     "How often a job on the dead list may be replayed.", NULL},
+     "How often a job on the dead list may be replayed.", NULL, CONFIG_LIVE},
     {"connections_max", CONFIG_INT, "10000", 1, 1000000,
-     "Client connections at most; 256 more are answered 503, further ones closed at once.", NULL},
+     "Client connections at most; 256 more are answered 503, further ones closed at once.", NULL,
+     CONFIG_LIVE},
     {"body_budget", CONFIG_BYTES, "256MiB", 1 << 20, INT64_C(1) << 40,
-     "Bytes of request bodies held at once; past it the API answers 503.", NULL},
+     "Bytes of request bodies held at once; past it the API answers 503.", NULL, CONFIG_LIVE},
     {"runners", CONFIG_INT, "16", 1, 4096,
-     "Functions that may run at once on this node; actions that they trigger run beside.", NULL},
+     "Functions that may run at once on this node; actions that they trigger run beside.", NULL, 0},
     {"call_runners", CONFIG_INT, "8", 0, 4096,
      "Sync calls that may run beside them; further ones use the places of jobs, before any job.",
-     NULL},
+     NULL, 0},
     {"runner_processes", CONFIG_INT, "64", 1, 4096,
      "Function processes at most, idle ones included; those that may run at once are never fewer.",
-     NULL},
+     NULL, 0},
     {"runner_heap", CONFIG_BYTES, "128MiB", 16 << 20, INT64_C(4) << 30, "Heap of one run at most.",
-     NULL},
+     NULL, 0},
     {"runner_isolation", CONFIG_TEXT, "snapshot", 0, 0,
      "How a run is kept from the next: snapshot (memory is reverted) or fork (a process for each run).",
-     check_isolation},
+     check_isolation, 0},
     {"runner_idle", CONFIG_SECONDS, "5m", 1000, DAY_MS,
-     "An idle function process ends after this long.", NULL},
-    {"runner_cpu", CONFIG_SECONDS, "5m", 100, DAY_MS, "CPU time of one run at most.", NULL},
+     "An idle function process ends after this long.", NULL, 0},
+    {"runner_cpu", CONFIG_SECONDS, "5m", 100, DAY_MS, "CPU time of one run at most.", NULL, 0},
     {"log_volume", CONFIG_BYTES, "4MiB", 1024, INT64_C(1) << 40,
-     "Log lines of one run at most; further ones are dropped, with one notice.", NULL},
-    {"action_timeout", CONFIG_SECONDS, "15m", 100, DAY_MS, "Run time of an action at most.", NULL},
-    {"sync_timeout", CONFIG_SECONDS, "24h", 100, DAY_MS, "Run time of a sync at most.", NULL},
+     "Log lines of one run at most; further ones are dropped, with one notice.", NULL, CONFIG_LIVE},
+    {"action_timeout", CONFIG_SECONDS, "15m", 100, DAY_MS, "Run time of an action at most.", NULL,
+     CONFIG_LIVE},
+    {"sync_timeout", CONFIG_SECONDS, "24h", 100, DAY_MS, "Run time of a sync at most.", NULL,
+     CONFIG_LIVE},
     {"webhook_timeout", CONFIG_SECONDS, "1h", 100, DAY_MS,
-     "Run time of a webhook function at most.", NULL},
+     "Run time of a webhook function at most.", NULL, CONFIG_LIVE},
     {"event_timeout", CONFIG_SECONDS, "5m", 100, DAY_MS, "Run time of an event function at most.",
-     NULL},
+     NULL, CONFIG_LIVE},
     {"call_start_limit", CONFIG_SECONDS, "30s", 100, 600000,
-     "A sync call that no worker has started for this long fails.", NULL},
+     "A sync call that no worker has started for this long fails.", NULL, 0},
     {"start_limit", CONFIG_SECONDS, "24h", 1000, 30 * DAY_MS,
-     "An async action that was not started for this long ends as expired.", NULL},
+     "An async action that was not started for this long ends as expired.", NULL, CONFIG_LIVE},
     {"sync_start_limit", CONFIG_SECONDS, "1h", 1000, 30 * DAY_MS, "Likewise for a run of a sync.",
-     NULL},
+     NULL, CONFIG_LIVE},
     {"webhook_start_limit", CONFIG_SECONDS, "5m", 1000, 30 * DAY_MS,
-     "Likewise for a webhook function.", NULL},
+     "Likewise for a webhook function.", NULL, CONFIG_LIVE},
     {"event_start_limit", CONFIG_SECONDS, "1h", 1000, 30 * DAY_MS,
-     "Likewise for an event function.", NULL},
+     "Likewise for an event function.", NULL, CONFIG_LIVE},
     {"retention", CONFIG_SECONDS, "7d", 5 * DAY_MS, 3650 * DAY_MS,
-     "How long jobs that ended are kept, with their results; by whole days.", NULL},
+     "How long jobs that ended are kept, with their results; by whole days.", NULL, CONFIG_LIVE},
     {"provider_timeout", CONFIG_SECONDS, "5m", 100, DAY_MS, "One request to a provider at most.",
-     NULL},
+     NULL, CONFIG_LIVE},
     {"provider_response_max", CONFIG_BYTES, "48MiB", 1024, 60 << 20,
-     "Body of a provider's answer at most.", NULL},
+     "Body of a provider's answer at most.", NULL, CONFIG_LIVE},
     {"lease_ttl", CONFIG_SECONDS, "15s", 1000, 600000,
-     "A worker that does not renew for this long has lost its keys and its session.", NULL},
+     "A worker that does not renew for this long has lost its keys and its session.", NULL, 0},
     {"retry_first", CONFIG_SECONDS, "1s", 10, 600000,
-     "Wait before the first retry of an async action; doubles.", NULL},
+     "Wait before the first retry of an async action; doubles.", NULL, CONFIG_LIVE},
     {"deaths_max", CONFIG_INT, "3", 1, 100,
      "A job that its runner or its worker died of so many times is set aside, whatever tries are left.",
-     NULL},
+     NULL, CONFIG_LIVE},
     {"drain_timeout", CONFIG_SECONDS, "30s", 0, DAY_MS, "How long a stop waits for what runs.",
-     NULL},
+     NULL, CONFIG_LIVE},
     {"compiler_dir", CONFIG_TEXT, NULL, 0, 0,
-     "Where the compiler package is (found by itself when installed).", NULL},
+     "Where the compiler package is (found by itself when installed).", NULL, 0},
     {"catalog_dir", CONFIG_TEXT, NULL, 0, 0,
-     "Where the provider definitions are (found by itself when installed).", NULL},
+     "Where the provider definitions are (found by itself when installed).", NULL, 0},
     {"runner_path", CONFIG_TEXT, NULL, 0, 0,
-     "The sluice-runner program (found by itself when installed).", NULL},
+     "The sluice-runner program (found by itself when installed).", NULL, 0},
     {"node_path", CONFIG_TEXT, "node", 0, 0,
-     "Node.js, for the compiler; needed on nodes that take deploys.", NULL},
+     "Node.js, for the compiler; needed on nodes that take deploys.", NULL, 0},
     {"compile_timeout", CONFIG_SECONDS, "60s", 1000, 600000, "One function's compilation at most.",
-     NULL},
+     NULL, CONFIG_LIVE},
     {"compile_memory", CONFIG_BYTES, "1GiB", 64 << 20, INT64_C(64) << 30,
-     "Memory of the compiler at most.", NULL},
-    {"log_level", CONFIG_TEXT, "info", 0, 0, "error, warn, info or debug.", check_level},
-    {NULL, CONFIG_TEXT, NULL, 0, 0, NULL, NULL},
+     "Memory of the compiler at most.", NULL, CONFIG_LIVE},
+    {"log_level", CONFIG_TEXT, "info", 0, 0, "error, warn, info or debug.", check_level,
+     CONFIG_LIVE},
+    {NULL, CONFIG_TEXT, NULL, 0, 0, NULL, NULL, 0},
 };
 
 int64_t
@@ -229,8 +259,68 @@ settings_check(const struct config *config, struct sl_error *error)
 			    "%s is not set; set it, or use --standalone DIR for an embedded service",
 			    fleet[i]);
 	}
+	if (standalone && config_text(config, "database_direct_url") != NULL)
+		return sl_fail(
+		    error, SL_INVALID,
+		    "database_direct_url (from %s) cannot be set together with standalone",
+		    config_source(config, "database_direct_url"));
+	if (strcmp(config_text(config, "database_pooling"), "transaction") == 0 &&
+	    config_text(config, "database_direct_url") == NULL)
+		return sl_fail(
+		    error, SL_INVALID,
+		    "database_direct_url is not set; database_pooling = transaction needs it, "
+		    "past the pooler, for what needs a session");
 	if (standalone && roles != (ROLE_API | ROLE_WORKER | ROLE_SCHEDULER))
 		return sl_fail(error, SL_INVALID,
 			       "standalone runs all roles; remove the setting role");
 	return SL_OK;
+}
+
+enum sl_code
+settings_load(const struct settings_sources *sources, struct config **out, struct sl_error *error)
+{
+	int argc = sources->argc;
+	char **argv = sl_calloc((size_t)argc + 1, sizeof(*argv));
+	enum sl_code code;
+
+	*out = NULL;
+	memcpy(argv, sources->argv, (size_t)argc * sizeof(*argv));
+	code = config_load(settings_rows, sources->file, sources->environment, &argc, argv, out,
+			   error);
+	if (code != SL_OK)
+		code = SL_INVALID;
+	else if (argc > 1)
+		code =
+		    sl_fail(error, SL_NOT_FOUND, "unknown option %s; see sluiced --help", argv[1]);
+	else
+		code = settings_check(*out, error);
+	if (code != SL_OK) {
+		config_free(*out);
+		*out = NULL;
+	}
+	free(argv);
+	return code;
+}
+
+void
+settings_weaknesses(const struct config *config, struct buf *out)
+{
+	if (config_int(config, "drain_timeout") == 0)
+		buf_add_text(out, "drain_timeout is 0, which weakens I13: a stop ends what runs at "
+				  "once, and jobs without a retry fail with worker_lost\n");
+	if (*config_text(config, "egress_allow") != '\0')
+		buf_add_text(out,
+			     "egress_allow is set, which opens the inner network to functions: "
+			     "only what is named there\n");
+}
+
+void
+settings_log_level(const struct config *config)
+{
+	const char *level = config_text(config, "log_level");
+
+	log_set_level(strcmp(level, "error") == 0   ? LOG_LEVEL_ERROR
+		      : strcmp(level, "warn") == 0  ? LOG_LEVEL_WARN
+		      : strcmp(level, "debug") == 0 ? LOG_LEVEL_DEBUG
+						    : LOG_LEVEL_INFO);
 }

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "daemon/notify.h"
 #include "daemon/standalone_state.h"
 
 #define START_MS 30000
@@ -227,9 +228,11 @@ nap(int ms)
 /* Waits for the socket; a server that died is started again (an earlier Postgres may be on its way
  * out). */
 static enum sl_code
-await(struct server *server, const char *socket_name, int64_t until_ms, struct sl_error *error)
+await(struct server *server, const char *socket_name, int64_t until_ms, struct notify *notify,
+      struct sl_error *error)
 {
 	while (!answers(server->standalone, socket_name)) {
+		notify_busy(notify, "Starting: waiting for the private servers");
 		if (server->pid > 0 && waitpid(server->pid, NULL, WNOHANG) == server->pid)
 			server->pid = 0;
 		if (clock_mono_ms() > until_ms)
@@ -274,7 +277,7 @@ remake_dir(const struct standalone *standalone, const char *name, struct sl_erro
 }
 
 enum sl_code
-standalone_start(struct standalone *standalone, struct sl_error *error)
+standalone_start(struct standalone *standalone, struct notify *notify, struct sl_error *error)
 {
 	char *data = sl_asprintf("%s/postgres", standalone->directory);
 	int64_t until = clock_mono_ms() + START_MS;
@@ -297,9 +300,9 @@ standalone_start(struct standalone *standalone, struct sl_error *error)
 	if (code != SL_OK)
 		return code;
 	start_server(&standalone->server[SERVER_POSTGRES]);
-	code = await(&standalone->server[SERVER_POSTGRES], ".s.PGSQL.5432", until, error);
+	code = await(&standalone->server[SERVER_POSTGRES], ".s.PGSQL.5432", until, notify, error);
 	if (code == SL_OK)
-		code = await(&standalone->server[SERVER_REDIS], "redis.sock", until, error);
+		code = await(&standalone->server[SERVER_REDIS], "redis.sock", until, notify, error);
 	return code;
 }
 

@@ -17,14 +17,16 @@
 #include "base/error.h"
 #include "base/loop.h"
 
+struct notify;
 struct standalone; /* opaque */
 
 /* Takes DIR: makes what is missing and holds the lock.  SL_CONFLICT: another daemon runs on it. */
 SL_MUST_USE enum sl_code standalone_open(const char *directory, struct standalone **out,
 					 struct sl_error *error);
-/* Starts both servers and waits (blocking, before the loop runs) until they answer, at most 30 s.
- */
-SL_MUST_USE enum sl_code standalone_start(struct standalone *standalone, struct sl_error *error);
+/* Starts both servers and waits (blocking, before the loop runs) until they answer, at most 30 s;
+ * notify is told meanwhile. */
+SL_MUST_USE enum sl_code standalone_start(struct standalone *standalone, struct notify *notify,
+					  struct sl_error *error);
 /* Supervises from now on. */
 void standalone_watch(struct standalone *standalone, struct loop *loop);
 /* Stops both (Postgres: fast shutdown), waits at most 10 s, gives the lock back, frees. */

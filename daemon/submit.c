@@ -9,9 +9,11 @@
 #include "base/envelope.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "daemon/backlog.h"
 #include "daemon/backlog_watch.h"
 #include "daemon/shard.h"
+#include "daemon/steer.h"
 #include "queue/ready.h"
 
 #define AGAIN_MS 100
@@ -208,6 +210,8 @@ on_accepted_once(void *arg, enum sl_code code, int64_t seq, const char *existing
 
 	FAULT_POINT("accept_committed");
 	submit->seq = seq;
+	if (code == SL_OK && existing_id == NULL)
+		metrics_count_kind(METRIC_JOBS_ENQUEUED, submit->job.kind);
 	if (code == SL_OK && existing_id == NULL && submit->job.delay_ms == 0 &&
 	    !submits->closing) {
 		push(submit);
@@ -247,6 +251,12 @@ submit_is_full(const struct daemon *daemon)
 	       ledger_pending(daemon->ledger) >= SUBMIT_PENDING_MAX;
 }
 
+bool
+submit_is_draining(const struct daemon *daemon, int64_t environment_id)
+{
+	return steer_is_draining(daemon->steer, environment_id);
+}
+
 enum sl_code
 submit_admit(struct daemon *daemon, int64_t environment_id, bool must, struct sl_error *error)
 {
@@ -255,6 +265,8 @@ submit_admit(struct daemon *daemon, int64_t environment_id, bool must, struct sl
 
 	if (submits->closing)
 		return sl_fail(error, SL_UNAVAILABLE, "the node is shutting down");
+	if (!must && submit_is_draining(daemon, environment_id))
+		return sl_fail(error, SL_UNAVAILABLE, SUBMIT_DRAINING);
 	verdict = backlog_judge(submits->backlog, environment_id);
 	if (submit_is_full(daemon))
 		verdict = BACKLOG_NODE_FULL;
@@ -264,6 +276,10 @@ submit_admit(struct daemon *daemon, int64_t environment_id, bool must, struct sl
 			 (long long)backlog_estimate(submits->backlog, environment_id));
 		verdict = BACKLOG_FINE;
 	}
+	if (verdict != BACKLOG_FINE)
+		metrics_count(METRIC_REFUSED, verdict == BACKLOG_QUEUE_FULL
+						  ? METRIC_REFUSED_QUEUE_FULL
+						  : METRIC_REFUSED_NODE_FULL);
 	if (verdict != BACKLOG_FINE)
 		backlog_watch_refused(submits->watch, environment_id, verdict);
 	switch (verdict) {
@@ -338,6 +354,13 @@ submit_job_once(struct daemon *daemon, const struct ledger_job *job, const char 
 			   submit);
 }
 
+void
+submit_backlog(const struct daemon *daemon, int64_t *held, int64_t *left)
+{
+	*held = backlog_held(daemon->submits->backlog);
+	*left = backlog_left(daemon->submits->backlog);
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 struct submits *
@@ -355,6 +378,15 @@ submits_new(struct daemon *daemon)
 	submits->again_timer = loop_timer_new(daemon->loop, on_again, submits);
 	submits->timer = loop_timer_new(daemon->loop, on_wait_over, submits);
 	return submits;
+}
+
+void
+submits_reloaded(struct submits *submits)
+{
+	const struct config *config = submits->daemon->config;
+
+	backlog_bounds(submits->backlog, config_int(config, "queued_max"),
+		       config_int(config, "backlog_max"));
 }
 
 void

@@ -43,6 +43,7 @@ call_free(struct http_call *call)
 	buf_fini(&call->answer_head);
 	buf_fini(&call->answer_body);
 	free(call->method);
+	free(call->unix_path);
 	free(call->reason);
 	free(call->text);
 	free(call);
@@ -336,6 +337,8 @@ http_client_send(struct http_client *client, const struct http_ask *ask, http_an
 	call->method = sl_strdup(ask->method);
 	call->has_body = ask->has_body;
 	call->decompress = ask->decompress;
+	call->repeatable = ask->repeatable;
+	call->unix_path = ask->unix_path != NULL ? sl_strdup(ask->unix_path) : NULL;
 	call->forward_credentials = ask->forward_credentials;
 	call->timeout_ms = ask->timeout_ms;
 	call->deadline_ms = clock_mono_ms() + ask->timeout_ms;

@@ -36,6 +36,10 @@ struct http_ask {
 	bool forward_credentials;              /* keep them even then (forwardHeadersOnRedirect) */
 	const char *const *credential_headers; /* names (lower case), NULL-terminated, or NULL */
 	bool decompress;
+	const char *unix_path; /* NULL, or the socket to connect to in place of the URL's host: copied,
+				  not guarded, so never one that came from outside */
+	bool repeatable;       /* sent twice does no harm: a POST, too, may use a kept connection, on
+				  which curl sends again what got no answer */
 };
 
 enum http_failure {

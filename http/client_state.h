@@ -58,6 +58,8 @@ struct http_call {
 	char **credential_headers; /* owned, NULL-terminated */
 	struct buf body;
 	bool has_body, decompress, follows, forward_credentials;
+	bool repeatable;
+	char *unix_path;     /* NULL: by the URL */
 	int64_t deadline_ms; /* monotonic */
 	int64_t timeout_ms;
 	size_t response_max;

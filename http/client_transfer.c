@@ -39,8 +39,11 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof(host));
 		port = ntohs(in6.sin6_port);
 	}
-	snprintf(call->address, sizeof(call->address), "%s:%u", host, port);
-	if (!guard_allows(call->client->guard, &address->addr)) {
+	if (address->family == AF_UNIX && call->unix_path != NULL)
+		snprintf(call->address, sizeof(call->address), "%s", call->unix_path);
+	else
+		snprintf(call->address, sizeof(call->address), "%s:%u", host, port);
+	if (call->unix_path == NULL && !guard_allows(call->client->guard, &address->addr)) {
 		call->address_refused = true;
 		return CURL_SOCKET_BAD;
 	}
@@ -240,9 +243,26 @@ set_method(struct http_call *call)
 	/* curl sends again, by itself, what got no answer on a connection it had kept.  RFC 9110
 	 * section 9.2.2: not for a method that is not idempotent, whose first sending may have had
 	 * its effect. */
-	if (strcmp(call->method, "POST") == 0 || strcmp(call->method, "PATCH") == 0)
+	if (!call->repeatable &&
+	    (strcmp(call->method, "POST") == 0 || strcmp(call->method, "PATCH") == 0))
 		curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, call->method);
+}
+
+/* The guard looks at connections when they are made: those from before it changed must go.  curl
+ * counts their life in whole seconds. */
+static void
+set_connection_age(struct http_call *call)
+{
+	int64_t changed_ms = guard_changed_ms(call->client->guard);
+	int64_t age_s = (clock_mono_ms() - changed_ms) / 1000;
+
+	if (changed_ms == 0)
+		return;
+	if (age_s < 2)
+		curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
+	else
+		curl_easy_setopt(call->easy, CURLOPT_MAXLIFETIME_CONN, (long)age_s - 1);
 }
 
 static void
@@ -251,6 +271,7 @@ set_limits(struct http_call *call, int64_t left_ms)
 	CURL *easy = call->easy;
 
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)left_ms);
+	set_connection_age(call);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
@@ -261,6 +282,8 @@ set_limits(struct http_call *call, int64_t left_ms)
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver that hangs */
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+	if (call->unix_path != NULL)
+		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->unix_path);
 }
 
 static void

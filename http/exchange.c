@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 
 /* What becomes of a request on its connection: who judges it, who answers it, who drops it. */
 
@@ -221,6 +222,8 @@ exchange_answer(struct http_conn *conn, const struct http_reply *reply)
 	};
 
 	assert(conn->state == CONN_WAIT);
+	metric_observe(&metrics[METRIC_HTTP_LATENCY], 0, 0,
+		       (double)(clock_mono_us() - request->began_us) / 1e6);
 	conn->close = form.close;
 	reply_write(conn->server, &conn->out, &form, reply);
 	conn->request = NULL;

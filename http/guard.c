@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 /* An address, IPv4 in its mapped form ::ffff:a.b.c.d, so that there is one kind to compare. */
 struct address {
@@ -21,6 +22,7 @@ struct block {
 struct guard {
 	struct block *allowed; /* owned */
 	size_t count;
+	int64_t changed_ms; /* 0: never */
 };
 
 enum { MAPPED_BITS = 96 };
@@ -148,6 +150,27 @@ guard_new(const char *allow, struct guard **out, struct sl_error *error)
 	free(copy);
 	*out = guard;
 	return SL_OK;
+}
+
+enum sl_code
+guard_allow(struct guard *guard, const char *allow, struct sl_error *error)
+{
+	struct guard *fresh;
+	enum sl_code code = guard_new(allow, &fresh, error);
+
+	if (code != SL_OK)
+		return code;
+	free(guard->allowed);
+	*guard = *fresh;
+	guard->changed_ms = clock_mono_ms();
+	free(fresh); /* its blocks are guard's now */
+	return SL_OK;
+}
+
+int64_t
+guard_changed_ms(const struct guard *guard)
+{
+	return guard->changed_ms;
 }
 
 void

@@ -8,14 +8,21 @@
 #define SLUICE_HTTP_GUARD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include "base/error.h"
 
-struct guard; /* opaque, immutable */
+struct guard; /* opaque; changes by guard_allow() only */
 
 /* allow: comma- or space-separated CIDR blocks ("127.0.0.0/8, ::1/128"); "" or NULL: none. */
 SL_MUST_USE enum sl_code guard_new(const char *allow, struct guard **out, struct sl_error *error);
+/* Another list for the same guard; connections made under the one before are not used again
+ * (http/client).  Unless SL_OK the guard is as it was. */
+SL_MUST_USE enum sl_code guard_allow(struct guard *guard, const char *allow,
+				     struct sl_error *error);
+/* When guard_allow() was last called, monotonic milliseconds; 0: never. */
+int64_t guard_changed_ms(const struct guard *guard);
 void guard_free(struct guard *guard);
 bool guard_allows(const struct guard *guard, const struct sockaddr *address);
 

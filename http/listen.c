@@ -157,6 +157,26 @@ listen_check(int fd, struct sl_error *error)
 }
 
 void
+listen_text(int fd, char *out, size_t size)
+{
+	union any_address any = {0};
+	socklen_t len = sizeof(any);
+	char host[INET6_ADDRSTRLEN];
+
+	out[0] = '\0';
+	if (getsockname(fd, &any.any, &len) < 0)
+		return;
+	if (any.any.sa_family == AF_INET &&
+	    inet_ntop(AF_INET, &any.in.sin_addr, host, sizeof(host)) != NULL)
+		snprintf(out, size, "%s:%d", host, ntohs(any.in.sin_port));
+	else if (any.any.sa_family == AF_INET6 &&
+		 inet_ntop(AF_INET6, &any.in6.sin6_addr, host, sizeof(host)) != NULL)
+		snprintf(out, size, "[%s]:%d", host, ntohs(any.in6.sin6_port));
+	else if (any.any.sa_family == AF_UNIX)
+		snprintf(out, size, "unix:%.*s", (int)sizeof(any.un.sun_path), any.un.sun_path);
+}
+
+void
 listen_peer_text(const struct sockaddr *address, char *out, size_t size)
 {
 	union any_address any;

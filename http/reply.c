@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/metrics.h"
 #include "http/field.h"
 
 static const struct {
@@ -136,6 +137,7 @@ reply_write(struct http_server *server, struct buf *out, const struct reply_form
 	bool empty = reply->status == 204 || reply->status == 304;
 
 	assert(reply->status >= 200 && reply->status <= 599);
+	metrics_count(METRIC_HTTP_REQUESTS, reply->status / 100 - 1);
 	if (type == NULL)
 		type = "application/json; charset=utf-8";
 	assert(field_is_value(slice_text(type)));

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 struct http_request *
 request_new(struct http_conn *conn, struct head *head)
@@ -14,6 +15,7 @@ request_new(struct http_conn *conn, struct head *head)
 
 	request->server = conn->server;
 	request->conn = conn;
+	request->began_us = clock_mono_us();
 	request->head = *head;
 	*head = (struct head){0};
 	memcpy(request->peer, conn->peer, sizeof(request->peer));

@@ -172,6 +172,25 @@ http_server_adopt(struct http_server *server, int fd, struct sl_error *error)
 	return code;
 }
 
+void
+http_server_caps(struct http_server *server, int connections_max, int64_t body_budget)
+{
+	server->settings.connections_max = connections_max;
+	server->settings.body_budget = body_budget;
+}
+
+void
+http_server_address(const struct http_server *server, char *out, size_t size)
+{
+	const struct http_listener *listener;
+
+	out[0] = '\0';
+	LIST_FOREACH(listener, &server->listeners, entry)
+	{
+		listen_text(listener->fd, out, size); /* the last one stands */
+	}
+}
+
 int
 http_server_port(const struct http_server *server)
 {

@@ -66,6 +66,10 @@ SL_MUST_USE enum sl_code http_server_listen(struct http_server *server, const ch
 /* Takes over an open listening socket (socket activation); checked with getsockopt. */
 SL_MUST_USE enum sl_code http_server_adopt(struct http_server *server, int fd,
 					   struct sl_error *error);
+/* Other caps from now on; what is there stays. */
+void http_server_caps(struct http_server *server, int connections_max, int64_t body_budget);
+/* As listen_text() writes it: of the listener that was added first, "" if none. */
+void http_server_address(const struct http_server *server, char *out, size_t size);
 int http_server_port(const struct http_server
 			 *server); /* of the first TCP listener, 0 if none (tests listen on :0) */
 /* Stops accepting, closes idle connections, answers carry `Connection: close`. */

@@ -101,6 +101,7 @@ struct http_request {
 	struct head head;
 	struct buf body;
 	int64_t charged; /* of the server's body budget */
+	int64_t began_us; /* when its head was there, monotonic */
 	bool handed;     /* the layer above knows it and owes a reply */
 	struct http_denial denial;
 	struct target_pieces segments, pairs; /* made when first asked for */

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/secret.h"
 #include "provider/prepare.h"
 #include "provider/retry.h"
@@ -48,6 +49,7 @@ struct provider_request {
 
 	struct retry_rules rules; /* its list and names are owned */
 	int tries;                /* begun */
+	int64_t sent_ms;          /* the last of them, monotonic */
 	int retries;              /* further tries allowed in all */
 
 	enum http_failure failure; /* of REQUEST_FAILING */
@@ -123,6 +125,27 @@ is_repeated(const struct provider_request *request, const struct http_answer *an
 	return *wait_ms < left_ms(request);
 }
 
+static enum metric_provider
+outcome_of(const struct http_answer *answer)
+{
+	if (answer->failure != HTTP_ANSWERED)
+		return METRIC_PROVIDER_FAILED;
+	if (answer->status == 429)
+		return METRIC_PROVIDER_LIMITED;
+	return answer->status >= 500   ? METRIC_PROVIDER_SERVER_ERROR
+	       : answer->status >= 400 ? METRIC_PROVIDER_CLIENT_ERROR
+				       : METRIC_PROVIDER_OK;
+}
+
+static void
+count_answer(const struct provider_request *request, const struct http_answer *answer)
+{
+	if (answer->failure == HTTP_CANCELLED) /* by us: it tells nothing of the provider */
+		return;
+	metrics_count(METRIC_PROVIDER_REQUESTS, outcome_of(answer));
+	metrics_observe_ms(METRIC_PROVIDER_LATENCY, 0, clock_mono_ms() - request->sent_ms);
+}
+
 static void
 request_on_call_answer(void *arg, const struct http_answer *answer)
 {
@@ -130,6 +153,7 @@ request_on_call_answer(void *arg, const struct http_answer *answer)
 	int64_t wait_ms;
 
 	request->call = NULL;
+	count_answer(request, answer);
 	switch (request->state) {
 	case REQUEST_SENDING:
 		if (!is_repeated(request, answer, &wait_ms)) {
@@ -172,6 +196,7 @@ request_send(struct provider_request *request, int64_t left)
 
 	request_enter(request, REQUEST_SENDING);
 	request->tries++;
+	request->sent_ms = clock_mono_ms();
 	request->call = http_client_send(request->client, &ask, request_on_call_answer, request);
 }
 

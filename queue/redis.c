@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "queue/redis_login.h"
 #include "queue/redis_lookup.h"
 #include "queue/redis_reply.h"
@@ -46,6 +47,7 @@ struct command {
 	redis_reply_cb *cb; /* NULL: told already */
 	void *arg;
 	int64_t due_ms;        /* monotonic */
+	int64_t sent_us;       /* monotonic; 0: it may wait on the server */
 	struct sl_error error; /* refused: why */
 };
 
@@ -300,6 +302,9 @@ on_reply(redisAsyncContext *context, void *data, void *arg)
 	}
 	assert(redis->flight.head == command); /* answers come in order */
 	list_pop(&redis->flight);
+	if (command->sent_us > 0)
+		metric_observe(&metrics[METRIC_REDIS_LATENCY], 0, 0,
+			       (double)(clock_mono_us() - command->sent_us) / 1e6);
 	if (reply->type == REDIS_REPLY_ERROR) {
 		bool elsewhere = redis_reply_is_elsewhere(reply->str);
 
@@ -339,6 +344,7 @@ send_when(struct redis *redis, enum redis_state state, const struct redis_args *
 	command->cb = cb;
 	command->arg = arg;
 	command->due_ms = clock_mono_ms() + wait_ms;
+	command->sent_us = more_ms == 0 ? clock_mono_us() : 0;
 	if (redis->state != state) {
 		refuse(redis, command, SL_UNAVAILABLE,
 		       redis->last.text[0] != '\0' ? redis->last.text

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "runtime/pool_internal.h"
 
 #define PAYLOAD_MAX (RUNNER_FRAME_MAX - 4096) /* of LOAD or RUN, beside what frames them */
@@ -73,6 +74,12 @@ pool_has_room(const struct pool *pool)
 {
 	return !pool->freeing && zygote_is_usable(pool) &&
 	       pool->running < pool->settings.processes_max;
+}
+
+bool
+pool_is_up(const struct pool *pool)
+{
+	return zygote_is_usable(pool);
 }
 
 int
@@ -250,6 +257,17 @@ pool_pump(struct pool *pool)
 	}
 }
 
+int
+pool_processes(const struct pool *pool)
+{
+	int existing = 0;
+
+	for (const struct process *process = pool->processes; process != NULL;
+	     process = process->next)
+		existing += process_exists(process) ? 1 : 0;
+	return existing;
+}
+
 static struct run *
 run_new(struct pool *pool, const char *job, int64_t deadline_ms, const struct run_events *events,
 	void *arg)
@@ -270,6 +288,7 @@ pool_run(struct pool *pool, const struct pool_function *function, const char *ki
 	 struct slice input, struct slice context, int64_t deadline_ms,
 	 const struct run_events *events, void *arg, struct run **out, struct sl_error *error)
 {
+	enum metric_start start = METRIC_START_COLD;
 	struct process *process;
 
 	if (pool->freeing || !zygote_is_usable(pool))
@@ -282,12 +301,17 @@ pool_run(struct pool *pool, const struct pool_function *function, const char *ki
 		return sl_fail(error, SL_INVALID, "the function or its input is over %u bytes",
 			       (unsigned)PAYLOAD_MAX);
 	process = find_idle(pool, function);
+	if (process != NULL)
+		start = METRIC_START_WARM;
+	else if (image_find(pool, function->version_id, function->environment_id) != NULL)
+		start = METRIC_START_IMAGE;
 	if (process == NULL)
 		process = find_warming(pool, function);
 	if (process == NULL)
 		process = process_new(pool, function, error);
 	if (process == NULL)
 		return SL_UNAVAILABLE;
+	metrics_count(METRIC_RUNNER_STARTS, start);
 	*out = run_new(pool, function->job, deadline_ms, events, arg);
 	pool->running++;
 	process_attach(process, *out);
@@ -323,6 +347,7 @@ run_finish(struct run *run, enum run_end end, struct slice payload, const char *
 		run_detach(run);
 	pool->running--;
 	if (run->aborted) {
+		metrics_count(METRIC_SANDBOX_KILLS, METRIC_KILL_ABORTED);
 		end = RUN_ABORTED;
 		payload = SLICE_LITERAL("");
 		text = "aborted";

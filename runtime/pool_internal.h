@@ -13,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include "base/metrics.h"
 #include "runtime/channel.h"
 #include "runtime/pool.h"
 
@@ -167,7 +168,8 @@ void process_lost(struct process *process, const char *text);
 void process_free(struct process *process);
 void process_resume_reading(struct process *process); /* after a reply */
 
-/* pool_end.c: what becomes of a run whose process ended under it; each but the first two ends it */
+/* pool_end.c: what becomes of a run whose process ended under it; each but the first three ends it */
+void end_count(const struct run *run, enum metric_kill reason); /* a run ended by force */
 /* Logs what an attack may look like; detail is ours, never the function's. */
 void end_log_security(const struct process *process, const char *kind, const char *detail);
 void end_note_status(const struct process *process, int status); /* before its run is detached */

@@ -166,8 +166,10 @@ violate(struct process *process, const char *why)
 	snprintf(text, sizeof(text), "the function's process broke the protocol: %s", why);
 	end_log_security(process, "protocol", why);
 	process_retire(process);
-	if (run != NULL)
-		run_finish_crashed(run, text);
+	if (run == NULL)
+		return;
+	end_count(run, METRIC_KILL_PROTOCOL);
+	run_finish_crashed(run, text);
 }
 
 void
@@ -328,8 +330,10 @@ finish_timeout(struct process *process, const char *text)
 	struct run *run = process->run;
 
 	process_retire(process);
-	if (run != NULL)
+	if (run != NULL) {
+		end_count(run, METRIC_KILL_TIMEOUT);
 		run_finish(run, RUN_TIMEOUT, SLICE_LITERAL(""), text);
+	}
 	pool_pump(pool);
 }
 
@@ -576,6 +580,8 @@ process_lost(struct process *process, const char *text)
 
 	kill_now(process);
 	process_free(process);
-	if (run != NULL)
-		run_finish_crashed(run, text);
+	if (run == NULL)
+		return;
+	end_count(run, METRIC_KILL_SIGNAL);
+	run_finish_crashed(run, text);
 }

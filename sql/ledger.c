@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "sql/ledger_state.h"
 #include "sql/unit.h"
 
@@ -125,6 +126,7 @@ ledger_commit_flight(struct ledger *ledger, const PGresult *rows)
 	char id[UUID_TEXT];
 	int row = 0;
 
+	metric_observe(&metrics[METRIC_COMMIT_BATCH], METRIC_BATCH_ACCEPT, 0, PQntuples(rows));
 	sl_fail(&error, SL_INTERNAL, "postgres: the answer does not name the job");
 	while ((accept = TAILQ_FIRST(&ledger->flight)) != NULL) {
 		if (row < PQntuples(rows))

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/envelope.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "sql/ledger.h"
 #include "sql/resolve.h"
 #include "sql/unit.h"
@@ -26,6 +27,7 @@ struct reclaim_call {
 	reclaim_sessions_cb *sessions_cb;
 	reclaim_jobs_cb *jobs_cb;
 	reclaim_limits_cb *limits_cb;
+	reclaim_delayed_cb *delayed_cb;
 	void *arg;
 	int lost; /* index of the commands of resolve.h; -1: none */
 };
@@ -86,12 +88,14 @@ static const struct unit_statement reclaim_open = {
 	  " AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)"
 	  " ORDER BY j.id LIMIT $4::bigint"};
 
-static const struct unit_statement reclaim_next = {
-    NULL, "SELECT coalesce((SELECT greatest(ceil(extract(epoch FROM due_at - now()) * 1000), 0)"
-	  " FROM retry ORDER BY due_at LIMIT 1), -1)::bigint"};
+static const struct unit_statement reclaim_count_delayed = {
+    NULL, "SELECT j.environment_id, count(*),"
+	  " greatest(extract(epoch FROM now() - min(w.due_at)) * 1000, 0)::bigint"
+	  " FROM (SELECT job_id, due_at FROM retry ORDER BY due_at LIMIT $1::bigint) w"
+	  " JOIN job j ON j.id = w.job_id GROUP BY j.environment_id"};
 
 static const struct unit_statement reclaim_slots = {
-    NULL, "SELECT id, environment_id, slots FROM concurrency_key WHERE slots > 1 ORDER BY id"};
+    NULL, "SELECT id, environment_id, slots FROM key_limits()"};
 
 static const struct unit_statement reclaim_add_partitions = {NULL, "SELECT add_partitions(-1, 3)"};
 static const struct unit_statement reclaim_forget_keys = {
@@ -108,7 +112,8 @@ static const struct unit_statement reclaim_end_late = {
 	  " AND NOT EXISTS (SELECT FROM death d WHERE d.job_id = j.id)"
 	  " AND NOT EXISTS (SELECT FROM hold h JOIN session s ON s.id = h.session_id"
 	  "  WHERE h.key_id = j.key_id AND s.live)"
-	  " ON CONFLICT (job_id) DO NOTHING RETURNING job_id"};
+	  " ON CONFLICT (job_id) DO NOTHING"
+	  " RETURNING (SELECT k.kind FROM job k WHERE k.id = job_id)"};
 
 static const struct unit_statement reclaim_drop_table = {
     NULL, "SELECT drop_old_table($1::bigint * interval '1 millisecond')"};
@@ -238,16 +243,6 @@ reclaim_is_leader(const struct reclaim *reclaim)
 }
 
 void
-reclaim_next_retry(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
-{
-	struct unit *unit = unit_new();
-
-	unit_add(unit, &reclaim_next);
-	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
-		  reclaim_call_new(reclaim, cb, arg));
-}
-
-void
 reclaim_partitions(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
 {
 	struct unit *unit = unit_new();
@@ -347,20 +342,24 @@ reclaim_end_session(struct reclaim *reclaim, int64_t id, int64_t beat, int death
 static void
 reclaim_on_end_all(void *arg, const struct unit_answer *answer)
 {
+	struct reclaim_call *call = arg;
 	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
 
-	reclaim_answer(arg, answer->code, count, &answer->error);
+	if (answer->code == SL_OK)
+		metric_add(&metrics[METRIC_REPAIRS], METRIC_JOB_RESOLVED, 0,
+			   (double)resolve_count(answer, call->lost));
+	reclaim_answer(call, answer->code, count, &answer->error);
 }
 
 void
 reclaim_end_all_sessions(struct reclaim *reclaim, int deaths_max, reclaim_cb *cb, void *arg)
 {
+	struct reclaim_call *call = reclaim_call_new(reclaim, cb, arg);
 	struct unit *unit = unit_new();
 
 	unit_add(unit, &reclaim_end_all);
-	resolve_add(unit, deaths_max);
-	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_end_all,
-		  reclaim_call_new(reclaim, cb, arg));
+	call->lost = resolve_add(unit, deaths_max);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_end_all, call);
 }
 
 /* ---- limits --------------------------------------------------------------------------------- */
@@ -392,6 +391,38 @@ reclaim_limits(struct reclaim *reclaim, reclaim_limits_cb *cb, void *arg)
 	call->limits_cb = cb;
 	unit_add(unit, &reclaim_slots);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_limits, call);
+}
+
+/* ---- what is delayed ------------------------------------------------------------------------ */
+
+static void
+reclaim_on_delayed(void *arg, const struct unit_answer *answer)
+{
+	struct reclaim_call *call = arg;
+	struct reclaim_delayed *rows;
+	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
+
+	rows = sl_calloc((size_t)count + 1, sizeof(*rows));
+	for (int i = 0; i < count; i++) {
+		rows[i].environment_id = value_int(answer->results[0], i, 0);
+		rows[i].jobs = value_int(answer->results[0], i, 1);
+		rows[i].late_ms = value_int(answer->results[0], i, 2);
+	}
+	call->delayed_cb(call->arg, answer->code, rows, count);
+	free(rows);
+	free(call);
+}
+
+void
+reclaim_delayed(struct reclaim *reclaim, reclaim_delayed_cb *cb, void *arg)
+{
+	struct reclaim_call *call = reclaim_call_new(reclaim, NULL, arg);
+	struct unit *unit = unit_new();
+
+	call->delayed_cb = cb;
+	unit_add(unit, &reclaim_count_delayed);
+	unit_bind_int(unit, RECLAIM_DELAYED_MAX);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_delayed, call);
 }
 
 /* ---- jobs ----------------------------------------------------------------------------------- */
@@ -464,6 +495,9 @@ reclaim_on_late(void *arg, const struct unit_answer *answer)
 {
 	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
 
+	for (int row = 0; row < count; row++)
+		metrics_finished((enum job_kind)value_int(answer->results[0], row, 0), JOB_EXPIRED,
+				 false);
 	reclaim_answer(arg, answer->code, count, &answer->error);
 }
 

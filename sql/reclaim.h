@@ -54,9 +54,9 @@ void reclaim_end_all_sessions(struct reclaim *reclaim, int deaths_max, reclaim_c
 
 struct reclaim_limit {
 	int64_t key_id, environment_id;
-	int slots; /* above 1 */
+	int slots; /* above 1, or 0: paused */
 };
-/* Every key that more than one job may run of at a time, by id. */
+/* Every key that more than one job may run of at a time, or that is paused (sql/steer.h), by id. */
 typedef void reclaim_limits_cb(void *arg, enum sl_code code, const struct reclaim_limit *limits,
 			       int count);
 void reclaim_limits(struct reclaim *reclaim, reclaim_limits_cb *cb, void *arg);
@@ -79,8 +79,16 @@ void reclaim_due_retries(struct reclaim *reclaim, int limit, reclaim_jobs_cb *cb
  * or NULL: from the oldest); at most limit.  For the sweep and for rebuilding Redis. */
 void reclaim_open_jobs(struct reclaim *reclaim, int64_t age_ms, const char *after_id, int limit,
 		       reclaim_jobs_cb *cb, void *arg);
-/* Milliseconds until the next retry is due, -1 if none waits (count). */
-void reclaim_next_retry(struct reclaim *reclaim, reclaim_cb *cb, void *arg);
+/* Jobs that wait for a retry or for the end of their delay, by environment: the first
+ * RECLAIM_DELAYED_MAX that are due.  late_ms: since when the first of them could have been taken; 0: none
+ * is due. */
+#define RECLAIM_DELAYED_MAX 10000
+struct reclaim_delayed {
+	int64_t environment_id, jobs, late_ms;
+};
+typedef void reclaim_delayed_cb(void *arg, enum sl_code code, const struct reclaim_delayed *rows,
+				int count);
+void reclaim_delayed(struct reclaim *reclaim, reclaim_delayed_cb *cb, void *arg);
 /* Ends jobs that nobody has begun and nobody can be running as JOB_EXPIRED, if they could have started
  * for more than their start limit (and some seconds, for clocks that differ) by the ledger's clock.
  * A key that a live session holds is left to that worker; a job that has died was started.  count: jobs

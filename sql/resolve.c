@@ -1,5 +1,7 @@
 #include "sql/resolve.h"
 
+#include "base/metrics.h"
+
 /* xmin: the row version was written by this transaction, that is, the session was ended by it. */
 #define RESOLVE_SESSION " s.live IS FALSE AND s.xmin = pg_current_xact_id()::xid"
 #define RESOLVE_ENDED RESOLVE_SESSION " AND a.ended_at IS NULL AND j.id = a.job_id"
@@ -28,7 +30,7 @@ static const struct unit_statement resolve_deaths = {
 /* Before the others, which leave alone what has ended. */
 static const struct unit_statement resolve_dead = {
     NULL,
-    "SELECT FROM (SELECT DISTINCT ON (d.job_id) d.job_id, d.session_id,"
+    "SELECT (SELECT j.kind FROM job j WHERE j.id = w.job_id) FROM (SELECT DISTINCT ON (d.job_id) d.job_id, d.session_id,"
     "  (SELECT coalesce(max(a.number), 0)::int FROM attempt a WHERE a.job_id = d.job_id) AS n"
     "  FROM session s JOIN death d ON d.session_id = s.id WHERE d.cause = 2 AND" RESOLVE_SESSION
     ") w"
@@ -41,7 +43,8 @@ static const struct unit_statement resolve_lost = {
 	  " SELECT a.job_id, a.number, 5, a.session_id, convert_to($1, 'UTF8')"
 	  " FROM session s JOIN attempt a ON a.session_id = s.id, job j"
 	  " WHERE a.number > j.max_retries AND" RESOLVE_ENDED
-	  " ON CONFLICT (job_id) DO NOTHING RETURNING job_id"};
+	  " ON CONFLICT (job_id) DO NOTHING"
+	  " RETURNING (SELECT k.kind FROM job k WHERE k.id = job_id)"};
 
 static const struct unit_statement resolve_retry = {
     NULL, "WITH lost AS (UPDATE attempt a SET ended_at = now() FROM session s, job j"
@@ -74,6 +77,16 @@ resolve_add(struct unit *unit, int deaths_max)
 	return first;
 }
 
+/* The ends that a command with a column of kinds has committed. */
+static void
+count_ended(const PGresult *rows, bool dead)
+{
+	if (PQnfields(rows) == 0) /* with deaths_max 0 there is no such command */
+		return;
+	for (int row = 0; row < PQntuples(rows); row++)
+		metrics_finished((enum job_kind)value_int(rows, row, 0), JOB_WORKER_LOST, dead);
+}
+
 /* Commands without rows count none. */
 int64_t
 resolve_count(const struct unit_answer *answer, int first)
@@ -82,5 +95,7 @@ resolve_count(const struct unit_answer *answer, int first)
 
 	for (int i = first; i < first + 3; i++)
 		count += PQntuples(answer->results[i]);
+	count_ended(answer->results[first], true);
+	count_ended(answer->results[first + 1], false);
 	return count;
 }

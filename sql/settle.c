@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "sql/settle_batch.h"
 #include "sql/settle_state.h"
 #include "sql/unit.h"
@@ -111,6 +112,7 @@ settle_lose_session(struct settle *settle, int64_t session)
 
 	if (settle->session == session) {
 		log_warn("session_lost", "session=%lld", (long long)session);
+		metrics_count(METRIC_SESSION_LOST, 0);
 		settle->session = 0;
 	}
 	for (item = TAILQ_FIRST(&settle->queue); item != NULL; item = next) {
@@ -147,6 +149,7 @@ settle_on_batch(void *arg, const struct unit_answer *answer)
 			settle_lose_session(settle, settle->flight_session);
 		for (; (item = TAILQ_FIRST(&settle->flight)) != NULL; rows++)
 			settle_finish(settle, &settle->flight, item);
+		metric_observe(&metrics[METRIC_COMMIT_BATCH], METRIC_BATCH_SETTLE, 0, rows);
 		settle->gather_until_ms =
 		    rows < SETTLE_BUSY_ROWS ? 0 : clock_mono_ms() + SETTLE_GATHER_MS;
 		settle->state = SETTLE_IDLE;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/metrics.h"
 #include "base/utf8.h"
 #include "sql/settle_state.h"
 
@@ -21,7 +22,8 @@ static const struct unit_statement death_jobs = {
 
 static const struct unit_statement death_suspects = {
     "death_suspects",
-    "SELECT suspect_job(i, k, $4::bigint, m)"
+    "SELECT suspect_job(i, k, $4::bigint, m), (SELECT j.kind FROM job j WHERE j.id = i"
+    "  AND NOT EXISTS (SELECT FROM result r WHERE r.job_id = i))"
     " FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) u(i, k, m) WHERE " SETTLE_LIVE("$4")};
 
 static const struct unit_statement death_clear = {
@@ -211,14 +213,23 @@ death_read_jobs(const PGresult *rows, struct settle_items *items)
 	}
 }
 
+/* One that was refused although it had not ended before was set aside. */
 static void
 death_read_suspects(const PGresult *rows, struct settle_items *items)
 {
 	struct settle_item *item = TAILQ_FIRST(items);
 
-	for (int row = 0; item != NULL && row < PQntuples(rows); item = TAILQ_NEXT(item, link))
-		if (item->kind == SETTLE_SUSPECT && value_bool(rows, row++, 0))
+	for (int row = 0; item != NULL && row < PQntuples(rows); item = TAILQ_NEXT(item, link)) {
+		int64_t kind;
+
+		if (item->kind != SETTLE_SUSPECT)
+			continue;
+		kind = value_int(rows, row, 1);
+		if (value_bool(rows, row++, 0))
 			item->code = SL_OK;
+		else if (kind != 0)
+			metrics_finished((enum job_kind)kind, JOB_FAILED, true);
+	}
 }
 
 void

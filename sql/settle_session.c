@@ -135,12 +135,12 @@ settle_on_close(void *arg, const struct unit_answer *answer)
 	struct settle_call *call = arg;
 	struct sl_error error = answer->error;
 	enum sl_code code = answer->code;
+	int64_t resolved;
 
 	if (code == SL_OK && PQntuples(answer->results[0]) == 0)
 		code = sl_fail(&error, SL_CONFLICT, "the session was ended");
-	else if (code == SL_OK && resolve_count(answer, call->resolved) > 0)
-		log_warn("session_closed_with_attempts", "attempts=%lld",
-			 (long long)resolve_count(answer, call->resolved));
+	else if (code == SL_OK && (resolved = resolve_count(answer, call->resolved)) > 0)
+		log_warn("session_closed_with_attempts", "attempts=%lld", (long long)resolved);
 	if ((code == SL_OK || code == SL_CONFLICT) && call->settle->session == call->session)
 		call->settle->session = 0;
 	call->cb(call->arg, code, code == SL_OK ? NULL : &error);

@@ -12,6 +12,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
+#include "daemon/node.h"
 
 #define WEBHOOKS_MAX 4000 /* incoming webhooks a minute; said, not enforced (wire.md 1.5) */
 #define SPARE_CONNECTIONS 256
@@ -152,11 +154,12 @@ call_free(struct api_call *call)
 	free(call);
 }
 
-void
-api_reply_headers(struct api_call *call, int status, struct slice json, const char *extra_headers)
+static void
+reply(struct api_call *call, int status, const char *content_type, struct slice body,
+      const char *extra_headers)
 {
 	struct buf headers;
-	struct http_reply reply = {.status = status, .body = json};
+	struct http_reply reply = {.status = status, .content_type = content_type, .body = body};
 
 	buf_init(&headers, 4096);
 	buf_add_text(&headers, CORS_HEADERS);
@@ -171,21 +174,39 @@ api_reply_headers(struct api_call *call, int status, struct slice json, const ch
 }
 
 void
+api_reply_headers(struct api_call *call, int status, struct slice json, const char *extra_headers)
+{
+	reply(call, status, NULL, json, extra_headers);
+}
+
+void
 api_reply(struct api_call *call, int status, struct slice json)
 {
 	api_reply_headers(call, status, json, NULL);
 }
 
-void
-api_reply_buf(struct api_call *call, int status, struct buf *json)
+static void
+reply_buf(struct api_call *call, int status, const char *content_type, struct buf *body)
 {
-	if (json->over) {
-		buf_fini(json);
+	if (body->over) {
+		buf_fini(body);
 		api_fail(call, 500, "server_error", "the answer is larger than this server sends");
 		return;
 	}
-	api_reply_headers(call, status, buf_slice(json), NULL);
-	buf_fini(json);
+	reply(call, status, content_type, buf_slice(body), NULL);
+	buf_fini(body);
+}
+
+void
+api_reply_buf(struct api_call *call, int status, struct buf *json)
+{
+	reply_buf(call, status, NULL, json);
+}
+
+void
+api_reply_text(struct api_call *call, const char *content_type, struct buf *text)
+{
+	reply_buf(call, 200, content_type, text);
 }
 
 void
@@ -369,6 +390,15 @@ is_uuid_v4(const char *text)
 	       strchr("89abAB", text[19]) != NULL;
 }
 
+static bool
+is_known_operator(const struct api_call *call, const char *key_text)
+{
+	char digest[SECRET_SHA256_HEX];
+
+	secret_sha256_hex(slice_text(key_text), digest);
+	return node_knows_operator(call->daemon->self, digest);
+}
+
 /* RFC 6750: exactly one Authorization header, `Bearer` in any case, one key. */
 static void
 authenticate(struct api_call *call)
@@ -395,9 +425,21 @@ authenticate(struct api_call *call)
 			api_fail_auth(
 			    call, "invalid_secret_key_format",
 			    "the key is not of the form of a UUID v4; copy it whole from keys.env");
+		else if ((call->route->flags & API_DOCTOR) != 0 && is_known_operator(call, header))
+			dispatch_call(call);
 		else
 			directory_key(call->daemon->directory, header, on_key, call);
 	}
+}
+
+/* By the connection alone: what a header says of the client, anybody can write. */
+static bool
+is_local(const struct http_request *request)
+{
+	const char *peer = http_request_peer(request);
+
+	return strcmp(peer, "unix") == 0 || strcmp(peer, "::1") == 0 ||
+	       strncmp(peer, "127.", 4) == 0;
 }
 
 static void
@@ -448,7 +490,8 @@ on_request(void *arg, struct http_request *request)
 	if ((route->flags & API_WEBHOOK) != 0)
 		(void)rate_take(rate_of(api->rates, RATE_WEBHOOKS), WEBHOOKS_MAX, 1,
 				clock_wall_ms(), call->rate_headers, &retry_s);
-	if ((route->flags & API_OPEN) != 0)
+	if ((route->flags & API_OPEN) != 0 ||
+	    ((route->flags & API_LOCAL) != 0 && is_local(request)))
 		dispatch_call(call);
 	else
 		authenticate(call);
@@ -499,10 +542,25 @@ api_listen(struct api *api, const char *address, struct sl_error *error)
 	return http_server_listen(api->server, address, error);
 }
 
-int
-api_port(const struct api *api)
+enum sl_code
+api_adopt(struct api *api, int fd, struct sl_error *error)
 {
-	return http_server_port(api->server);
+	return http_server_adopt(api->server, fd, error);
+}
+
+void
+api_address(const struct api *api, char *out, size_t size)
+{
+	http_server_address(api->server, out, size);
+}
+
+void
+api_reloaded(struct api *api)
+{
+	const struct config *config = api->daemon->config;
+
+	http_server_caps(api->server, (int)config_int(config, "connections_max"),
+			 config_int(config, "body_budget"));
 }
 
 void
@@ -515,6 +573,12 @@ bool
 api_is_idle(const struct api *api)
 {
 	return http_server_is_idle(api->server);
+}
+
+int
+api_connections(const struct api *api)
+{
+	return http_server_connections(api->server);
 }
 
 struct rates *

@@ -28,6 +28,10 @@ enum {
 	API_OPERATOR = 64,     /* a key of scope operator */
 	API_RAW = 128,         /* any content type; the handler reads the body */
 	API_WEBHOOK = 256,     /* counted apart from the account's requests */
+	API_LOCAL = 512,       /* no key needed from loopback or a unix socket */
+	/* A key of scope operator is known without asking the ledger (call->key may be NULL), so that this is
+	 * answered when the ledger is away. */
+	API_DOCTOR = 1024,
 };
 
 struct api_call {
@@ -62,9 +66,14 @@ extern const struct api_route api_routes[]; /* ends with method NULL */
 struct api *api_new(struct daemon *daemon);
 void api_free(struct api *api);
 SL_MUST_USE enum sl_code api_listen(struct api *api, const char *address, struct sl_error *error);
-int api_port(const struct api *api);
+/* A listening socket that was passed to us; owned from then on.  SL_INVALID: it is none. */
+SL_MUST_USE enum sl_code api_adopt(struct api *api, int fd, struct sl_error *error);
+/* Where it listens (http/listen.h), of several the first.  size: LISTEN_TEXT. */
+void api_address(const struct api *api, char *out, size_t size);
+void api_reloaded(struct api *api); /* the settings have changed */
 void api_drain(struct api *api);
 bool api_is_idle(const struct api *api);
+int api_connections(const struct api *api); /* of clients, open ones */
 struct rates *api_rates(struct api *api);
 
 /* ---- for handlers ------------------------------------------------------------------------------
@@ -78,6 +87,8 @@ void *api_keep(struct api_call *call, void *pointer);
 
 /* Answers; the call is gone afterwards.  json is copied. */
 void api_reply(struct api_call *call, int status, struct slice json);
+/* As api_reply_buf(), of another type than JSON. */
+void api_reply_text(struct api_call *call, const char *content_type, struct buf *text);
 void api_reply_buf(struct api_call *call, int status,
 		   struct buf *json); /* takes the buf's bytes; buf_fini'ed */
 void api_reply_headers(struct api_call *call, int status, struct slice json,
@@ -106,7 +117,8 @@ void api_fail_issue(struct api_call *call, const char *code, const char *issue, 
 void api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error *error);
 
 /* A job of the environment was not taken by daemon/submit: 429 `queue_full` when too many of it wait,
- * 503 when this node is full, both with a Retry-After that fits; else as api_fail_sl(). */
+ * 503 when this node is full, 503 `queue_draining` when an operator wants no more of it, all with a
+ * Retry-After that fits; else as api_fail_sl(). */
 void api_fail_submit(struct api_call *call, int64_t environment_id, enum sl_code code,
 		     const struct sl_error *error);
 

@@ -10,7 +10,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "daemon/api/api.h"
+#include "daemon/steer.h"
 #include "daemon/submit.h"
 
 #define REFUSED_POINTS 10 /* of a request without a good key */
@@ -68,6 +70,7 @@ api_fail_rate(struct api_call *call, int retry_s)
 	struct json_writer w;
 	struct buf out;
 
+	metrics_count(METRIC_REFUSED, METRIC_REFUSED_RATE);
 	snprintf(headers, sizeof(headers), "Retry-After: %d\r\n", retry_s);
 	error_begin(&out, &w, "too_many_request", NULL);
 	jw_member_text(&w, "method", http_request_method(call->request));
@@ -91,6 +94,7 @@ api_fail_auth(struct api_call *call, const char *code, const char *text)
 		api_fail_rate(call, retry_s);
 		return;
 	}
+	metrics_count(METRIC_REFUSED, METRIC_REFUSED_AUTH);
 	error_begin(&out, &w, code, text);
 	jw_member_raw(&w, "payload", SLICE_LITERAL("{}"));
 	error_send(call, 401, &out, &w, "WWW-Authenticate: Bearer\r\n");
@@ -150,6 +154,7 @@ api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error *err
 		return;
 	case SL_UNAVAILABLE:
 	case SL_EXHAUSTED:
+		metrics_count(METRIC_REFUSED, METRIC_REFUSED_UNAVAILABLE);
 		log_warn("request_refused", "code=%s error=%s", sl_code_name(code), log_text(text));
 		error_begin(&out, &w, "service_unavailable",
 			    "a part of the service is not reachable right now; try again");
@@ -178,6 +183,12 @@ api_fail_submit(struct api_call *call, int64_t environment_id, enum sl_code code
 
 	bool is_full = code == SL_UNAVAILABLE && submit_is_full(call->daemon);
 
+	if (code == SL_UNAVAILABLE && submit_is_draining(call->daemon, environment_id)) {
+		snprintf(headers, sizeof(headers), "Retry-After: %d\r\n", STEER_RETRY_S);
+		error_begin(&out, &w, "queue_draining", SUBMIT_DRAINING);
+		error_send(call, 503, &out, &w, headers);
+		return;
+	}
 	if (code != SL_EXHAUSTED && !is_full) {
 		api_fail_sl(call, code, error);
 		return;

@@ -14,6 +14,8 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/metrics.h"
+#include "daemon/scheduler/survey.h"
 #include "daemon/scheduler/sweep.h"
 #include "daemon/scheduler/upkeep.h"
 #include "daemon/shard.h"
@@ -34,6 +36,7 @@ struct scheduler {
 	struct daemon *daemon;
 	struct reclaim *reclaim;
 	struct upkeep *upkeep;
+	struct survey *survey;
 	struct loop_timer *timer;
 	struct map *sessions; /* id -> seen */
 	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_partitions;
@@ -55,6 +58,10 @@ on_session_ended(void *arg, enum sl_code code, int64_t count, const struct sl_er
 {
 	(void)arg;
 	FAULT_POINT("session_ended");
+	if (code == SL_OK) {
+		metrics_count(METRIC_SESSIONS_ENDED, 0);
+		metric_add(&metrics[METRIC_REPAIRS], METRIC_JOB_RESOLVED, 0, (double)count);
+	}
 	if (code == SL_OK)
 		log_warn("worker_lost", "attempts_resolved=%lld", (long long)count);
 	else if (code != SL_CONFLICT)
@@ -299,6 +306,7 @@ on_tick(void *arg)
 
 	ask_leader_beat(scheduler);
 	if (!reclaim_is_leader(scheduler->reclaim)) {
+		survey_forget(scheduler->survey);
 		if (!scheduler->asking_lead) {
 			scheduler->asking_lead = true;
 			reclaim_lead(scheduler->reclaim, on_lead, scheduler);
@@ -318,6 +326,13 @@ on_tick(void *arg)
 		reclaim_partitions(scheduler->reclaim, on_partitions, scheduler);
 	}
 	upkeep_tick(scheduler->upkeep);
+	survey_tick(scheduler->survey);
+}
+
+bool
+scheduler_leads(const struct scheduler *scheduler)
+{
+	return reclaim_is_leader(scheduler->reclaim);
 }
 
 struct scheduler *
@@ -330,6 +345,7 @@ scheduler_new(struct daemon *daemon, const char *conninfo)
 	scheduler->daemon = daemon;
 	scheduler->reclaim = reclaim_new(daemon->loop, &settings);
 	scheduler->upkeep = upkeep_new(daemon, scheduler->reclaim);
+	scheduler->survey = survey_new(daemon, scheduler->reclaim);
 	scheduler->sessions = map_new();
 	scheduler->timer = loop_timer_new(daemon->loop, on_tick, scheduler);
 	loop_timer_every(scheduler->timer, TICK_MS);
@@ -353,6 +369,7 @@ scheduler_free(struct scheduler *scheduler)
 		return;
 	loop_timer_free(scheduler->timer);
 	upkeep_free(scheduler->upkeep);
+	survey_free(scheduler->survey);
 	reclaim_free(scheduler->reclaim);
 	/* Redis still answers, with failures, what is under way. */
 	loop_free_later(scheduler->daemon->loop, free_now, scheduler);

@@ -10,6 +10,7 @@
 #include "base/envelope.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "daemon/scheduler/limits.h"
 #include "daemon/settings.h"
 #include "daemon/shard.h"
@@ -152,7 +153,9 @@ end(struct sweep *sweep, const char *why)
 	if (sweep->rebuilding)
 		log_info("queue_rebuilt", "jobs=%lld result=%s", (long long)sweep->pushed,
 			 log_text(why));
-	else if (sweep->pushed > 0)
+	else
+		metric_add(&metrics[METRIC_REPAIRS], METRIC_REPUSHED, 0, (double)sweep->pushed);
+	if (!sweep->rebuilding && sweep->pushed > 0)
 		log_warn("sweep_pushed", "jobs=%lld", (long long)sweep->pushed);
 	drop_page(sweep);
 	sweep->rebuilding = false;
@@ -239,7 +242,9 @@ on_published(void *arg, enum sl_code code, int64_t value, const struct sl_error 
 
 	(void)value;
 	FAULT_POINT("rebuild_published");
-	if (code != SL_OK)
+	if (code == SL_OK)
+		metrics_count(METRIC_REPAIRS, METRIC_REBUILT);
+	else
 		leave_out(sweep, ask->shard, code, error);
 	free(ask);
 	if (--sweep->asked == 0)

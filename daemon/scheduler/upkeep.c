@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "daemon/scheduler/limits.h"
 #include "daemon/scheduler/sweep.h"
 #include "queue/lease.h"
@@ -39,6 +40,8 @@ on_expired(void *arg, enum sl_code code, int64_t value, const struct sl_error *e
 
 	(void)error;
 	shard->asking_expire = false;
+	if (code == SL_OK && value > 0)
+		metric_add(&metrics[METRIC_REPAIRS], METRIC_LEASE_EXPIRED, 0, (double)value);
 	if (code == SL_OK && value > 0)
 		log_warn("leases_expired", "shard=%d count=%lld", shard->shard, (long long)value);
 }

@@ -63,7 +63,10 @@ attempt_enter(struct attempt *attempt, enum attempt_state to)
 void
 attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, struct slice output)
 {
-	struct attempt_end end = {.state = state, .aborted = aborted, .output = output};
+	struct attempt_end end = {.state = state,
+				  .aborted = aborted,
+				  .refused = aborted && attempt->begin == BEGIN_REFUSED,
+				  .output = output};
 	struct settle_run run;
 	struct buf result;
 
@@ -289,6 +292,10 @@ on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const
 	struct attempt *attempt = arg;
 	struct sl_error error;
 
+	if (attempt->cancelled) { /* whatever it says: the ledger has its result */
+		attempt_finish_aborted(attempt);
+		return;
+	}
 	if (!is_json(end, payload, &error)) {
 		log_warn("result_unusable", "function=%s environment=%lld error=%s",
 			 attempt->function->row.name, (long long)attempt->environment_id,
@@ -463,9 +470,11 @@ on_timer(void *arg)
 	case ATTEMPT_CLOSING:
 		attempt_effect(attempt, delete_unseen, attempt);
 		return;
+	case ATTEMPT_RUNNING: /* cancelled, and it has not returned */
+		attempt_abort(attempt);
+		return;
 	case ATTEMPT_RESOLVING:
 	case ATTEMPT_PREPARING:
-	case ATTEMPT_RUNNING:
 	case ATTEMPT_ENDED:
 		return;
 	}
@@ -512,6 +521,21 @@ attempt_start_nested(struct attempt *parent, const struct attempt_ask *ask, atte
 	attempt->parent = parent;
 	attempt->depth = parent->depth + 1;
 	return attempt;
+}
+
+void
+attempt_cancel(struct attempt *attempt)
+{
+	if (attempt->cancelled)
+		return;
+	if (attempt->state != ATTEMPT_RUNNING || attempt->aborting) {
+		attempt_abort(attempt); /* no function is under way */
+		return;
+	}
+	attempt->cancelled = true;
+	host_refuse_all(attempt);
+	attempt_gate_close(attempt);
+	loop_timer_in(attempt->timer, ATTEMPT_GRACE_MS);
 }
 
 void

@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/envelope.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "queue/call.h"
 
 #define TELL_AGAIN_MS 500
@@ -52,6 +53,7 @@ struct guests {
 	struct guest *running;
 	struct reply *replies;
 	bool stopping;
+	bool quiet; /* takes none, for now */
 };
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -213,12 +215,14 @@ take(struct guests *guests, int shard, struct slice bytes)
 	    call_envelope_decode(bytes, guests->daemon->envelope_key, &call, &error);
 
 	if (code == SL_CONFLICT)
+		metrics_count(METRIC_SECURITY, METRIC_CALL);
+	if (code == SL_CONFLICT)
 		log_warn("security_event", "kind=security_call shard=%d detail=%s", shard,
 			 log_text(error.text));
 	else if (code != SL_OK) /* whoever asked gets no answer and ends it by its time */
 		log_error("call_refused", "shard=%d bytes=%zu error=%s", shard, bytes.len,
 			  log_text(error.text));
-	else if (guests->stopping || call.kind != JOB_ACTION ||
+	else if (guests->stopping || guests->quiet || call.kind != JOB_ACTION ||
 		 (call.start_by_ms != 0 && call.start_by_ms < clock_wall_ms()))
 		refuse(guests, shard, &call);
 	else
@@ -249,7 +253,7 @@ guests_go_on(struct guests *guests)
 {
 	int shards = guests->daemon->shard_count;
 
-	for (int i = 0; i < shards && !guests->stopping; i++) {
+	for (int i = 0; i < shards && !guests->stopping && !guests->quiet; i++) {
 		struct guest_shard *shard = &guests->shards[(guests->first_shard + i) % shards];
 		int places = room_for_calls(guests->room) - calls_waiting(guests->calls);
 
@@ -281,6 +285,12 @@ guests_moved(struct guests *guests, int shard)
 	for (const struct guest *guest = guests->running; guest != NULL; guest = guest->next)
 		if (guest->shard == shard)
 			answer_started(guest);
+}
+
+void
+guests_quiet(struct guests *guests, bool quiet)
+{
+	guests->quiet = quiet;
 }
 
 void

@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "daemon/shard.h"
+#include "daemon/steer.h"
 #include "daemon/worker/attempt.h"
 #include "daemon/worker/held.h"
 #include "daemon/worker/turn_parts.h"
@@ -33,6 +35,10 @@ turn_quarantine(struct turn *turn, struct slice bytes, const char *reason, bool 
 
 	log_error("queue_entry_refused", "shard=%d key=%lld bytes=%zu reason=%s", turn->shard,
 		  (long long)turn->key_id, bytes.len, log_text(reason));
+	metrics_count(METRIC_QUARANTINED,
+		      security ? METRIC_QUARANTINE_FORGED : METRIC_QUARANTINE_BROKEN);
+	if (security)
+		metrics_count(METRIC_SECURITY, METRIC_QUEUE_ENTRY);
 	if (security)
 		log_warn("security_event", "kind=security_queue_entry shard=%d key=%lld detail=%s",
 			 turn->shard, (long long)turn->key_id, log_text(reason));
@@ -143,6 +149,17 @@ turn_done(const struct turn *turn)
 	return done;
 }
 
+int64_t
+turn_judge_to(const struct turn *turn)
+{
+	int64_t seq = turn->judge_to;
+
+	for (int i = 0; i < turn->count && turn->lane != 's'; i++)
+		if (turn->entry[i].done && turn->entry[i].envelope.seq > seq)
+			seq = turn->entry[i].envelope.seq;
+	return seq;
+}
+
 bool
 turn_has_job(const struct turn *turn, const char *job_id)
 {
@@ -157,13 +174,17 @@ on_attempt_end(void *arg, const struct attempt_end *end)
 	struct turn *turn = arg;
 
 	turn->attempt = NULL;
+	if (!end->aborted)
+		metrics_observe_ms(METRIC_JOB_RUN, turn->entry[turn->at].envelope.kind - JOB_ACTION,
+				   clock_mono_ms() - turn->attempt_ms);
 	if (turn->entry[turn->at].skip && !turn->dead) { /* the ledger has its result */
 		turn->entry[turn->at].done = true;
 		turn->at++;
 	} else if (end->aborted || turn->dead) {
 		turn->stopping = turn->unsure = true;
-		/* It could not start here, or not go on: let another worker try before this one does. */
-		turn->blocked = turn->blocked || !turn->dead;
+		/* It could not start here, or not go on: let another worker try before this one does.  One
+		 * that was refused is judged when it is taken again, here as well as anywhere. */
+		turn->blocked = turn->blocked || (!turn->dead && !end->refused);
 	} else {
 		turn_record(turn, end);
 		/* The key's next job may start now: a crash before the commit ends or retries this
@@ -192,6 +213,10 @@ start_entry(struct turn *turn, struct slice input)
 	};
 
 	FAULT_POINT("attempt_start");
+	turn->attempt_ms = clock_mono_ms();
+	if (envelope->attempt == 1)
+		metrics_observe_ms(METRIC_JOB_WAIT, envelope->kind - JOB_ACTION,
+				   clock_wall_ms() - envelope->accepted_ms);
 	turn->attempt = attempt_start(turn->daemon, &ask, on_attempt_end, turn);
 }
 
@@ -206,6 +231,8 @@ on_input(void *arg, enum sl_code code, struct slice input, const struct sl_error
 		turn_run_next(turn);
 		return;
 	}
+	if (steer_is_paused(turn->daemon->steer, turn->environment_id, turn->key_id))
+		turn->stopping = turn->paused = true;
 	if (code == SL_OK && !turn->stopping) {
 		start_entry(turn, input);
 		return;
@@ -237,6 +264,8 @@ finish(struct turn *turn)
 		turn->clean = false; /* what stands there now is for somebody else */
 	if (turn->blocked)
 		turn->hand_at_ms = clock_mono_ms() + TURN_BLOCKED_WAIT_MS;
+	else if (turn->paused) /* until Redis has heard of it, it would come back at once */
+		turn->hand_at_ms = clock_mono_ms() + TURN_REFUSED_WAIT_MS;
 	else if (turn_done(turn) == 0 || turn->refused) /* it would come back at once */
 		turn->hand_at_ms = clock_mono_ms() + TURN_REFUSED_WAIT_MS;
 	turn_idle(turn);
@@ -250,6 +279,9 @@ turn_run_next(struct turn *turn)
 	assert(turn->state == TURN_RUNNING && turn->attempt == NULL && !turn->waiting);
 	while (turn->at < turn->count && !turn->stopping && turn->entry[turn->at].skip)
 		turn->at++;
+	if (turn->at < turn->count && !turn->stopping &&
+	    steer_is_paused(turn->daemon->steer, turn->environment_id, turn->key_id))
+		turn->stopping = turn->paused = true;
 	if (turn->at >= turn->count || turn->stopping) {
 		finish(turn);
 		return;
@@ -283,6 +315,8 @@ turn_start(struct turn *turn)
 	/* Kept: held all along, and nothing can have changed.  Nothing to run: nothing to claim. */
 	if ((turn->tenure >= 0 && turn->lane == 'q') || turn->count == 0) {
 		turn->state = TURN_RUNNING;
+		if (turn->count > 0)
+			turn_note_claim();
 		turn_run_next(turn);
 	} else {
 		turn_claim(turn);
@@ -301,19 +335,25 @@ turn_refuse(struct turn *turn)
 }
 
 void
-turn_cancel(struct turn *turn, const char *job_id)
+turn_cancel(struct turn *turn, const char *job_id, bool kill)
 {
 	for (int i = turn->at; i < turn->count && turn->state != TURN_HANDING; i++) {
 		struct turn_entry *entry = &turn->entry[i];
 
-		if (entry->skip || strcmp(entry->envelope.job_id, job_id) != 0)
+		bool runs = i == turn->at && turn->attempt != NULL;
+
+		/* One that was cancelled and has its time to return may still be killed. */
+		if ((entry->skip && !(kill && runs)) ||
+		    strcmp(entry->envelope.job_id, job_id) != 0)
 			continue;
-		log_info("job_cancelled", "job=%s running=%d", job_id, turn_has_job(turn, job_id));
+		log_info("job_cancelled", "job=%s running=%d kill=%d", job_id, runs, kill);
 		entry->skip = true;
-		if (i == turn->at && turn->attempt != NULL)
+		if (!runs)
+			entry->done = true;
+		else if (kill)
 			attempt_abort(turn->attempt); /* its end marks the entry as done */
 		else
-			entry->done = true;
+			attempt_cancel(turn->attempt); /* likewise */
 		return;
 	}
 }

@@ -19,8 +19,10 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/turn_parts.h"
 #include "sql/settle.h"
@@ -36,6 +38,12 @@ turn_can_wait_to_claim(const struct turn *turn, const struct lease_turn *taken, 
 		if (!turn->entry[i].skip && turn->entry[i].envelope.kind != JOB_ACTION)
 			return false;
 	return true;
+}
+
+void
+turn_note_claim(void)
+{
+	metric_set(&metrics[METRIC_LAST_CLAIM], 0, 0, (double)clock_wall_ms() / 1000);
 }
 
 /* ---- what the ledger knows ------------------------------------------------------------------- */
@@ -128,6 +136,7 @@ on_claimed(void *arg, enum sl_code code, int64_t tenure, bool lost,
 	turn->tenure = tenure;
 	judge(turn, lost, judged, count);
 	FAULT_POINT("turn_claimed");
+	turn_note_claim();
 	turn->state = TURN_RUNNING;
 	turn_run_next(turn);
 }

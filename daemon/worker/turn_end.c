@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "daemon/api/action.h"
 #include "daemon/settings.h"
 #include "daemon/sync_start.h"
@@ -21,7 +22,21 @@ struct outcome { /* one result, retry or death on its way to the ledger */
 	int index;
 	char job_id[UUID_TEXT];
 	int64_t again; /* the sync that goes on in another run; 0: none */
+	enum job_state state; /* that the job ends in; 0: it does not, or the ledger says */
 };
+
+static void
+count_outcome(const struct outcome *outcome, enum sl_code code)
+{
+	enum job_kind kind = outcome->turn->entry[outcome->index].envelope.kind;
+
+	if (code == SL_CONFLICT)
+		metrics_count(METRIC_LATE_RESULTS, 0);
+	else if (code == SL_OK && outcome->state != 0)
+		metrics_finished(kind, outcome->state, false);
+	if (code == SL_OK && outcome->again != 0)
+		metrics_count(METRIC_SYNCS_INTERRUPTED, 0);
+}
 
 static void
 on_outcome(void *arg, enum sl_code code, const struct sl_error *error)
@@ -31,6 +46,7 @@ on_outcome(void *arg, enum sl_code code, const struct sl_error *error)
 
 	FAULT_POINT("result_committed");
 	turn->settling--;
+	count_outcome(outcome, code);
 	if (code == SL_OK) {
 		turn->entry[outcome->index].done = true;
 		action_job_ended(turn->daemon, outcome->job_id);
@@ -57,9 +73,15 @@ on_death(void *arg, enum sl_code code, bool ended, bool dead, const struct sl_er
 {
 	struct outcome *outcome = arg;
 
+	enum job_kind kind = outcome->turn->entry[outcome->index].envelope.kind;
+
 	if (code == SL_OK)
 		log_warn(dead ? "job_set_aside" : "job_died", "job=%s ended=%d", outcome->job_id,
 			 ended);
+	if (code == SL_OK && ended)
+		metrics_finished(kind, JOB_FAILED, dead);
+	else if (code == SL_OK)
+		metrics_count_kind(METRIC_JOBS_RETRIED, kind);
 	on_outcome(arg, code, error);
 }
 
@@ -89,6 +111,17 @@ outcome_new(struct turn *turn)
 	memcpy(outcome->job_id, turn->entry[turn->at].envelope.job_id, sizeof(outcome->job_id));
 	turn->settling++;
 	return outcome;
+}
+
+static void
+on_retry(void *arg, enum sl_code code, const struct sl_error *error)
+{
+	struct outcome *outcome = arg;
+
+	if (code == SL_OK)
+		metrics_count_kind(METRIC_JOBS_RETRIED,
+				   outcome->turn->entry[outcome->index].envelope.kind);
+	on_outcome(arg, code, error);
 }
 
 static void
@@ -122,12 +155,14 @@ turn_record(struct turn *turn, const struct attempt_end *end)
 	outcome = outcome_new(turn);
 	if (end->again)
 		outcome->again = end->run->sync_id;
-	if (end->state == JOB_FAILED && number <= entry->envelope.max_retries)
+	if (end->state == JOB_FAILED && number <= entry->envelope.max_retries) {
 		settle_retry(turn->daemon->settle, outcome->job_id, number,
-			     backoff_ms(turn->daemon, number), entry->vouched, on_outcome, outcome);
-	else
+			     backoff_ms(turn->daemon, number), entry->vouched, on_retry, outcome);
+	} else {
+		outcome->state = end->state;
 		settle_result(turn->daemon->settle, outcome->job_id, number, end->state,
 			      end->output, end->run, entry->vouched, on_outcome, outcome);
+	}
 }
 
 /* A first start may come too late.  A retry waits as long as it must; so does a job that killed what ran
@@ -150,6 +185,7 @@ record_expired(struct turn *turn)
 
 	log_warn("job_not_started", "job=%s kind=%s", outcome->job_id,
 		 job_kind_name(entry->envelope.kind));
+	outcome->state = JOB_EXPIRED;
 	settle_result(turn->daemon->settle, outcome->job_id, 0, JOB_EXPIRED,
 		      SLICE_LITERAL(LEDGER_NOT_STARTED), NULL, entry->vouched, on_outcome, outcome);
 }

@@ -19,6 +19,7 @@ void turn_go_on(struct turn *turn);    /* the same, if that is so */
 void turn_quarantine(struct turn *turn, struct slice bytes, const char *reason, bool security);
 
 /* ---- turn_claim.c ---- */
+void turn_note_claim(void); /* this worker may run a turn: a sign of progress */
 void turn_claim(struct turn *turn); /* in CLAIMING; goes on to RUNNING or is refused */
 /* May the ledger be asked later?  Says so once, before the start. */
 bool turn_can_wait_to_claim(const struct turn *turn, const struct lease_turn *taken,

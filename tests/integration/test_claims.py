@@ -121,6 +121,26 @@ def jobs_cancelled_before_their_begin_have_no_effect_while_claims_wait_for_it(ri
     print(f"# cancelled before the begin: {sum(job in early for job in jobs.values())} of 30")
 
 
+@test
+def jobs_that_stand_twice_in_the_queue_do_not_hold_it_up(rig):
+    """As after a rebuild of a queue whose jobs were being pushed meanwhile: each is in both lanes."""
+    blocker = rig.submit("call", {"path": "/slow/twice?ms=1500", "n": 99})
+    rig.witness.wait_seen("/slow/twice", 1)
+    jobs = [rig.submit("call", {"path": "/ok/twice", "n": n}) for n in range(40)]
+    key = rig.postgres.query(f"SELECT key_id FROM job WHERE id = '{blocker}'")[0][0]
+    waiting = rig.redis.command("LRANGE", f"sluice:{{s00}}:q:{key}", 1, -1)
+    assert len(waiting) == 40
+    rig.redis.command("RPUSH", f"sluice:{{s00}}:f:{key}", *waiting)
+    rig.redis.command("SADD", "sluice:{s00}:fronts", key)
+    for job in [blocker] + jobs:
+        assert rig.finish(job).status == 200
+    wait_until("the queue is empty", lambda: rig.redis.command("EXISTS", f"sluice:{{s00}}:q:{key}", f"sluice:{{s00}}:f:{key}") == 0, 10)
+    assert sorted(int(c.query["n"]) for c in rig.witness.seen("/ok/twice")) == list(range(40))
+    refused = rig.nodes[0].log().count("begin_refused")
+    print(f"# {refused} runs were started for nothing")
+    assert refused <= 2, "kept turns are not judged"
+
+
 def prepare(rig):
     rig.nodes[0].start()
     rig.read_keys()

@@ -663,6 +663,30 @@ a_batch_under_way_is_seen_by_the_end_of_its_session(void)
 
 /* ---- retries and lost workers --------------------------------------------------------------- */
 
+static struct reclaim_delayed delayed; /* the first of them */
+static int delayed_count;
+
+static void
+on_delayed(void *arg, enum sl_code code, const struct reclaim_delayed *rows, int count)
+{
+	bool *said = arg;
+
+	check_int(code, ==, SL_OK);
+	if (count > 0)
+		delayed = rows[0];
+	delayed_count = count;
+	*said = true;
+}
+
+static void
+ask_delayed(void)
+{
+	bool said = false;
+
+	reclaim_delayed(reclaim, on_delayed, &said);
+	rig_until(said);
+}
+
 static void
 a_failed_try_waits_and_comes_back(void)
 {
@@ -681,12 +705,14 @@ a_failed_try_waits_and_comes_back(void)
 	check_int(claim(one, -1, -1, ids, 1, &answer), ==, SL_OK);
 	check(answer.judged[0].waiting);
 	check_int(due_retries(), ==, 0);
-	memset(&answer, 0, sizeof(answer));
-	reclaim_next_retry(reclaim, on_number, &answer);
-	check_int(wait_for(&answer), ==, SL_OK);
-	check_int(answer.number, >, 50000);
-	check_int(answer.number, <=, 60000);
-	rig_sql("UPDATE retry SET due_at = now()");
+	ask_delayed();
+	check_int(delayed_count, ==, 1);
+	check_int(delayed.jobs, ==, 1);
+	check_int(delayed.late_ms, ==, 0);
+	rig_sql("UPDATE retry SET due_at = now() - interval '2 s'");
+	ask_delayed();
+	check_int(delayed.late_ms, >=, 2000);
+	check_int(delayed.late_ms, <, 60000);
 	check_int(due_retries(), ==, 1);
 	check_text(jobs[0].id, ids[0]);
 	check_int(jobs[0].attempt, ==, 2);
@@ -697,10 +723,8 @@ a_failed_try_waits_and_comes_back(void)
 	check_text(inputs[0], "{\"x\":1}");
 	check_int(due_retries(), ==, 0);
 	check_int(begin(one, ids[0], 2), ==, SL_OK);
-	memset(&answer, 0, sizeof(answer));
-	reclaim_next_retry(reclaim, on_number, &answer);
-	check_int(wait_for(&answer), ==, SL_OK);
-	check_int(answer.number, ==, -1);
+	ask_delayed();
+	check_int(delayed_count, ==, 0);
 }
 
 static void
@@ -898,7 +922,7 @@ open_jobs_are_found_page_by_page(void)
 static void
 one_scheduler_leads_until_its_connection_ends(void)
 {
-	struct pg_settings settings = {rig_conninfo, "sluiced second", false, 0};
+	struct pg_settings settings = {rig_conninfo, "sluiced second", false, 0, false};
 	struct reclaim *second = reclaim_new(rig_loop, &settings);
 	struct answer answer = {0};
 
@@ -1137,7 +1161,7 @@ a_result_in_doubt_is_refused_when_the_session_was_ended_meanwhile(void)
 static void
 freeing_answers_what_is_open(void)
 {
-	struct pg_settings settings = {rig_conninfo, "sluiced brief", true, 0};
+	struct pg_settings settings = {rig_conninfo, "sluiced brief", true, 0, false};
 	struct settle *brief = settle_new(rig_loop, &settings);
 	struct answer answers[3] = {{0}};
 	char id[UUID_TEXT];
@@ -1159,7 +1183,7 @@ freeing_answers_what_is_open(void)
 int
 main(void)
 {
-	struct pg_settings settings = {NULL, "sluiced accept", true, 0};
+	struct pg_settings settings = {NULL, "sluiced accept", true, 0, false};
 
 	rig_start();
 	rig_migrate();

@@ -14,13 +14,13 @@ no_spaces(const char *text, struct sl_error *error)
 }
 
 static const struct config_row rows[] = {
-    {"name", CONFIG_TEXT, "fallback", 0, 0, "What it is called.", no_spaces},
-    {"database_url", CONFIG_TEXT, NULL, 0, 0, "Where the ledger is.", NULL},
-    {"api_rate_limit", CONFIG_INT, "100", 1, 1000, "Requests in a minute.", NULL},
-    {"offset", CONFIG_INT, NULL, 0, 0, "Any number.", NULL},
-    {"standalone", CONFIG_BOOL, "false", 0, 0, "Bring Redis along.", NULL},
-    {"lease_time", CONFIG_SECONDS, "15s", 1000, 3600000, "How long a lease is.", NULL},
-    {"body_max", CONFIG_BYTES, "1MiB", 0, INT64_MAX, "Largest body.", NULL},
+    {"name", CONFIG_TEXT, "fallback", 0, 0, "What it is called.", no_spaces, CONFIG_LIVE},
+    {"database_url", CONFIG_TEXT, NULL, 0, 0, "Where the ledger is.", NULL, CONFIG_SECRET},
+    {"api_rate_limit", CONFIG_INT, "100", 1, 1000, "Requests in a minute.", NULL, CONFIG_LIVE},
+    {"offset", CONFIG_INT, NULL, 0, 0, "Any number.", NULL, 0},
+    {"standalone", CONFIG_BOOL, "false", 0, 0, "Bring Redis along.", NULL, 0},
+    {"lease_time", CONFIG_SECONDS, "15s", 1000, 3600000, "How long a lease is.", NULL, 0},
+    {"body_max", CONFIG_BYTES, "1MiB", 0, INT64_MAX, "Largest body.", NULL, 0},
     {.name = NULL},
 };
 

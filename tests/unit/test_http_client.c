@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -965,6 +966,58 @@ proxies_of_the_environment_are_ignored(void)
 	unsetenv("ALL_PROXY");
 }
 
+/* The peer moves to a unix socket; the guard allows nothing at all. */
+static void
+a_unix_socket_is_reached_by_the_path_the_caller_names_and_by_no_url(void)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	struct http_ask ask;
+
+	rig_start("");
+	loop_watch_free(rig.listen_watch);
+	close(rig.listener);
+	snprintf(at.sun_path, sizeof(at.sun_path), "test_http_client.%ld.sock", (long)getpid());
+	rig.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	check_int(bind(rig.listener, (struct sockaddr *)&at, sizeof(at)), ==, 0);
+	check_int(listen(rig.listener, 20), ==, 0);
+	rig.listen_watch = loop_watch_new(rig.loop, rig.listener, peer_on_accept, NULL);
+	loop_watch_set(rig.listen_watch, LOOP_READ);
+	ask = ask_of("localhost", "/hello");
+	ask.unix_path = at.sun_path;
+	http_client_send(rig.client, &ask, on_answer, NULL);
+	wait_done();
+	check_int(outcome.status, ==, 200);
+	check_text(outcome.body, "hello");
+	unlink(at.sun_path);
+	outcome.done = false;
+	ask.unix_path = "nowhere.sock";
+	http_client_send(rig.client, &ask, on_answer, NULL);
+	wait_done();
+	check_failed(HTTP_CONNECT, "ENOENT");
+	rig_stop();
+}
+
+static void
+a_post_that_may_be_repeated_keeps_its_connection(void)
+{
+	struct http_ask ask;
+
+	rig_start("127.0.0.0/8");
+	for (int repeatable = 0; repeatable < 2; repeatable++) {
+		for (int i = 0; i < 3; i++) {
+			ask = ask_of("127.0.0.1", "/hello");
+			ask.method = "POST";
+			ask.repeatable = repeatable == 1;
+			outcome.done = false;
+			http_client_send(rig.client, &ask, on_answer, NULL);
+			wait_done();
+			check_int(outcome.status, ==, 200);
+		}
+		check_int(rig.conn_count, ==, 3); /* the second three use one of the first */
+	}
+	rig_stop();
+}
+
 int
 main(void)
 {
@@ -993,5 +1046,7 @@ main(void)
 	CHECK_RUN(cancelled_calls_end_once_as_cancelled);
 	CHECK_RUN(freeing_the_client_ends_its_calls);
 	CHECK_RUN(proxies_of_the_environment_are_ignored);
+	CHECK_RUN(a_unix_socket_is_reached_by_the_path_the_caller_names_and_by_no_url);
+	CHECK_RUN(a_post_that_may_be_repeated_keeps_its_connection);
 	return check_done();
 }

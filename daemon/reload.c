@@ -1,0 +1,85 @@
+/* daemon/reload.c - see reload.h. */
+#include "daemon/reload.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/api/api.h"
+#include "daemon/api/directory.h"
+#include "daemon/standalone.h"
+#include "daemon/submit.h"
+#include "http/guard.h"
+
+struct outcome {
+	struct daemon *daemon;
+	int applied, left;
+};
+
+/* Of a value that is kept somewhere, the keeper is told. */
+static void
+tell_keeper(struct daemon *daemon, const char *name)
+{
+	struct sl_error error;
+
+	if (strcmp(name, "log_level") == 0)
+		settings_log_level(daemon->config);
+	else if (strcmp(name, "queued_max") == 0 || strcmp(name, "backlog_max") == 0)
+		submits_reloaded(daemon->submits);
+	else if ((strcmp(name, "connections_max") == 0 || strcmp(name, "body_budget") == 0) &&
+		 daemon->api != NULL)
+		api_reloaded(daemon->api);
+	else if (strcmp(name, "action_timeout") == 0)
+		directory_forget(daemon->directory); /* kept with each environment */
+	else if (strcmp(name, "egress_allow") == 0 &&
+		 guard_allow(daemon->guard, config_text(daemon->config, name), &error) != SL_OK)
+		log_error("egress_allow", "error=%s", log_text(error.text)); /* it was checked */
+}
+
+static void
+on_change(void *arg, const struct config_row *row, bool applied)
+{
+	struct outcome *outcome = arg;
+
+	if (!applied) {
+		outcome->left++;
+		log_warn("setting_needs_restart", "setting=%s", row->name);
+		return;
+	}
+	outcome->applied++;
+	tell_keeper(outcome->daemon, row->name);
+	log_info("setting_changed", "setting=%s source=%s", row->name,
+		 config_source(outcome->daemon->config, row->name));
+}
+
+enum sl_code
+reload(struct daemon *daemon, struct config *config, const struct settings_sources *sources,
+       struct sl_error *error)
+{
+	const char *keys = daemon->standalone != NULL
+			       ? standalone_encryption_key_file(daemon->standalone)
+			       : config_text(config, "encryption_key_file");
+	struct outcome outcome = {.daemon = daemon};
+	struct config *fresh = NULL;
+	enum sl_code code = settings_load(sources, &fresh, error);
+
+	assert(daemon->config == config);
+	if (code == SL_OK) {
+		code = secret_ring_reload(daemon->ring, keys, error);
+		if (code == SL_CONFLICT) {
+			log_warn("setting_needs_restart", "setting=encryption_key_file reason=%s",
+				 log_text(error->text));
+			outcome.left++;
+			code = SL_OK;
+		}
+	}
+	if (code == SL_OK) { /* nothing can fail from here on */
+		(void)config_apply(config, fresh, on_change, &outcome);
+		log_info("reloaded", "changed=%d need_restart=%d", outcome.applied, outcome.left);
+	} else {
+		log_error("reload_failed", "error=%s remedy=%s", log_text(error->text),
+			  log_text("nothing was changed; correct it and reload again"));
+	}
+	config_free(fresh);
+	return code;
+}
