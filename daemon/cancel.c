@@ -65,7 +65,7 @@ on_ended(void *arg, enum sl_code code, const char (*job_ids)[UUID_TEXT], int cou
 		for (int at = 0; at < watch->count; at++)
 			if (strcmp(watch->jobs[at].id, job_ids[i]) == 0)
 				dispatch_cancel(dispatch, watch->jobs[at].key_id,
-						watch->jobs[at].seq, job_ids[i]);
+						watch->jobs[at].seq, job_ids[i], false);
 	if (watch->due)
 		look(watch);
 }
@@ -95,20 +95,20 @@ on_notify(void *arg, const char *channel, const char *payload)
 {
 	struct cancel_watch *watch = arg;
 	int64_t key_id, seq;
-	char text[UUID_TEXT], id[UUID_TEXT];
+	char text[UUID_TEXT], id[UUID_TEXT], how[8] = "";
 
 	(void)channel;
 	if (payload == NULL) {
 		look(watch);
 		return;
 	}
-	if (sscanf(payload, "%" SCNd64 " %" SCNd64 " %36s", &key_id, &seq, text) != 3 ||
+	if (sscanf(payload, "%" SCNd64 " %" SCNd64 " %36s %7s", &key_id, &seq, text, how) < 3 ||
 	    !uuid_parse(slice_text(text), id)) {
 		log_error("cancel_not_understood", "bytes=%zu", strlen(payload));
 		return;
 	}
 	if (watch->daemon->dispatch != NULL)
-		dispatch_cancel(watch->daemon->dispatch, key_id, seq, id);
+		dispatch_cancel(watch->daemon->dispatch, key_id, seq, id, strcmp(how, "kill") == 0);
 	action_job_ended(watch->daemon, id);
 }
 

@@ -53,27 +53,55 @@ struct compiler {
 
 static void pump(struct compiler *compiler);
 
+/* The program that a name without '/' means, as execvp() finds it; malloc'd, NULL: none. */
+static char *
+find_in_path(const char *name)
+{
+	char *path = sl_strdup(getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin"),
+	     *rest = path, *folder, *real = NULL;
+
+	while (real == NULL && (folder = strtok_r(rest, ":", &rest)) != NULL) {
+		char *file = sl_asprintf("%s/%s", folder, name);
+
+		if (access(file, X_OK) == 0)
+			real = realpath(file, NULL);
+		free(file);
+	}
+	free(path);
+	return real;
+}
+
 /* The worker's user must be able to walk to Node.js, too (a home directory of root's may hold it).
  */
 static void
 check_node(struct compiler *compiler, const char *node)
 {
-	char *path = sl_strdup(getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin"),
-	     *rest = path, *folder;
+	char *real = strchr(node, '/') == NULL ? find_in_path(node) : NULL;
 
-	while (strchr(node, '/') == NULL && (folder = strtok_r(rest, ":", &rest)) != NULL) {
-		char *file = sl_asprintf("%s/%s", folder, node), *real = NULL;
-
-		if (access(file, X_OK) == 0)
-			real = realpath(file, NULL);
-		free(file);
-		if (real == NULL)
-			continue;
+	if (real != NULL)
 		(void)user_check_path(&compiler->user, real);
-		free(real);
-		break;
-	}
-	free(path);
+	free(real);
+}
+
+enum sl_code
+compiler_is_there(const struct compiler *compiler, struct sl_error *error)
+{
+	const char *node = config_text(compiler->daemon->config, "node_path");
+	char *file = sl_asprintf("%s/bin/worker.mjs", compiler->directory), *real = NULL;
+	bool has_node, has_compiler = access(file, R_OK) == 0;
+
+	if (strchr(node, '/') == NULL)
+		real = find_in_path(node);
+	has_node = real != NULL || (strchr(node, '/') != NULL && access(node, X_OK) == 0);
+	free(real);
+	free(file);
+	if (!has_node)
+		return sl_fail(error, SL_UNAVAILABLE,
+			       "Node.js (%s, setting node_path) is not found", node);
+	if (!has_compiler)
+		return sl_fail(error, SL_UNAVAILABLE, "there is no compiler in %s",
+			       compiler->directory);
+	return SL_OK;
 }
 
 struct compiler *

@@ -14,6 +14,10 @@ struct compiler; /* opaque */
 struct compiler *compiler_new(struct daemon *daemon, const char *directory);
 void compiler_free(struct compiler *compiler); /* kills the worker */
 
+/* Are Node.js and the compiler where the settings say?  SL_UNAVAILABLE: which is not. */
+SL_MUST_USE enum sl_code compiler_is_there(const struct compiler *compiler,
+					   struct sl_error *error);
+
 /* SL_OK: code is ES5 text, borrowed.  SL_INVALID: the source cannot be compiled; error names
  * construct, line and column.  SL_UNAVAILABLE: no Node.js or no compiler here (text says the
  * remedy). */

@@ -22,13 +22,15 @@ struct dispatch;
 struct guard;
 struct http_client;
 struct ledger;
-struct notify;
 struct monitor;
+struct node;
+struct notify;
 struct pool;
 struct queue;
 struct scheduler;
 struct settle;
 struct standalone;
+struct steer;
 struct submits;
 struct sync_store;
 struct warm;
@@ -57,6 +59,7 @@ struct daemon {
 	int shard_count;
 	struct submits *submits;   /* jobs on their way in */
 	struct dead_store *dead;   /* api, worker: what was set aside */
+	struct steer *steer;       /* api, worker: what operators have paused */
 	struct settle *settle;     /* worker */
 	struct pool *pool;         /* worker */
 	struct dispatch *dispatch; /* worker */
@@ -66,10 +69,11 @@ struct daemon {
 	struct callers *callers;   /* api, worker: sync calls that run elsewhere */
 	struct api *api;
 	struct monitor *monitor; /* NULL without metrics_listen */
+	struct node *self;       /* our row among the processes of the fleet */
 	struct standalone *standalone;
 	struct notify *notify; /* the service manager */
 	int sockets;           /* passed by it; see sockets.h */
-	char node[64];         /* this process, for humans: host:pid */
+	char node[64];         /* this process: host:pid:boot, see node.h */
 };
 
 #endif

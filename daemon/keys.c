@@ -226,6 +226,9 @@ keys_ensure(struct daemon *daemon, const char *path, const char *host_port, bool
 		code = read_file(&ensure, path, error);
 	if (code != SL_OK)
 		return code;
+	/* Of several servers the first may hang: what follows waits less long than leaving it takes. */
+	while (!account_is_up(daemon->account) && clock_mono_ms() < until)
+		loop_turn(daemon->loop, 100);
 	next(&ensure);
 	while (!ensure.done && clock_mono_ms() < until)
 		loop_turn(daemon->loop, 100);

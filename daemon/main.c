@@ -26,6 +26,7 @@
 #include "daemon/daemon.h"
 #include "daemon/keys.h"
 #include "daemon/monitor.h"
+#include "daemon/node.h"
 #include "daemon/notify.h"
 #include "daemon/paths.h"
 #include "daemon/scheduler/scheduler.h"
@@ -34,6 +35,7 @@
 #include "daemon/shard.h"
 #include "daemon/sockets.h"
 #include "daemon/standalone.h"
+#include "daemon/steer.h"
 #include "daemon/submit.h"
 #include "daemon/warm.h"
 #include "daemon/worker/dispatch.h"
@@ -129,6 +131,8 @@ ignore_signals(void)
 
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	(void)sigaction(SIGHUP, &ignore, NULL);
+	(void)sigaction(SIGUSR1, &ignore, NULL); /* until node.c takes them */
+	(void)sigaction(SIGUSR2, &ignore, NULL);
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -138,6 +142,21 @@ database_url(const struct daemon *daemon)
 {
 	return daemon->standalone != NULL ? standalone_database_url(daemon->standalone)
 					  : config_text(daemon->config, "database_url");
+}
+
+/* For what needs a session of its own: LISTEN, the scheduler's lock, migrations. */
+static const char *
+direct_url(const struct daemon *daemon)
+{
+	const char *url = config_text(daemon->config, "database_direct_url");
+
+	return url != NULL ? url : database_url(daemon);
+}
+
+static bool
+is_pooled(const struct daemon *daemon)
+{
+	return strcmp(config_text(daemon->config, "database_pooling"), "transaction") == 0;
 }
 
 static int
@@ -183,9 +202,9 @@ start_schema(struct daemon *daemon, bool migrate)
 	if (daemon->standalone != NULL)
 		code = standalone_migrate(daemon, &applied, &error);
 	else if (migrate)
-		code = migrate_apply(database_url(daemon), &applied, &error);
+		code = migrate_apply(direct_url(daemon), &applied, &error);
 	else
-		code = migrate_check(database_url(daemon), &error);
+		code = migrate_check(direct_url(daemon), &error);
 	if (applied > 0)
 		log_info("migrated", "applied=%d version=%d", applied, migrate_version());
 	switch (code) {
@@ -280,8 +299,10 @@ static int
 start_worker(struct daemon *daemon)
 {
 	char *runner = path_runner(daemon->config);
-	struct pg_settings hot = {
-	    .conninfo = database_url(daemon), .name = "sluiced worker", .hot = true};
+	struct pg_settings hot = {.conninfo = database_url(daemon),
+				  .name = "sluiced worker",
+				  .hot = true,
+				  .pooled = is_pooled(daemon)};
 	struct pool_settings settings = {
 	    .runner_path = runner,
 	    .processes_max = dispatch_processes(daemon->config),
@@ -381,11 +402,16 @@ start_monitor(struct daemon *daemon)
 static int
 start_parts(struct daemon *daemon)
 {
-	struct pg_settings account = {.conninfo = database_url(daemon), .name = "sluiced account"};
-	struct pg_settings syncs = {.conninfo = database_url(daemon), .name = "sluiced syncs"};
-	struct pg_settings dead = {.conninfo = database_url(daemon), .name = "sluiced dead"};
-	struct pg_settings accept = {
-	    .conninfo = database_url(daemon), .name = "sluiced ledger", .hot = true};
+	bool pooled = is_pooled(daemon);
+	struct pg_settings account = {.conninfo = direct_url(daemon), .name = "sluiced account"};
+	struct pg_settings syncs = {
+	    .conninfo = database_url(daemon), .name = "sluiced syncs", .pooled = pooled};
+	struct pg_settings dead = {
+	    .conninfo = database_url(daemon), .name = "sluiced dead", .pooled = pooled};
+	struct pg_settings accept = {.conninfo = database_url(daemon),
+				     .name = "sluiced ledger",
+				     .hot = true,
+				     .pooled = pooled};
 	struct sl_error error;
 	int status = start_queue(daemon);
 
@@ -394,6 +420,7 @@ start_parts(struct daemon *daemon)
 	if (status != EX_OK)
 		return status;
 	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
+	daemon->self = node_new(daemon);
 	daemon->directory = directory_new(daemon);
 	daemon->concurrency = concurrency_new(daemon);
 	daemon->ledger = ledger_new(daemon->loop, &accept);
@@ -402,10 +429,11 @@ start_parts(struct daemon *daemon)
 	if ((daemon->roles & (ROLE_API | ROLE_WORKER)) != 0) {
 		daemon->syncs = sync_store_new(daemon->loop, &syncs);
 		daemon->dead = dead_store_new(daemon->loop, &dead);
+		daemon->steer = steer_new(daemon);
 		daemon->callers = callers_new(daemon);
 	}
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
-		daemon->scheduler = scheduler_new(daemon, database_url(daemon));
+		daemon->scheduler = scheduler_new(daemon, direct_url(daemon));
 	if (daemon->standalone != NULL && scheduler_clear(daemon->scheduler, &error) != SL_OK)
 		status = fail(EX_UNAVAILABLE, "%s", error.text);
 	if (status == EX_OK && (daemon->roles & ROLE_WORKER) != 0)
@@ -442,6 +470,8 @@ free_parts(struct daemon *daemon)
 	callers_free(daemon->callers);
 	account_free(daemon->account);
 	cancel_watch_free(daemon->cancels);
+	node_free(daemon->self);
+	steer_free(daemon->steer);
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);
@@ -562,7 +592,7 @@ main(int argc, char **argv)
 	struct settings_sources sources;
 	struct config *config = NULL;
 	struct sl_error error;
-	char host[40] = "localhost", **environment;
+	char **environment;
 	int status = read_options(&argc, argv, &options);
 
 	if (status >= 0)
@@ -590,8 +620,7 @@ main(int argc, char **argv)
 		 * keep the rest. */
 		(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 		(void)unsetenv("CREDENTIALS_DIRECTORY");
-		(void)gethostname(host, sizeof(host) - 1);
-		snprintf(daemon.node, sizeof(daemon.node), "%s:%ld", host, (long)getpid());
+		node_make_name(daemon.node);
 		daemon.config = config;
 		daemon.roles = settings_roles(config_text(config, "role"));
 		status = run(&daemon, config, &sources, options.migrate);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "daemon/api/api.h"
 #include "daemon/call.h"
+#include "daemon/node.h"
 #include "daemon/ready.h"
 #include "daemon/reload.h"
 #include "daemon/watchdog.h"
@@ -173,7 +174,8 @@ on_stop_poll(void *arg)
 
 	if (now > service->drained_ms)
 		callers_give_up(daemon->callers);
-	if ((service->worker_done && idle) || now > service->until_ms) {
+	if (((service->worker_done && idle) || now > service->until_ms) &&
+	    node_leave(daemon->self)) {
 		loop_stop(daemon->loop);
 		return;
 	}
@@ -204,6 +206,7 @@ stop(struct service *service, int signo)
 	tell(service, "STOPPING=1\n");
 	loop_timer_stop(service->status);
 	daemon->draining = true;
+	node_changed(daemon->self);
 	if (daemon->api != NULL)
 		api_drain(daemon->api);
 	service->worker_done = daemon->dispatch == NULL;
@@ -269,6 +272,7 @@ service_run(struct service *service, struct sl_error *error)
 	if (code != SL_OK)
 		return code;
 	daemon->started = true;
+	node_changed(daemon->self);
 	if (service->early_hangup)
 		on_hangup(service, SIGHUP);
 	loop_timer_every(service->status, READY_LOOK_MS);

@@ -63,6 +63,15 @@ check_isolation(const char *text, struct sl_error *error)
 }
 
 static enum sl_code
+check_pooling(const char *text, struct sl_error *error)
+{
+	if (strcmp(text, "session") != 0 && strcmp(text, "transaction") != 0)
+		return sl_fail(error, SL_INVALID,
+			       "database_pooling is \"%s\"; it is session or transaction", text);
+	return SL_OK;
+}
+
+static enum sl_code
 check_level(const char *text, struct sl_error *error)
 {
 	if (strcmp(text, "error") != 0 && strcmp(text, "warn") != 0 && strcmp(text, "info") != 0 &&
@@ -108,6 +117,12 @@ const struct config_row settings_rows[] = {
     {"database_url", CONFIG_TEXT, NULL, 0, 0,
      "Postgres, as postgresql:// URL or libpq conninfo.  Not with standalone.", NULL,
      CONFIG_SECRET},
+    {"database_direct_url", CONFIG_TEXT, NULL, 0, 0,
+     "The same Postgres without the pooler that database_url leads to: for what needs a session.",
+     NULL, CONFIG_SECRET},
+    {"database_pooling", CONFIG_TEXT, "session", 0, 0,
+     "Who keeps a server connection at database_url: session (Postgres, or a pooler in session mode) or transaction (a pooler in that mode).",
+     check_pooling, 0},
     {"redis_url", CONFIG_TEXT, NULL, 0, 0,
      "Redis, as redis://[user:password@]host:port/db or unix:///path; a cluster as "
      "redis://host:port,...?cluster=yes; sentinels as redis+sentinel://host:port,.../master.",
@@ -244,6 +259,17 @@ settings_check(const struct config *config, struct sl_error *error)
 			    "%s is not set; set it, or use --standalone DIR for an embedded service",
 			    fleet[i]);
 	}
+	if (standalone && config_text(config, "database_direct_url") != NULL)
+		return sl_fail(
+		    error, SL_INVALID,
+		    "database_direct_url (from %s) cannot be set together with standalone",
+		    config_source(config, "database_direct_url"));
+	if (strcmp(config_text(config, "database_pooling"), "transaction") == 0 &&
+	    config_text(config, "database_direct_url") == NULL)
+		return sl_fail(
+		    error, SL_INVALID,
+		    "database_direct_url is not set; database_pooling = transaction needs it, "
+		    "past the pooler, for what needs a session");
 	if (standalone && roles != (ROLE_API | ROLE_WORKER | ROLE_SCHEDULER))
 		return sl_fail(error, SL_INVALID,
 			       "standalone runs all roles; remove the setting role");

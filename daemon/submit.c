@@ -13,6 +13,7 @@
 #include "daemon/backlog.h"
 #include "daemon/backlog_watch.h"
 #include "daemon/shard.h"
+#include "daemon/steer.h"
 #include "queue/ready.h"
 
 #define AGAIN_MS 100
@@ -250,6 +251,12 @@ submit_is_full(const struct daemon *daemon)
 	       ledger_pending(daemon->ledger) >= SUBMIT_PENDING_MAX;
 }
 
+bool
+submit_is_draining(const struct daemon *daemon, int64_t environment_id)
+{
+	return steer_is_draining(daemon->steer, environment_id);
+}
+
 enum sl_code
 submit_admit(struct daemon *daemon, int64_t environment_id, bool must, struct sl_error *error)
 {
@@ -258,6 +265,8 @@ submit_admit(struct daemon *daemon, int64_t environment_id, bool must, struct sl
 
 	if (submits->closing)
 		return sl_fail(error, SL_UNAVAILABLE, "the node is shutting down");
+	if (!must && submit_is_draining(daemon, environment_id))
+		return sl_fail(error, SL_UNAVAILABLE, SUBMIT_DRAINING);
 	verdict = backlog_judge(submits->backlog, environment_id);
 	if (submit_is_full(daemon))
 		verdict = BACKLOG_NODE_FULL;

@@ -15,6 +15,9 @@
 
 #define SUBMIT_PENDING_MAX 20000 /* accepts in flight on this node; past it SL_UNAVAILABLE */
 #define SUBMIT_PUSH_WAIT_MS 1000
+#define SUBMIT_DRAINING                                                                    \
+	"an operator has this environment drain: it takes no new jobs until it is resumed " \
+	"(POST /admin/v1/queues/{environment}/resume, or `sluice queue resume`); try again later"
 
 struct submits; /* what is on its way, of this process; opaque */
 struct submits *submits_new(struct daemon *daemon); /* after the queues */
@@ -25,11 +28,14 @@ void submits_free(struct submits *submits); /* after ledger and queues; NULL is 
 
 /* May a job of the environment come in (daemon/backlog.h)?  If so its place is taken: it goes on by
  * submit_admitted() or ends by submit_withdraw().  SL_EXHAUSTED: the environment has as many waiting
- * as it may; SL_UNAVAILABLE: this node holds as many as it can.  must: the former does not count,
- * for what has happened already and cannot be refused. */
+ * as it may; SL_UNAVAILABLE: this node holds as many as it can, or the environment drains.  must:
+ * what is said of the environment does not count, for what has happened already and cannot be
+ * refused. */
 enum sl_code submit_admit(struct daemon *daemon, int64_t environment_id, bool must,
 			  struct sl_error *error);
 void submit_withdraw(struct daemon *daemon, int64_t environment_id);
+/* Is it that an operator lets the environment drain? */
+bool submit_is_draining(const struct daemon *daemon, int64_t environment_id);
 /* Is it this node that takes no more? */
 bool submit_is_full(const struct daemon *daemon);
 /* After how many seconds a refused caller should come back. */

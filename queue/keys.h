@@ -11,7 +11,7 @@
  *   wake     list: at most one token; idle workers block on it
  *   workers  zset: worker by deadline of its lease, ms of Redis time
  *   fronts   set: key ids whose lane f may have entries
- *   limits   hash: key id -> slots, of keys with more than one
+ *   limits   hash: key id -> slots, of keys with more than one, and 0 of those that are paused
  *   slots    hash: key id -> which of its slots are held, and which have jobs of their own
  *   depths   hash: environment -> entries in its lists; env:ENVIRONMENT is the set of its keys
  *   calls    list: sync calls that wait for a runner anywhere; call_bytes: how large they are

@@ -3,11 +3,13 @@ noinst_LIBRARIES += libqueue.a
 
 libqueue_a_SOURCES = \
 	queue/call.c queue/call.h \
+	queue/health.c queue/health.h \
 	queue/ready_ask.c \
 	queue/ready_limits.c \
 	queue/keys.c queue/keys.h \
 	queue/lease.c queue/lease.h \
 	queue/lock.c queue/lock.h \
+	queue/overview.c queue/overview.h \
 	queue/queue.c queue/queue.h queue/core.h \
 	queue/ready.c queue/ready.h \
 	queue/rebuild.c \
@@ -41,6 +43,7 @@ queue_lua = \
 	queue/lua/depth.lua \
 	queue/lua/sample.lua \
 	queue/lua/limits.lua \
+	queue/lua/overview.lua \
 	queue/lua/call_push.lua \
 	queue/lua/call_take.lua \
 	queue/lua/call_withdraw.lua \
@@ -65,6 +68,7 @@ queue_tests = test_queue_keys \
 	test_queue_faults \
 	test_queue_lock \
 	test_queue_model \
+	test_queue_pause \
 	test_queue_ready \
 	test_queue_slots \
 	test_redis_url
@@ -88,6 +92,9 @@ test_queue_lock_LDADD = $(queue_test_libs)
 test_queue_model_SOURCES = tests/integration/test_queue_model.c
 test_queue_model_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_model_LDADD = $(queue_test_libs)
+test_queue_pause_SOURCES = tests/integration/test_queue_pause.c
+test_queue_pause_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_pause_LDADD = $(queue_test_libs)
 test_queue_call_SOURCES = tests/integration/test_queue_call.c
 test_queue_call_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_call_LDADD = $(queue_test_libs)

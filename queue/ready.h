@@ -36,15 +36,16 @@ void queue_on_depth(struct queue *queue, queue_depth_cb *cb, void *arg);
  * wrong (a list that somebody removed) is right again.  Over 2,000 keys: the depth as kept. */
 void ready_environment_depth(struct queue *queue, int64_t environment_id, queue_cb *cb, void *arg);
 
-/* How many slots keys have, from the ledger: all keys with more than one (others are left out, or
- * given with 1); key ids differ.  What runs goes on.  Also mends what somebody did to the shard's
+/* How many slots keys have, from the ledger: all keys with more than one, and those that are paused, with
+ * 0: nothing of them is started (others are left out, or given with 1); key ids differ.  What runs goes
+ * on.  Also mends what somebody did to the shard's
  * keys: one that would expire stays, one of another type has the shard built anew (SL_CONFLICT).
  * value 1: they had changed.  SL_CONFLICT "epoch": as ready_push; it works under the build epoch as
  * well.  For the scheduler that leads: when limits change, at each sweep, before a rebuild ends. */
 #define READY_LIMITS_MAX 1000000 /* (asserted) */
 struct ready_limit {
 	int64_t key_id;
-	int slots; /* 1..KEYS_SLOTS_MAX (asserted) */
+	int slots; /* 0..KEYS_SLOTS_MAX (asserted) */
 };
 void ready_limits(struct queue *queue, const struct ready_limit *limits, int count, queue_cb *cb,
 		  void *arg);

@@ -81,7 +81,8 @@ ready_missing(struct queue *queue, int64_t key_id, const int64_t *seqs, int coun
 	      ready_missing_cb *cb, void *arg)
 {
 	struct missing_ask *ask = sl_alloc(sizeof(*ask));
-	static const enum key_noun nouns[] = {KEY_SLOTS, KEY_HELD, KEY_READY, KEY_TURN, KEY_WAKE};
+	static const enum key_noun nouns[] = {KEY_SLOTS, KEY_HELD, KEY_READY,
+					      KEY_TURN,  KEY_WAKE, KEY_LIMITS};
 	struct queue_call *call = list_call(queue, SCRIPT_MISSING, nouns,
 					    (int)(sizeof(nouns) / sizeof(nouns[0])), key_id);
 

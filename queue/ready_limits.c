@@ -24,7 +24,7 @@ struct limits {
 	queue_cb *cb;
 	void *arg;
 	int count;
-	struct ready_limit *limits; /* owned; by key, above 1 only */
+	struct ready_limit *limits; /* owned; by key, without those of 1 */
 	char digest[SECRET_SHA256_HEX];
 	bool whole; /* they were sent */
 };
@@ -39,7 +39,7 @@ by_key(const void *a, const void *b)
 	return one->key_id < other->key_id ? -1 : one->key_id > other->key_id;
 }
 
-/* "" when no key has more than one slot: then the hash is not there at all. */
+/* "" when each key has one slot: then the hash is not there at all. */
 static void
 limits_digest(struct limits *limits)
 {
@@ -131,7 +131,7 @@ ready_limits(struct queue *queue, const struct ready_limit *limits, int count, q
 	for (int i = 0; i < count; i++) {
 		struct ready_limit *limit = &all->limits[all->count];
 
-		assert(limits[i].slots >= 1 && limits[i].slots <= KEYS_SLOTS_MAX);
+		assert(limits[i].slots >= 0 && limits[i].slots <= KEYS_SLOTS_MAX);
 		if (limits[i].slots == 1)
 			continue;
 		limit->key_id = limits[i].key_id; /* not the padding: it is digested */

@@ -76,6 +76,12 @@ pool_has_room(const struct pool *pool)
 	       pool->running < pool->settings.processes_max;
 }
 
+bool
+pool_is_up(const struct pool *pool)
+{
+	return zygote_is_usable(pool);
+}
+
 int
 pool_running(const struct pool *pool)
 {

@@ -74,6 +74,8 @@ void pool_free(struct pool *pool); /* kills everything; runs still there end as 
 bool pool_has_room(const struct pool *pool);
 int pool_running(const struct pool *pool);
 int pool_processes(const struct pool *pool); /* that exist, idle and dying ones too */
+/* Does the zygote live (or start, and its last start was good)?  Without it nothing can run. */
+bool pool_is_up(const struct pool *pool);
 
 /* Starts a run; function, kind, input and context are copied as needed before this returns.
  * deadline_ms: wall-clock limit of the run from now.  SL_EXHAUSTED: no room (pool_has_room() was

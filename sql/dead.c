@@ -33,10 +33,13 @@ static const struct unit_statement dead_deaths = {
 		       "at") " FROM death WHERE job_id = $1::uuid AND NOT open ORDER BY at, cause"};
 
 /* A row for each id, in their order. */
-static const struct unit_statement dead_replays = {"dead_replays",
-						   "SELECT replay_dead(i, n, $3::bigint),"
-						   " (SELECT k.kind FROM job k WHERE k.id = i)"
-						   " FROM unnest($1::uuid[], $2::uuid[]) u(i, n)"};
+static const struct unit_statement dead_replays = {
+    "dead_replays", "SELECT CASE WHEN EXISTS (SELECT FROM dead d JOIN environment e"
+		    "  ON e.id = d.environment_id WHERE d.job_id = i AND e.draining_at IS NOT NULL)"
+		    "  AND NOT EXISTS (SELECT FROM job j WHERE j.id = n) THEN 7"
+		    " ELSE replay_dead(i, n, $3::bigint) END,"
+		    " (SELECT k.kind FROM job k WHERE k.id = i)"
+		    " FROM unnest($1::uuid[], $2::uuid[]) u(i, n)"};
 
 static const struct unit_statement dead_remove = {
     "dead_remove", "WITH gone AS (DELETE FROM dead WHERE job_id = ANY ($2::uuid[])"
@@ -295,6 +298,7 @@ dead_replay_read(struct dead_replay *replay, const PGresult *rows)
 	    {SL_NOT_FOUND, "its function was deleted"},
 	    {SL_CONFLICT, "its function is disabled: enable it first"},
 	    {SL_EXHAUSTED, "it was replayed as often as is allowed"},
+	    {SL_UNAVAILABLE, "its environment drains: resume it first"},
 	};
 
 	for (int i = 0; i < replay->count; i++) {

@@ -64,8 +64,9 @@ void dead_show(struct dead_store *store, const char *job_id, dead_show_cb *cb, v
 struct dead_replayed {
 	char old_id[UUID_TEXT], new_id[UUID_TEXT]; /* new_id: "" unless code is SL_OK */
 	/* SL_OK; SL_NOT_FOUND: not in the list, or the job or its function is gone; SL_CONFLICT: the
-	 * function is disabled; SL_EXHAUSTED: replayed max_replays times; SL_INVALID: a run of a sync,
-	 * which its schedule or POST /sync/trigger starts. */
+	 * function is disabled; SL_EXHAUSTED: replayed max_replays times; SL_UNAVAILABLE: its
+	 * environment drains; SL_INVALID: a run of a sync, which its schedule or POST /sync/trigger
+	 * starts. */
 	enum sl_code code;
 	const char *why; /* for humans; "" with SL_OK */
 };

@@ -19,8 +19,12 @@
 #define LEDGER_BATCH_ROWS 1000
 #define LEDGER_BATCH_BYTES (1 << 20)
 #define LEDGER_DELAY_MAX_MS (365 * 24 * 3600 * INT64_C(1000))
-/* NOTIFY with "key_id seq job_id" for each job that was cancelled. */
+/* NOTIFY with "key_id seq job_id" for each job that was cancelled; " kill" behind it: its run is to end at
+ * once. */
 #define LEDGER_CANCELLED "sluice_cancel"
+/* What a cancelled job has as output. */
+#define LEDGER_CANCELLED_OUTPUT \
+	"{\"code\":\"script_aborted\",\"message\":\"The run was cancelled\"}"
 /* What a job that was not started in time has as output (JOB_EXPIRED). */
 #define LEDGER_NOT_STARTED                                                                   \
 	"{\"code\":\"action_script_failure\",\"payload\":{\"error\":\"not_started: the job " \
@@ -90,6 +94,9 @@ void ledger_read(struct ledger *ledger, const char *job_id, int64_t environment_
 typedef void ledger_cancel_cb(void *arg, enum sl_code code, const struct sl_error *error);
 void ledger_cancel(struct ledger *ledger, const char *job_id, int64_t environment_id,
 		   enum job_kind kind, ledger_cancel_cb *cb, void *arg);
+/* The same of any kind, and its run is ended at once; SL_OK also when it had been cancelled before. */
+void ledger_kill(struct ledger *ledger, const char *job_id, int64_t environment_id,
+		 ledger_cancel_cb *cb, void *arg);
 /* Which of these jobs have a result, and the newest place given out in the order of jobs: for who may
  * have missed a LEDGER_CANCELLED. */
 typedef void ledger_ended_cb(void *arg, enum sl_code code, const char (*job_ids)[UUID_TEXT],

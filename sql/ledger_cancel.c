@@ -19,6 +19,7 @@ struct cancel {
 	char job_id[UUID_TEXT];
 	int64_t environment_id;
 	enum job_kind kind;
+	bool kill;
 	int64_t until_ms; /* of repeats; 0: none was needed yet */
 	ledger_cancel_cb *cb;
 	void *arg;
@@ -32,6 +33,9 @@ struct look {
 static const struct unit_statement cancel_one = {
     "cancel_one", "SELECT cancel_job($1::uuid, $2::bigint, $3::bigint, $4::text),"
     " (SELECT j.kind FROM job j WHERE j.id = $1::uuid)"};
+
+static const struct unit_statement cancel_kill = {
+    "cancel_kill", "SELECT kill_job($1::uuid, $2::bigint, $3::bigint, $4::text)"};
 
 static const struct unit_statement cancel_ended = {
     "cancel_ended", "SELECT i FROM unnest($1::uuid[]) WITH ORDINALITY u(i, o)"
@@ -94,17 +98,17 @@ cancel_send(struct cancel *cancel)
 {
 	struct unit *unit = unit_new();
 
-	unit_add(unit, &cancel_one);
+	unit_add(unit, cancel->kill ? &cancel_kill : &cancel_one);
 	unit_bind_text(unit, cancel->job_id);
 	unit_bind_int(unit, cancel->environment_id);
 	unit_bind_int(unit, cancel->kind);
-	unit_bind_text(unit, "{\"code\":\"script_aborted\",\"message\":\"The run was cancelled\"}");
+	unit_bind_text(unit, LEDGER_CANCELLED_OUTPUT);
 	unit_send(unit, ledger_reader(cancel->ledger), CANCEL_WAIT_MS, cancel_on_answer, cancel);
 }
 
-void
-ledger_cancel(struct ledger *ledger, const char *job_id, int64_t environment_id, enum job_kind kind,
-	      ledger_cancel_cb *cb, void *arg)
+static void
+cancel_ask(struct ledger *ledger, const char *job_id, int64_t environment_id, enum job_kind kind,
+	   bool kill, ledger_cancel_cb *cb, void *arg)
 {
 	struct cancel *cancel = sl_alloc(sizeof(*cancel));
 	struct sl_error error;
@@ -118,9 +122,24 @@ ledger_cancel(struct ledger *ledger, const char *job_id, int64_t environment_id,
 	cancel->ledger = ledger;
 	cancel->environment_id = environment_id;
 	cancel->kind = kind;
+	cancel->kill = kill;
 	cancel->cb = cb;
 	cancel->arg = arg;
 	cancel_send(cancel);
+}
+
+void
+ledger_cancel(struct ledger *ledger, const char *job_id, int64_t environment_id, enum job_kind kind,
+	      ledger_cancel_cb *cb, void *arg)
+{
+	cancel_ask(ledger, job_id, environment_id, kind, false, cb, arg);
+}
+
+void
+ledger_kill(struct ledger *ledger, const char *job_id, int64_t environment_id, ledger_cancel_cb *cb,
+	    void *arg)
+{
+	cancel_ask(ledger, job_id, environment_id, (enum job_kind)0, true, cb, arg);
 }
 
 static void

@@ -12,7 +12,9 @@ sql_migrations = \
 	sql/migrations/0007_sync.sql \
 	sql/migrations/0008_cancel.sql \
 	sql/migrations/0009_dead.sql \
-	sql/migrations/0010_concurrency.sql
+	sql/migrations/0010_concurrency.sql \
+	sql/migrations/0011_node.sql \
+	sql/migrations/0012_steer.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
@@ -24,11 +26,14 @@ libsql_a_SOURCES = \
 	sql/checkpoint.c sql/checkpoint.h \
 	sql/dead.c sql/dead.h sql/dead_store.h \
 	sql/dead_quarantine.c \
+	sql/health.c sql/health.h \
+	sql/inspect.c sql/inspect.h \
 	sql/ledger.c sql/ledger.h sql/ledger_state.h \
 	sql/ledger_cancel.c \
 	sql/ledger_once.c \
 	sql/ledger_read.c \
 	sql/migrate.c sql/migrate.h sql/migrations.h \
+	sql/node.c sql/node.h \
 	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
 	sql/reclaim.c sql/reclaim.h \
 	sql/record.c sql/record.h sql/record_store.h \
@@ -37,6 +42,7 @@ libsql_a_SOURCES = \
 	sql/record_track.c \
 	sql/resolve.c sql/resolve.h \
 	sql/settle.c sql/settle.h sql/settle_state.h \
+	sql/steer.c sql/steer.h \
 	sql/settle_batch.c sql/settle_batch.h \
 	sql/settle_claim.c \
 	sql/settle_death.c \

@@ -17,6 +17,7 @@
 #define PG_BACKOFF_MIN_MS 100
 #define PG_BACKOFF_MAX_MS 2000
 #define PG_TIMEOUT_MS 10000
+#define PG_NEXT_HOST_MS 3000
 #define PG_EXPIRE_MS 100
 
 /* Who may follow whom; see pg_link.h. */
@@ -40,7 +41,9 @@ pg_enter(struct pg *pg, enum pg_state to)
 		return;
 	case PG_CONNECTING:
 	case PG_GREETING:
-		loop_timer_in(pg->timer, pg->timeout_ms);
+		loop_timer_in(pg->timer, pg->host_count > 1 && pg->timeout_ms > PG_NEXT_HOST_MS
+					     ? PG_NEXT_HOST_MS
+					     : pg->timeout_ms);
 		return;
 	case PG_UP:
 		pg->backoff_ms = PG_BACKOFF_MIN_MS;
@@ -133,6 +136,8 @@ pg_on_timer(void *arg)
 		return;
 	case PG_CONNECTING:
 	case PG_GREETING:
+		if (pg->host_count > 1)
+			pg->first_host = (pg->first_host + 1) % pg->host_count;
 		pg_lost(pg, "timed out while connecting");
 		return;
 	case PG_UP:
@@ -180,8 +185,12 @@ pg_transmit(struct pg *pg, struct unit *unit)
 	if (TAILQ_EMPTY(&pg->sent) && pg->state == PG_UP)
 		loop_timer_in(pg->timer, pg->timeout_ms);
 	TAILQ_INSERT_TAIL(&pg->sent, unit, link);
+	if (pg->pooled) {
+		unit->at = -1;
+		ok = pg_transmit_settings(pg);
+	}
 	for (int i = 0; ok && i < unit->count; i++)
-		ok = unit_transmit(unit, i, pg->conn);
+		ok = unit_transmit(unit, i, pg->conn, !pg->pooled);
 	if (!ok || PQpipelineSync(pg->conn) != 1)
 		pg_break(pg);
 }
@@ -214,7 +223,7 @@ pg_prepare(struct pg *pg, const struct unit_statement *statement)
 	struct pg_preparation *preparation;
 	struct unit *unit;
 
-	if (statement->name == NULL || pg_is_prepared(pg, statement))
+	if (pg->pooled || statement->name == NULL || pg_is_prepared(pg, statement))
 		return;
 	assert(pg->prepared_count < PG_STATEMENTS_MAX);
 	pg->prepared[pg->prepared_count++] = statement;
@@ -425,6 +434,8 @@ pg_new(struct loop *loop, const struct pg_settings *settings, pg_state_cb *cb, v
 	pg->conninfo = sl_strdup(settings->conninfo);
 	pg->name = sl_strdup(settings->name);
 	pg->hot = settings->hot;
+	pg->pooled = settings->pooled;
+	pg->host_count = 1;
 	pg->timeout_ms = settings->timeout_ms > 0 ? settings->timeout_ms : PG_TIMEOUT_MS;
 	pg->backoff_ms = PG_BACKOFF_MIN_MS;
 	pg->cb = cb;
@@ -451,6 +462,9 @@ pg_dispose(void *arg)
 		secret_wipe(pg->password, strlen(pg->password));
 	free(pg->conninfo);
 	free(pg->password);
+	free(pg->hosts);
+	free(pg->addresses);
+	free(pg->ports);
 	free(pg->name);
 	free(pg);
 }

@@ -22,6 +22,9 @@ struct pg_settings {
 		     connect */
 	int timeout_ms; /* a command without an answer for this long closes the connection; 0: 10 s
 			 */
+	/* Behind a pooler that gives a server to each transaction: nothing of ours may rest on the
+	 * session, so statements are not prepared and the settings above go with every unit. */
+	bool pooled;
 };
 
 /* Called when the connection becomes usable (up) and when it is lost; may be NULL. */

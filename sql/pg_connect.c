@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -29,6 +30,47 @@ pg_explain(struct pg *pg, const char *text)
 	pg->error[len] = '\0';
 }
 
+static int
+pg_list_count(const char *list)
+{
+	int count = 1;
+
+	for (; *list != '\0'; list++)
+		count += *list == ',';
+	return count;
+}
+
+/* The list with its first items moved to the end; NULL for NULL, or for a list of another length
+ * (one port may stand for all hosts).  Owned by the caller. */
+static char *
+pg_list_turned(const char *list, int count, int first)
+{
+	const char *at = list;
+
+	if (list == NULL || pg_list_count(list) != count)
+		return NULL;
+	if (first == 0)
+		return sl_strdup(list);
+	for (int i = 0; i < first; i++)
+		at = strchr(at, ',') + 1;
+	return sl_asprintf("%s,%.*s", at, (int)(at - 1 - list), list);
+}
+
+static void
+pg_keep_hosts(struct pg *pg, const PQconninfoOption *it)
+{
+	char **list = strcmp(it->keyword, "host") == 0       ? &pg->hosts
+		      : strcmp(it->keyword, "hostaddr") == 0 ? &pg->addresses
+		      : strcmp(it->keyword, "port") == 0     ? &pg->ports
+							     : NULL;
+
+	if (list == NULL || it->val == NULL || it->val[0] == '\0')
+		return;
+	*list = sl_strdup(it->val);
+	if (list != &pg->ports && pg_list_count(it->val) > pg->host_count)
+		pg->host_count = pg_list_count(it->val);
+}
+
 /* libpq quotes the string in what it says about a bad one, so nothing of that is passed on. */
 void
 pg_parse_conninfo(struct pg *pg)
@@ -36,9 +78,11 @@ pg_parse_conninfo(struct pg *pg)
 	PQconninfoOption *options = PQconninfoParse(pg->conninfo, NULL);
 
 	pg->conninfo_ok = options != NULL;
-	for (const PQconninfoOption *it = options; it != NULL && it->keyword != NULL; it++)
+	for (const PQconninfoOption *it = options; it != NULL && it->keyword != NULL; it++) {
+		pg_keep_hosts(pg, it);
 		if (strcmp(it->keyword, "password") == 0 && it->val != NULL && it->val[0] != '\0')
 			pg->password = sl_strdup(it->val);
+	}
 	PQconninfoFree(options);
 }
 
@@ -75,6 +119,41 @@ static const struct unit_statement pg_greeting_hot = {
 	  " set_config('enable_hashjoin', 'off', false),"
 	  " set_config('enable_mergejoin', 'off', false)"};
 
+/* The same for one transaction, where the next one may have another session.  transaction_timeout is
+ * what a database may have set; a unit ends long before. */
+#define PG_LOCAL                                                                       \
+	"SELECT set_config('statement_timeout', $1, true),"                            \
+	" set_config('idle_in_transaction_session_timeout', $1, true),"                \
+	" set_config('client_min_messages', 'error', true),"                           \
+	" set_config('jit', 'off', true),"                                             \
+	" set_config('synchronous_commit', CASE current_setting('synchronous_commit')" \
+	"  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
+#define PG_LOCAL_HOT                                   \
+	PG_LOCAL                                       \
+	", set_config('enable_seqscan', 'off', true)," \
+	" set_config('enable_hashjoin', 'off', true)," \
+	" set_config('enable_mergejoin', 'off', true)"
+/* Pooled: is there a server behind the pooler? */
+static const struct unit_statement pg_greeting_pooled = {NULL, "SELECT"};
+
+/* The server gives up before we do: then a command that we stopped waiting for is over. */
+static void
+pg_server_timeout(const struct pg *pg, char *text, size_t size)
+{
+	snprintf(text, size, "%dms", pg->timeout_ms / 5 * 4);
+}
+
+bool
+pg_transmit_settings(struct pg *pg)
+{
+	char timeout[24];
+	const char *values[] = {timeout};
+
+	pg_server_timeout(pg, timeout, sizeof(timeout));
+	return PQsendQueryParams(pg->conn, pg->hot ? PG_LOCAL_HOT : PG_LOCAL, 1, NULL, values, NULL,
+				 NULL, 1) == 1;
+}
+
 static void
 pg_on_greeted(void *arg, const struct unit_answer *answer)
 {
@@ -100,13 +179,16 @@ pg_greet(struct pg *pg)
 		return;
 	}
 	pg_enter(pg, PG_GREETING);
-	/* The server gives up before we do: then a command that we stopped waiting for is over. */
-	snprintf(timeout, sizeof(timeout), "%dms", pg->timeout_ms / 5 * 4);
 	unit = unit_new();
-	unit_add(unit, &pg_greeting);
-	unit_bind_text(unit, timeout);
-	if (pg->hot)
-		unit_add(unit, &pg_greeting_hot);
+	if (pg->pooled) {
+		unit_add(unit, &pg_greeting_pooled);
+	} else {
+		pg_server_timeout(pg, timeout, sizeof(timeout));
+		unit_add(unit, &pg_greeting);
+		unit_bind_text(unit, timeout);
+		if (pg->hot)
+			unit_add(unit, &pg_greeting_hot);
+	}
 	unit->cb = pg_on_greeted;
 	unit->arg = pg;
 	pg_transmit(pg, unit);
@@ -151,25 +233,56 @@ pg_poll(struct pg *pg)
 	}
 }
 
+/* The connection, with the hosts in the order of their turn; NULL: out of memory. */
+static PGconn *
+pg_begin(const struct pg *pg)
+{
+	char *hosts = pg_list_turned(pg->hosts, pg->host_count, pg->first_host);
+	char *addresses = pg_list_turned(pg->addresses, pg->host_count, pg->first_host);
+	char *ports = pg_list_turned(pg->ports, pg->host_count, pg->first_host);
+	/* Pooled: one name for all, since a pooler sets it anew where it differs from the one
+	 * before. */
+	const struct {
+		const char *keyword, *value;
+	} all[] = {
+	    {"target_session_attrs", "read-write"}, /* what the conninfo may override */
+	    {"keepalives_idle", "30"},
+	    {"keepalives_interval", "10"},
+	    {"tcp_user_timeout", "10000"}, /* ms: a machine that is gone says nothing any more */
+	    {"dbname", pg->conninfo},
+	    {"application_name", pg->pooled ? "sluiced" : pg->name}, /* what it may not */
+	    {"client_encoding", "UTF8"},
+	    {"host", hosts},
+	    {"hostaddr", addresses},
+	    {"port", ports},
+	};
+	const char *keywords[sizeof(all) / sizeof(*all) + 1], *values[sizeof(all) / sizeof(*all)];
+	int count = 0;
+	PGconn *conn;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		if (all[i].value == NULL)
+			continue;
+		keywords[count] = all[i].keyword;
+		values[count++] = all[i].value;
+	}
+	keywords[count] = NULL;
+	conn = PQconnectStartParams(keywords, values, 1);
+	free(hosts);
+	free(addresses);
+	free(ports);
+	return conn;
+}
+
 void
 pg_connect(struct pg *pg)
 {
-	/* Before dbname: what the conninfo may override; after it: what it may not. */
-	const char *keywords[] = {"target_session_attrs",
-				  "keepalives_idle",
-				  "keepalives_interval",
-				  "dbname",
-				  "application_name",
-				  "client_encoding",
-				  NULL};
-	const char *values[] = {"read-write", "30", "10", pg->conninfo, pg->name, "UTF8", NULL};
-
 	pg_enter(pg, PG_CONNECTING);
 	if (!pg->conninfo_ok) {
 		pg_lost(pg, "the connection string cannot be parsed");
 		return;
 	}
-	pg->conn = PQconnectStartParams(keywords, values, 1);
+	pg->conn = pg_begin(pg);
 	if (pg->conn == NULL) {
 		pg_lost(pg, "out of memory");
 		return;

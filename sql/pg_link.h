@@ -9,7 +9,7 @@
 #include "sql/unit.h"
 
 #define PG_STATEMENTS_MAX 96
-#define PG_LISTENERS_MAX 4
+#define PG_LISTENERS_MAX 16
 #define PG_CHANNEL_MAX 40
 
 /* WAITING -> CONNECTING -> GREETING -> UP; all of them may fall back to WAITING; CLOSED is the end.
@@ -34,7 +34,11 @@ struct pg {
 	struct loop *loop;
 	enum pg_state state;
 	char *conninfo, *name, *password; /* password: to keep it out of error texts; may be NULL */
-	bool hot, conninfo_ok;
+	/* Of a conninfo that names several servers, else NULL: libpq leaves one that does not answer
+	 * only when the system gives up on it, so we begin with the next one. */
+	char *hosts, *addresses, *ports;
+	int host_count, first_host;
+	bool hot, pooled, conninfo_ok;
 	bool broken; /* of no more use; pg_on_broken() comes at the end of the turn */
 	int timeout_ms, backoff_ms;
 	pg_state_cb *cb;
@@ -67,7 +71,10 @@ void pg_on_socket(void *arg, int what);
 
 /* ---- of pg_connect.c ------------------------------------------------------------------------ */
 
-void pg_parse_conninfo(struct pg *pg); /* sets conninfo_ok and password */
+/* Pooled: the settings that a session would have, for the transaction that begins.  False: the
+ * connection is of no more use. */
+bool pg_transmit_settings(struct pg *pg);
+void pg_parse_conninfo(struct pg *pg); /* sets conninfo_ok, password and the hosts */
 /* Sets error to one line of text without the password, wherever libpq may have quoted it. */
 void pg_explain(struct pg *pg, const char *text);
 void pg_connect(struct pg *pg);

@@ -95,7 +95,7 @@ static const struct unit_statement reclaim_count_delayed = {
 	  " JOIN job j ON j.id = w.job_id GROUP BY j.environment_id"};
 
 static const struct unit_statement reclaim_slots = {
-    NULL, "SELECT id, environment_id, slots FROM concurrency_key WHERE slots > 1 ORDER BY id"};
+    NULL, "SELECT id, environment_id, slots FROM key_limits()"};
 
 static const struct unit_statement reclaim_add_partitions = {NULL, "SELECT add_partitions(-1, 3)"};
 static const struct unit_statement reclaim_forget_keys = {

@@ -54,9 +54,9 @@ void reclaim_end_all_sessions(struct reclaim *reclaim, int deaths_max, reclaim_c
 
 struct reclaim_limit {
 	int64_t key_id, environment_id;
-	int slots; /* above 1 */
+	int slots; /* above 1, or 0: paused */
 };
-/* Every key that more than one job may run of at a time, by id. */
+/* Every key that more than one job may run of at a time, or that is paused (sql/steer.h), by id. */
 typedef void reclaim_limits_cb(void *arg, enum sl_code code, const struct reclaim_limit *limits,
 			       int count);
 void reclaim_limits(struct reclaim *reclaim, reclaim_limits_cb *cb, void *arg);

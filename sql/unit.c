@@ -98,7 +98,7 @@ unit_send(struct unit *unit, struct pg *pg, int64_t wait_ms, unit_cb *cb, void *
 }
 
 bool
-unit_transmit(const struct unit *unit, int command, PGconn *conn)
+unit_transmit(const struct unit *unit, int command, PGconn *conn, bool prepared)
 {
 	const struct unit_command *it = &unit->commands[command];
 	const char *values[UNIT_PARAMS_MAX];
@@ -111,7 +111,7 @@ unit_transmit(const struct unit *unit, int command, PGconn *conn)
 		lengths[i] = (int)it->params[i].len;
 		formats[i] = it->params[i].format;
 	}
-	if (it->statement->name == NULL)
+	if (!prepared || it->statement->name == NULL)
 		return PQsendQueryParams(conn, it->statement->text, it->count, NULL, values,
 					 lengths, formats, 1) == 1;
 	return PQsendQueryPrepared(conn, it->statement->name, it->count, values, lengths, formats,
@@ -176,7 +176,7 @@ unit_take(struct unit *unit, PGresult *result)
 	switch (PQresultStatus(result)) {
 	case PGRES_COMMAND_OK:
 	case PGRES_TUPLES_OK:
-		if (unit->at < unit->count && unit->results[unit->at] == NULL) {
+		if (unit->at >= 0 && unit->at < unit->count && unit->results[unit->at] == NULL) {
 			unit->results[unit->at] = result;
 			return;
 		}

@@ -67,7 +67,7 @@ struct unit {
 	struct unit_command *commands;
 	PGresult **results;
 	int count, size;
-	int at;       /* the command whose results arrive */
+	int at;       /* the command whose results arrive; -1: the settings before them */
 	bool prepare; /* the one command is a PREPARE of its statement */
 	bool sent;
 	bool read_only;        /* refused because the server takes no writes (any more) */
@@ -80,8 +80,9 @@ struct unit {
 TAILQ_HEAD(unit_list, unit);
 
 void pg_submit(struct pg *pg, struct unit *unit); /* pg.c's end of unit_send() */
-/* Hands the command to libpq; false: the connection is of no more use. */
-bool unit_transmit(const struct unit *unit, int command, PGconn *conn);
+/* Hands the command to libpq, by the name of its statement if that is prepared; false: the
+ * connection is of no more use. */
+bool unit_transmit(const struct unit *unit, int command, PGconn *conn, bool prepared);
 /* Takes a result of the current command. */
 void unit_take(struct unit *unit, PGresult *result);
 /* Calls back and frees. */

@@ -306,8 +306,9 @@ refusal_code(enum sl_code code)
 		return "too_many_replays";
 	case SL_INVALID:
 		return "not_replayable";
-	case SL_OK:
 	case SL_UNAVAILABLE:
+		return "queue_draining";
+	case SL_OK:
 	case SL_INTERNAL:
 		break;
 	}

@@ -29,6 +29,9 @@ enum {
 	API_RAW = 128,         /* any content type; the handler reads the body */
 	API_WEBHOOK = 256,     /* counted apart from the account's requests */
 	API_LOCAL = 512,       /* no key needed from loopback or a unix socket */
+	/* A key of scope operator is known without asking the ledger (call->key may be NULL), so that this is
+	 * answered when the ledger is away. */
+	API_DOCTOR = 1024,
 };
 
 struct api_call {
@@ -114,7 +117,8 @@ void api_fail_issue(struct api_call *call, const char *code, const char *issue, 
 void api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error *error);
 
 /* A job of the environment was not taken by daemon/submit: 429 `queue_full` when too many of it wait,
- * 503 when this node is full, both with a Retry-After that fits; else as api_fail_sl(). */
+ * 503 when this node is full, 503 `queue_draining` when an operator wants no more of it, all with a
+ * Retry-After that fits; else as api_fail_sl(). */
 void api_fail_submit(struct api_call *call, int64_t environment_id, enum sl_code code,
 		     const struct sl_error *error);
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "daemon/api/api.h"
+#include "daemon/steer.h"
 #include "daemon/submit.h"
 
 #define REFUSED_POINTS 10 /* of a request without a good key */
@@ -182,6 +183,12 @@ api_fail_submit(struct api_call *call, int64_t environment_id, enum sl_code code
 
 	bool is_full = code == SL_UNAVAILABLE && submit_is_full(call->daemon);
 
+	if (code == SL_UNAVAILABLE && submit_is_draining(call->daemon, environment_id)) {
+		snprintf(headers, sizeof(headers), "Retry-After: %d\r\n", STEER_RETRY_S);
+		error_begin(&out, &w, "queue_draining", SUBMIT_DRAINING);
+		error_send(call, 503, &out, &w, headers);
+		return;
+	}
 	if (code != SL_EXHAUSTED && !is_full) {
 		api_fail_sl(call, code, error);
 		return;

@@ -26,6 +26,8 @@ api_handler admin_dead_list, admin_dead_read, admin_dead_replay, admin_dead_dele
     admin_quarantine_list, admin_quarantine_delete;
 /* admin_function.c */
 api_handler admin_function_read, admin_function_patch;
+/* admin_worker.c, admin_doctor.c */
+api_handler admin_worker_list, admin_worker_quiet, admin_worker_release, admin_doctor;
 /* deploy.c */
 api_handler deploy_confirm, deploy_run, cli_telemetry;
 /* sync.c */

@@ -110,5 +110,13 @@ const struct api_route api_routes[] = {
     {"GET", "/admin/v1/quarantine", NULL, API_ACCOUNT | API_OPERATOR, 0, admin_quarantine_list},
     {"DELETE", "/admin/v1/quarantine", NULL, API_ACCOUNT | API_OPERATOR | API_JSON_OPTIONAL, MIB,
      admin_quarantine_delete},
+    {"GET", "/admin/v1/workers", NULL, API_ACCOUNT | API_OPERATOR | API_NO_QUERY, 0,
+     admin_worker_list},
+    {"POST", "/admin/v1/workers/:name/quiet", NULL,
+     API_ACCOUNT | API_OPERATOR | API_JSON_OPTIONAL | API_NO_QUERY, MIB, admin_worker_quiet},
+    {"POST", "/admin/v1/workers/:name/release", NULL,
+     API_ACCOUNT | API_OPERATOR | API_JSON_OPTIONAL | API_NO_QUERY, MIB, admin_worker_release},
+    {"GET", "/admin/v1/doctor", NULL, API_ACCOUNT | API_OPERATOR | API_NO_QUERY | API_DOCTOR, 0,
+     admin_doctor},
     {NULL, NULL, NULL, 0, 0, NULL},
 };

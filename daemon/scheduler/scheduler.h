@@ -5,6 +5,8 @@
 #ifndef SLUICE_DAEMON_SCHEDULER_SCHEDULER_H
 #define SLUICE_DAEMON_SCHEDULER_SCHEDULER_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "daemon/daemon.h"
 
@@ -15,7 +17,7 @@ struct scheduler *scheduler_new(struct daemon *daemon, const char *conninfo);
 /* Ends the sessions of earlier processes in a private ledger, which nobody else can be using; runs
  * the loop until done.  Before this process opens one of its own. */
 SL_MUST_USE enum sl_code scheduler_clear(struct scheduler *scheduler, struct sl_error *error);
-bool scheduler_leads(const struct scheduler *scheduler);
+bool scheduler_leads(const struct scheduler *scheduler); /* is this the active one? */
 void scheduler_free(struct scheduler *scheduler);
 
 #endif

@@ -292,6 +292,10 @@ on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const
 	struct attempt *attempt = arg;
 	struct sl_error error;
 
+	if (attempt->cancelled) { /* whatever it says: the ledger has its result */
+		attempt_finish_aborted(attempt);
+		return;
+	}
 	if (!is_json(end, payload, &error)) {
 		log_warn("result_unusable", "function=%s environment=%lld error=%s",
 			 attempt->function->row.name, (long long)attempt->environment_id,
@@ -466,9 +470,11 @@ on_timer(void *arg)
 	case ATTEMPT_CLOSING:
 		attempt_effect(attempt, delete_unseen, attempt);
 		return;
+	case ATTEMPT_RUNNING: /* cancelled, and it has not returned */
+		attempt_abort(attempt);
+		return;
 	case ATTEMPT_RESOLVING:
 	case ATTEMPT_PREPARING:
-	case ATTEMPT_RUNNING:
 	case ATTEMPT_ENDED:
 		return;
 	}
@@ -515,6 +521,21 @@ attempt_start_nested(struct attempt *parent, const struct attempt_ask *ask, atte
 	attempt->parent = parent;
 	attempt->depth = parent->depth + 1;
 	return attempt;
+}
+
+void
+attempt_cancel(struct attempt *attempt)
+{
+	if (attempt->cancelled)
+		return;
+	if (attempt->state != ATTEMPT_RUNNING || attempt->aborting) {
+		attempt_abort(attempt); /* no function is under way */
+		return;
+	}
+	attempt->cancelled = true;
+	host_refuse_all(attempt);
+	attempt_gate_close(attempt);
+	loop_timer_in(attempt->timer, ATTEMPT_GRACE_MS);
 }
 
 void

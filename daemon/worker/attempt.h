@@ -119,6 +119,7 @@ struct attempt {
 	int64_t began_ms;     /* wall time of the start */
 	int starts_left;
 	bool aborting;
+	bool cancelled; /* attempt_cancel() was called while it ran */
 	int closing;             /* models whose unseen records are still to be deleted */
 	bool pending;            /* the ledger will answer in PREPARING or CLOSING */
 	int64_t log_bytes;       /* of lines that the function logged */
@@ -141,6 +142,11 @@ struct attempt *attempt_start(struct daemon *daemon, const struct attempt_ask *a
 			      void *arg);
 /* Kills the run, stops its requests; cb follows with aborted set. */
 void attempt_abort(struct attempt *attempt);
+/* From here on it has no effect: what it asked for is stopped, and whatever it asks for is refused with
+ * the error `script_aborted`.  Its function may return within ATTEMPT_GRACE_MS, then it is killed;
+ * cb follows with aborted set. */
+#define ATTEMPT_GRACE_MS 5000
+void attempt_cancel(struct attempt *attempt);
 /* The answer to its fence: effects may go on, or (false) it is aborted. */
 void attempt_fenced(struct attempt *attempt, bool allowed);
 

@@ -181,7 +181,7 @@ on_begun(void *arg, enum sl_code code, const struct sl_error *error)
 void
 attempt_fenced(struct attempt *attempt, bool allowed)
 {
-	if (attempt->aborting || attempt->state == ATTEMPT_ENDED)
+	if (attempt->aborting || attempt->cancelled || attempt->state == ATTEMPT_ENDED)
 		return;
 	attempt->fence = NULL;
 	if (!allowed)

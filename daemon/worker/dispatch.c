@@ -33,6 +33,7 @@ struct dispatch {
 	bool release_due; /* keys are held that nothing here needs: tell the ledger */
 	struct loop_timer *stop_timer;
 	bool stopping, forced, stopped;
+	bool quiet;
 	void (*done)(void *arg);
 	void *done_arg;
 };
@@ -113,7 +114,8 @@ turn_count(const struct dispatch *dispatch)
 /* ---- cancelled jobs -------------------------------------------------------------------------- */
 
 void
-dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id)
+dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id,
+		bool kill)
 {
 	struct turn *next;
 
@@ -124,7 +126,7 @@ dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const ch
 			next = turn->next; /* the turn may end, but it is not freed before the loop
 					      goes on */
 			if (turn->key_id == key_id)
-				turn_cancel(turn, job_id);
+				turn_cancel(turn, job_id, kill);
 		}
 	}
 }
@@ -163,7 +165,7 @@ start_calls(struct dispatch *dispatch)
 bool
 dispatch_has_place(const struct dispatch *dispatch)
 {
-	return !dispatch->stopping &&
+	return !dispatch->stopping && !dispatch->quiet &&
 	       room_for_calls(dispatch->room) > calls_waiting(dispatch->calls);
 }
 
@@ -188,6 +190,10 @@ dispatch_call(struct dispatch *dispatch, const struct attempt_ask *ask, attempt_
 
 	if (dispatch->stopping)
 		return sl_fail(error, SL_UNAVAILABLE, "this node is shutting down");
+	if (dispatch->quiet)
+		return sl_fail(error, SL_UNAVAILABLE,
+			       "this worker is quiet (sluice worker release), and the call cannot "
+			       "travel to another one: Redis is away, or the input is over 8 MiB");
 	code = calls_add(dispatch->calls, ask, cb, arg, error);
 	if (code == SL_OK)
 		start_calls(dispatch);
@@ -350,9 +356,7 @@ on_lane_joined(void *arg, int shard)
 static const char *
 lease_of(void *arg, int shard)
 {
-	struct dispatch *dispatch = arg;
-
-	return lane_is_active(dispatch->lanes[shard]) ? lane_worker(dispatch->lanes[shard]) : "";
+	return dispatch_lease(arg, shard);
 }
 
 static void
@@ -399,6 +403,66 @@ static const struct session_events session_events = {on_session_opened, on_sessi
 static const struct lane_events lane_events = {on_lane_changed, on_lane_release, on_lane_in_doubt,
 					       on_lane_calls, on_lane_joined};
 static const struct guests_events guests_events = {lease_of, on_guests_changed};
+
+/* ---- quiet ----------------------------------------------------------------------------------- */
+
+/* Those that wait here go elsewhere if they can. */
+static void
+pass_calls_on(struct dispatch *dispatch)
+{
+	while (calls_pass_on(dispatch->calls, call_travel, dispatch->daemon))
+		continue;
+}
+
+void
+dispatch_quiet(struct dispatch *dispatch, bool quiet)
+{
+	if (dispatch->quiet == quiet || dispatch->stopping)
+		return;
+	dispatch->quiet = quiet;
+	guests_quiet(dispatch->guests, quiet);
+	if (quiet)
+		pass_calls_on(dispatch);
+	for (int i = 0; i < dispatch->lane_count; i++)
+		lane_quiet(dispatch->lanes[i], quiet);
+	go_on(dispatch);
+}
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+void
+dispatch_each_run(const struct dispatch *dispatch, void (*cb)(void *arg, const char *job_id),
+		  void *arg)
+{
+	for (int i = 0; i < dispatch->lane_count; i++)
+		for (const struct turn *turn = lane_turns(dispatch->lanes[i]); turn != NULL;
+		     turn = turn->next)
+			if (turn->attempt != NULL)
+				cb(arg, turn->entry[turn->at].envelope.job_id);
+}
+
+static void
+count_run(void *arg, const char *job_id)
+{
+	int *count = arg;
+
+	(void)job_id;
+	++*count;
+}
+
+void
+dispatch_load(const struct dispatch *dispatch, struct dispatch_load *out)
+{
+	*out = (struct dispatch_load){.runners = dispatch->room->runners,
+				      .calls = calls_running(dispatch->calls)};
+	dispatch_each_run(dispatch, count_run, &out->running);
+}
+
+const char *
+dispatch_lease(const struct dispatch *dispatch, int shard)
+{
+	return lane_is_active(dispatch->lanes[shard]) ? lane_worker(dispatch->lanes[shard]) : "";
+}
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -454,9 +518,7 @@ dispatch_stop(struct dispatch *dispatch, int64_t timeout_ms, void (*done)(void *
 	loop_timer_in(dispatch->stop_timer, timeout_ms);
 	session_stop(dispatch->session);
 	guests_stop(dispatch->guests);
-	/* Those that wait here go elsewhere if they can. */
-	while (calls_pass_on(dispatch->calls, call_travel, dispatch->daemon))
-		continue;
+	pass_calls_on(dispatch);
 	for (int i = 0; i < dispatch->lane_count; i++)
 		lane_stop(dispatch->lanes[i]);
 	leave_if_stopped(dispatch);

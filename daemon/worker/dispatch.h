@@ -24,6 +24,23 @@ void dispatch_stop(struct dispatch *dispatch, int64_t timeout_ms, void (*done)(v
 /* A stop is under way and shall be quick: ends what runs now, as after its time. */
 void dispatch_hurry(struct dispatch *dispatch);
 
+/* A quiet worker takes no turns of keys and no calls, its own node's neither: those travel, and one that
+ * cannot (Redis is away, the input is too large) is refused.  What runs goes on, what was taken and does not
+ * run is handed in at once, session and lease are kept. */
+void dispatch_quiet(struct dispatch *dispatch, bool quiet);
+
+struct dispatch_load {
+	int runners; /* places for jobs */
+	int running; /* jobs whose function runs */
+	int calls;   /* sync calls that run */
+};
+void dispatch_load(const struct dispatch *dispatch, struct dispatch_load *out);
+/* The jobs that run, in no order. */
+void dispatch_each_run(const struct dispatch *dispatch, void (*cb)(void *arg, const char *job_id),
+		       void *arg);
+/* The lease of a shard, by which Redis knows this worker; "" while there is none. */
+const char *dispatch_lease(const struct dispatch *dispatch, int shard);
+
 /* May a sync call start now?  Places of jobs count, and those of the setting call_runners. */
 bool dispatch_has_place(const struct dispatch *dispatch);
 /* Runs a sync call here as soon as there is a place, before any job.  SL_EXHAUSTED: too many wait
@@ -50,9 +67,10 @@ int dispatch_processes(const struct config *config);
 bool dispatch_may_effect(const struct dispatch *dispatch);
 /* Is this job in the hands of this worker right now? */
 bool dispatch_is_running(const struct dispatch *dispatch, const char *job_id);
-/* A job was cancelled in the ledger: what this worker runs of it ends at once, what it would start of
- * it is judged before. */
-void dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id);
+/* A job was cancelled in the ledger: what this worker runs of it has no effect any more and ends in
+ * ATTEMPT_GRACE_MS, with kill at once; what it would start of it is judged before. */
+void dispatch_cancel(struct dispatch *dispatch, int64_t key_id, int64_t seq, const char *job_id,
+		     bool kill);
 /* For who may have missed a cancel: the jobs that run or wait here (nothing may be changed meanwhile),
  * and: judge whatever is not behind seq before it is started. */
 void dispatch_each_job(const struct dispatch *dispatch,

@@ -53,6 +53,7 @@ struct guests {
 	struct guest *running;
 	struct reply *replies;
 	bool stopping;
+	bool quiet; /* takes none, for now */
 };
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -221,7 +222,7 @@ take(struct guests *guests, int shard, struct slice bytes)
 	else if (code != SL_OK) /* whoever asked gets no answer and ends it by its time */
 		log_error("call_refused", "shard=%d bytes=%zu error=%s", shard, bytes.len,
 			  log_text(error.text));
-	else if (guests->stopping || call.kind != JOB_ACTION ||
+	else if (guests->stopping || guests->quiet || call.kind != JOB_ACTION ||
 		 (call.start_by_ms != 0 && call.start_by_ms < clock_wall_ms()))
 		refuse(guests, shard, &call);
 	else
@@ -252,7 +253,7 @@ guests_go_on(struct guests *guests)
 {
 	int shards = guests->daemon->shard_count;
 
-	for (int i = 0; i < shards && !guests->stopping; i++) {
+	for (int i = 0; i < shards && !guests->stopping && !guests->quiet; i++) {
 		struct guest_shard *shard = &guests->shards[(guests->first_shard + i) % shards];
 		int places = room_for_calls(guests->room) - calls_waiting(guests->calls);
 
@@ -284,6 +285,12 @@ guests_moved(struct guests *guests, int shard)
 	for (const struct guest *guest = guests->running; guest != NULL; guest = guest->next)
 		if (guest->shard == shard)
 			answer_started(guest);
+}
+
+void
+guests_quiet(struct guests *guests, bool quiet)
+{
+	guests->quiet = quiet;
 }
 
 void

@@ -25,6 +25,7 @@ void guests_wait(struct guests *guests, int shard, int64_t count); /* so many wa
 void guests_go_on(struct guests *guests);            /* takes what waits, as far as there is room */
 void guests_moved(struct guests *guests, int shard); /* there is another lease: askers are told */
 void guests_stop(struct guests *guests);             /* takes no more */
-bool guests_are_told(const struct guests *guests);   /* no answer is on its way */
+void guests_quiet(struct guests *guests, bool quiet); /* the same, until it is taken back */
+bool guests_are_told(const struct guests *guests);    /* no answer is on its way */
 
 #endif

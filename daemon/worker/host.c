@@ -169,6 +169,17 @@ fail_aborted(struct host_call *call)
 	host_fail(call, "script_aborted", "the worker may not act for this run any more");
 }
 
+#define CANCELLED                                                                           \
+	SLICE_LITERAL("{\"code\":\"script_aborted\",\"message\":\"the job was cancelled: "   \
+		      "nothing that it asks for is done any more\"}")
+
+static void
+refuse_cancelled(struct attempt *attempt, int64_t call_id)
+{
+	if (call_id != 0) /* it waits for the answer */
+		run_reply(attempt->run, call_id, false, CANCELLED, (struct slice){NULL, 0});
+}
+
 void
 host_fail_write(struct host_call *call, enum sl_code code, const struct sl_error *error)
 {
@@ -213,6 +224,14 @@ host_cancel_all(struct attempt *attempt)
 		if (nested != NULL) /* its end frees the call */
 			attempt_abort(nested);
 	}
+}
+
+void
+host_refuse_all(struct attempt *attempt)
+{
+	for (const struct host_call *call = attempt->calls; call != NULL; call = call->next)
+		refuse_cancelled(attempt, call->id);
+	host_cancel_all(attempt);
 }
 
 const char *
@@ -380,6 +399,10 @@ host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct sli
 
 	if (attempt->aborting)
 		return;
+	if (attempt->cancelled) {
+		refuse_cancelled(attempt, call_id);
+		return;
+	}
 	if (call_id == 0 && attempt->log_full && slice_is(op, "log"))
 		return; /* a flood costs no more than its frames */
 	call = call_new(attempt, call_id, meta, body);

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "daemon/api/action.h"
+#include "daemon/submit.h"
 #include "daemon/sync_start.h"
 #include "daemon/worker/host_call.h"
 
@@ -219,6 +220,9 @@ on_started(void *arg, enum sl_code code, bool started, const struct sl_error *er
 		return;
 	if (code == SL_EXHAUSTED) /* as the API answers */
 		refuse(call, 429, "queue_full", error->text);
+	else if (code == SL_UNAVAILABLE &&
+		 submit_is_draining(call->attempt->daemon, call->attempt->environment_id))
+		refuse(call, 503, "queue_draining", SUBMIT_DRAINING);
 	else if (code != SL_OK)
 		refuse_sl(call, code, error);
 	else

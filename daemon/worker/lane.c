@@ -40,6 +40,7 @@ struct lane {
 	struct held *held;            /* keys that we may be handed again as "kept" */
 	bool joining, exchanging, waiting, renewing;
 	bool stopping;
+	bool quiet; /* takes no turns, for now */
 	int wanted; /* turns asked for in the exchange in flight */
 	struct turn *handing[HANDS_MAX];
 	int handing_count;
@@ -89,6 +90,12 @@ lane_judge(struct lane *lane, int64_t key_id, int64_t seq)
 	for (struct turn *turn = lane->turns; turn != NULL; turn = turn->next)
 		if ((key_id == 0 || turn->key_id == key_id) && seq > turn->judge_to)
 			turn->judge_to = seq;
+}
+
+static bool
+takes_turns(const struct lane *lane)
+{
+	return !lane->stopping && !lane->quiet;
 }
 
 /* ---- turns that end -------------------------------------------------------------------------- */
@@ -254,8 +261,8 @@ take_turn(struct lane *lane, const struct lease_turn *taken)
 	turn->next = lane->turns;
 	lane->turns = turn;
 	lane->share->turns++;
-	if (lane->stopping)
-		turn_stop(turn); /* asked for before the stop */
+	if (!takes_turns(lane))
+		turn_stop(turn); /* asked for before */
 	if (taken_already)
 		turn_refuse(turn);
 	else
@@ -350,7 +357,7 @@ static void on_wake(void *arg, enum sl_code code, int64_t value, const struct sl
 static void
 wait_for_work(struct lane *lane)
 {
-	if (lane->state != LANE_ACTIVE || lane->stopping || !queue_is_up(lane->queue))
+	if (lane->state != LANE_ACTIVE || !takes_turns(lane) || !queue_is_up(lane->queue))
 		return;
 	if (room_left(lane->room) <= 0) {
 		if (room_for_calls(lane->room) > 0 && !loop_timer_is_armed(lane->look))
@@ -372,7 +379,7 @@ exchange(struct lane *lane)
 	count = gather_hands(lane, hands, HANDS_MAX);
 	if (count > 0 || lane->renewing) /* its key may have more; a wake-up may have been lost */
 		lane->share->hungry = true;
-	if (!lane->stopping)
+	if (takes_turns(lane))
 		want = room_for_share(lane->room, lane->shard, count);
 	if (want > LEASE_TURNS_MAX)
 		want = LEASE_TURNS_MAX;
@@ -397,7 +404,7 @@ on_wake(void *arg, enum sl_code code, int64_t value, const struct sl_error *erro
 
 	(void)error;
 	lane->waiting = false;
-	if (lane->state != LANE_ACTIVE || lane->stopping || code != SL_OK) {
+	if (lane->state != LANE_ACTIVE || !takes_turns(lane) || code != SL_OK) {
 		if (woken)
 			lease_wake(lane->queue, on_told, lane); /* for somebody else */
 		return;
@@ -439,6 +446,16 @@ lane_stop(struct lane *lane)
 	for (struct turn *turn = lane->turns; turn != NULL; turn = turn->next)
 		turn_stop(turn);
 	exchange(lane);
+}
+
+void
+lane_quiet(struct lane *lane, bool quiet)
+{
+	lane->quiet = quiet;
+	lane->share->hungry = !quiet && lane->state == LANE_ACTIVE;
+	for (struct turn *turn = lane->turns; quiet && turn != NULL; turn = turn->next)
+		turn_stop(turn);
+	exchange(lane); /* hands in, or asks for work */
 }
 
 /* ---- the lease's start ----------------------------------------------------------------------- */

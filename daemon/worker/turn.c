@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "daemon/shard.h"
+#include "daemon/steer.h"
 #include "daemon/worker/attempt.h"
 #include "daemon/worker/held.h"
 #include "daemon/worker/turn_parts.h"
@@ -230,6 +231,8 @@ on_input(void *arg, enum sl_code code, struct slice input, const struct sl_error
 		turn_run_next(turn);
 		return;
 	}
+	if (steer_is_paused(turn->daemon->steer, turn->environment_id, turn->key_id))
+		turn->stopping = turn->paused = true;
 	if (code == SL_OK && !turn->stopping) {
 		start_entry(turn, input);
 		return;
@@ -261,6 +264,8 @@ finish(struct turn *turn)
 		turn->clean = false; /* what stands there now is for somebody else */
 	if (turn->blocked)
 		turn->hand_at_ms = clock_mono_ms() + TURN_BLOCKED_WAIT_MS;
+	else if (turn->paused) /* until Redis has heard of it, it would come back at once */
+		turn->hand_at_ms = clock_mono_ms() + TURN_REFUSED_WAIT_MS;
 	else if (turn_done(turn) == 0 || turn->refused) /* it would come back at once */
 		turn->hand_at_ms = clock_mono_ms() + TURN_REFUSED_WAIT_MS;
 	turn_idle(turn);
@@ -274,6 +279,9 @@ turn_run_next(struct turn *turn)
 	assert(turn->state == TURN_RUNNING && turn->attempt == NULL && !turn->waiting);
 	while (turn->at < turn->count && !turn->stopping && turn->entry[turn->at].skip)
 		turn->at++;
+	if (turn->at < turn->count && !turn->stopping &&
+	    steer_is_paused(turn->daemon->steer, turn->environment_id, turn->key_id))
+		turn->stopping = turn->paused = true;
 	if (turn->at >= turn->count || turn->stopping) {
 		finish(turn);
 		return;
@@ -327,19 +335,25 @@ turn_refuse(struct turn *turn)
 }
 
 void
-turn_cancel(struct turn *turn, const char *job_id)
+turn_cancel(struct turn *turn, const char *job_id, bool kill)
 {
 	for (int i = turn->at; i < turn->count && turn->state != TURN_HANDING; i++) {
 		struct turn_entry *entry = &turn->entry[i];
 
-		if (entry->skip || strcmp(entry->envelope.job_id, job_id) != 0)
+		bool runs = i == turn->at && turn->attempt != NULL;
+
+		/* One that was cancelled and has its time to return may still be killed. */
+		if ((entry->skip && !(kill && runs)) ||
+		    strcmp(entry->envelope.job_id, job_id) != 0)
 			continue;
-		log_info("job_cancelled", "job=%s running=%d", job_id, turn_has_job(turn, job_id));
+		log_info("job_cancelled", "job=%s running=%d kill=%d", job_id, runs, kill);
 		entry->skip = true;
-		if (i == turn->at && turn->attempt != NULL)
+		if (!runs)
+			entry->done = true;
+		else if (kill)
 			attempt_abort(turn->attempt); /* its end marks the entry as done */
 		else
-			entry->done = true;
+			attempt_cancel(turn->attempt); /* likewise */
 		return;
 	}
 }

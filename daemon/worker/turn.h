@@ -46,6 +46,7 @@ struct turn {
 	bool
 	    blocked; /* what is left is for somebody else: newer than we are, or not to be run here */
 	bool stopping; /* start nothing more */
+	bool paused;   /* because an operator wants so */
 	int64_t started_ms;
 	int64_t attempt_ms; /* when the attempt in hand was started */
 	int64_t judge_to;   /* jobs of the key up to here may have been cancelled meanwhile */
@@ -71,8 +72,9 @@ void turn_start(struct turn *turn);
 void turn_refuse(struct turn *turn); /* instead of turn_start(): hands it back after a while */
 void turn_stop(struct turn *turn);   /* after the running attempt nothing more is started */
 void turn_kill(struct turn *turn);   /* ends the running attempt, records nothing more */
-/* The job was cancelled in the ledger: if it runs it is ended, if it waits here it is not started. */
-void turn_cancel(struct turn *turn, const char *job_id);
+/* The job was cancelled in the ledger: if it waits here it is not started; if it runs it has no effect any
+ * more and is ended (attempt_cancel()), with kill at once. */
+void turn_cancel(struct turn *turn, const char *job_id, bool kill);
 int turn_done(const struct turn *turn); /* entries done from the head: what may be handed in */
 /* Up to where the next turn of its key must be judged although the key is kept: what this one has run may
  * stand there a second time (the scheduler pushed it as well: sweep.h), but not behind younger entries. */

@@ -2,9 +2,9 @@
 --
 -- KEYS: epoch, ready (zset: key by turn), turn (counter), held (hash: slot's name -> holder), wake
 --   (list), workers (zset: worker by deadline in ms), fronts (set: keys whose front lane may have
---   jobs), limits (hash: key -> slots, above 1 only), slots (hash: key -> 'held:left', the numbers
---   of its slots that are held, and of those that are free but have jobs of their own), calls
---   (list), depths (hash: environment -> entries in its lists).
+--   jobs), limits (hash: key -> slots, but for those that have one; 0: paused), slots (hash: key ->
+--   'held:left', the numbers of its slots that are held, and of those that are free but have jobs
+--   of their own), calls (list), depths (hash: environment -> entries in its lists).
 --   Lists are prefix .. 'q:' or 'f:' .. key and 's:' .. slot's name: same Redis slot, not declared.
 -- ARGV: epoch, worker, ttl in ms, turns wanted, jobs per turn, list prefix, then per turn handed
 --   in: slot's name, tenure, lane ('q', 'f', 's'), count of jobs settled (from the head), '1' if
@@ -25,6 +25,8 @@
 -- harmless, its tenure differs there.
 -- Fair: a key handed in goes behind every key that waits; one handed in unclean is not taken again
 -- in the same call; a key gets a second slot only when no other waits.
+-- A paused key gets no turn, is not kept and not lined up.  A push or a lost lease may line it up;
+-- it is dropped when it is popped, and limits lines it up when it is paused no more.
 -- Invariant: a key with jobs that it may start is in ready, or its plain holder puts it there.
 -- Not repeatable: after a lost answer leave (expire) and join.
 -- Caller: lease_exchange() in queue/lease.c.
@@ -290,7 +292,7 @@ local function with_slots()
 	serve = function(key, value)
 		local k, gone = about(key), {}
 		for i = #k.left, 1, -1 do
-			if k.limit == 1 or k.left[i] >= k.limit then
+			if k.limit > 0 and (k.limit == 1 or k.left[i] >= k.limit) then
 				gone[#gone + 1] = table.remove(k.left, i)
 				touched[key] = true
 			end
@@ -381,12 +383,12 @@ if #hands > 0 then
 					keep = keep - 1
 				end
 			else
-				local grown = limited and about(name).limit > 1 -- slots from now on
-				if clean and keep > 0 and not grown and read(name, me) then
+				local limit = limited and about(name).limit or 1 -- above 1: slots from now on
+				if clean and keep > 0 and limit == 1 and read(name, me) then
 					keep = keep - 1
 				else
 					let_go(name, value, tenure, clean)
-					if (keep <= 0 or not clean or grown) and has_jobs(name) then
+					if limit > 0 and (keep <= 0 or not clean or limit > 1) and has_jobs(name) then
 						local line = clean and again or unclean
 						line[#line + 1] = name
 					end

@@ -1,16 +1,16 @@
 -- limits - replace how many slots keys have; mend keys of the shard that somebody has touched.
 --
--- KEYS: epoch (or build), limits (hash: key -> slots, above 1 only; '=' -> digest), ready (zset:
+-- KEYS: epoch (or build), limits (hash: key -> slots but for 1; '=' -> digest), ready (zset:
 --   key by turn), turn (counter), held (hash), slots (hash; both: see exchange.lua), wake (list),
 --   workers (zset), fronts (set), depths (hash), calls (list), call_bytes (counter).
 -- ARGV: epoch, list prefix, digest of the limits, '?' (are they these?) or '=' and then per key
---   with more than one slot: key, slots.
+--   with more than one slot, or with none (paused): key, slots.
 -- Returns {1 when the limits are as asked for, else 0; keys that would have expired}, or {-1} when
 --   the epoch differs; {-2} when a key was of another type: the epoch is dropped, so that the shard
 --   is rebuilt.
 --
--- What runs goes on: exchange looks at the limits when a slot is free.  Keys that got slots are
--- lined up.  Repeatable.  Caller: ready_limits() in queue/ready.c: the scheduler that leads.
+-- What runs goes on: exchange looks at the limits when a slot is free.  Keys that got slots, or are
+-- paused no more, are lined up.  Repeatable.  Caller: ready_limits() in queue/ready.c: the scheduler that leads.
 local types = {'string', 'hash', 'zset', 'string', 'hash', 'hash', 'list', 'zset', 'set', 'hash',
 	'list', 'string'}
 local prefix, lasting = ARGV[2], 0
@@ -46,6 +46,7 @@ for at = 5, #ARGV, 2 do
 	if tonumber(ARGV[at + 1]) > (before[ARGV[at]] or 1) then
 		grown[#grown + 1] = ARGV[at]
 	end
+	before[ARGV[at]] = nil
 	if #add >= 1000 or at + 2 > #ARGV then
 		redis.call('HSET', KEYS[2], unpack(add))
 		add = {}
@@ -54,6 +55,12 @@ end
 if #ARGV > 4 then
 	redis.call('HSET', KEYS[2], '=', ARGV[3])
 end
+for key, slots in pairs(before) do -- from here on they have one
+	if slots == 0 then
+		grown[#grown + 1] = key
+	end
+end
+table.sort(grown, function(a, b) return tonumber(a) < tonumber(b) end)
 local lined_up = false
 for _, key in ipairs(grown) do
 	local held = redis.call('HGET', KEYS[5], key) or '-'

@@ -1,12 +1,13 @@
 -- missing - which of these jobs of a key are in none of its lists?
 --
 -- KEYS: epoch (or build), slots (hash: key -> see exchange.lua), held (hash), ready (zset: key by
---   turn), turn (counter), wake (list).  ARGV: epoch, list prefix, key, then seqs in 12 digits.
+--   turn), turn (counter), wake (list), limits (hash: key -> slots; 0: paused).
+-- ARGV: epoch, list prefix, key, then seqs in 12 digits.
 -- Returns {one character per seq: '1' missing, '0' there; what was mended}, or {-1} when the epoch
 --   differs.
 --
 -- Mends: a list that would expire stays, a key with jobs that nobody holds and that is not in line
--- is lined up.  Else it reads only.  Lists up to 4,096 entries are read whole.  Longer ones are
+-- is lined up unless it is paused.  Else it reads only.  Lists up to 4,096 entries are read whole.  Longer ones are
 -- searched by halves: they are in ledger order but for pushes that overtook each other, so a window
 -- around the place decides.  An entry further off counts as missing: pushed twice, it is refused by
 -- the ledger.  A list of another type holds nothing (push and exchange put it aside).
@@ -76,7 +77,7 @@ end
 local held = redis.call('HGET', KEYS[3], key) or '-'
 local slots = redis.call('HGET', KEYS[2], key) or ':'
 if total > 0 and string.byte(held) == 45 and not string.find(slots, '^%d')
-	and not redis.call('ZSCORE', KEYS[4], key) then
+	and not redis.call('ZSCORE', KEYS[4], key) and redis.call('HGET', KEYS[7], key) ~= '0' then
 	redis.call('ZADD', KEYS[4], redis.call('INCR', KEYS[5]), key)
 	if redis.call('LLEN', KEYS[6]) == 0 then
 		redis.call('RPUSH', KEYS[6], '1')

@@ -13,7 +13,9 @@
 -- Repeatable: the ledger refuses a second start.
 -- Invariant: lists only grow at the tail, so what a worker has in flight stays at the head.
 -- Pushes of two nodes overtake each other, and a rebuild reads the ledger while new jobs come in:
--- entries older than the tail of lane q go to lane f, where they are merged by seq.
+-- entries older than the tail of lane q go to lane f, where they are merged by seq.  What comes late to
+-- a lane f that nobody has in flight is put in its place, while that lane is short: a paused line may
+-- gather several late pushes.
 -- Caller: ready_push() in queue/ready.c.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 	return -1
@@ -35,6 +37,30 @@ local function append(list, lane, key, from, to)
 	redis.call('RENAME', list, prefix .. 'bad:' .. lane .. ':' .. key)
 	aside = aside + 1
 	return redis.call('RPUSH', list, unpack(ARGV, from, to))
+end
+
+local FRONT_MAX = 1000
+
+-- Of lane f of key, whose last count entries have just come.
+local function put_in_order(key, count)
+	local list = prefix .. 'f:' .. key
+	local length = redis.call('LLEN', list)
+	if length == count or length > FRONT_MAX
+		or string.byte(redis.call('HGET', KEYS[4], key) or '-') == 43
+		or seq(redis.call('LINDEX', list, -count - 1)) <= seq(redis.call('LINDEX', list, -count)) then
+		return
+	end
+	local entries = {}
+	for i, envelope in ipairs(redis.call('LRANGE', list, 0, -1)) do
+		entries[i] = {seq(envelope), i, envelope}
+	end
+	table.sort(entries, function(a, b)
+		return a[1] < b[1] or a[1] == b[1] and a[2] < b[2]
+	end)
+	redis.call('DEL', list)
+	for _, entry in ipairs(entries) do
+		redis.call('RPUSH', list, entry[3])
+	end
 end
 
 local environments = tonumber(ARGV[4])
@@ -61,6 +87,7 @@ for k = 8, #KEYS do
 	owned[e][#owned[e] + 1] = key
 	if lane == 'f' then
 		fronts[#fronts + 1] = key
+		put_in_order(key, count)
 	end
 	at = to + 1
 end

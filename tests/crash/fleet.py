@@ -66,6 +66,13 @@ def runners_of(node):
     return [p for p, name in children(node.process.pid).items() if name.startswith("sluice-runner"[:15])]
 
 
+def cpu_of(node):
+    """Seconds of processor time that a node has used."""
+    with open(f"/proc/{node.process.pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def send(pid, signo):
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signo)
@@ -91,10 +98,14 @@ class Fleet(Rig):
                 node.to_postgres = Proxy(f"{folder}/.s.PGSQL.5432", f"{self.postgres.directory}/.s.PGSQL.5432")
                 node.to_redis = Proxy(f"{folder}/redis", self.redis.path)
                 node.settings.update(database_url=f"host={folder} user=sluice dbname=sluice", redis_url=f"unix://{folder}/redis")
+        self.before_start()
         for node in self.nodes:
             node.start()
             if not self.keys:
                 self.read_keys()
+
+    def before_start(self):
+        """For fleets with more around them: the servers are there, no node runs yet."""
 
     def functions(self):
         for env in ("dev", "prod"):
@@ -179,7 +190,7 @@ class Fleet(Rig):
 
     def leads(self, node):
         """Did the scheduler of this process take the leadership?"""
-        return any("scheduler_leads" in line and f":{node.process.pid}" in line for line in node.log().splitlines())
+        return any("scheduler_leads" in line and f":{node.process.pid}:" in line for line in node.log().splitlines())
 
     def logged(self, node, what, since=0):
         """Log lines of a node that hold what, after the first since characters of its log."""

@@ -76,7 +76,7 @@ rig_new_function(const char *type, const char *name)
 static inline void
 rig_sync_start(void)
 {
-	struct pg_settings settings = {NULL, "sluiced records", true, 0};
+	struct pg_settings settings = {NULL, "sluiced records", true, 0, false};
 
 	rig_start();
 	rig_migrate();

@@ -52,6 +52,7 @@ static struct {
 		int64_t session, tenure; /* session 0: released */
 	} holds[KEYS][SLOTS];
 	int limit[KEYS];       /* in the ledger */
+	bool paused[KEYS];     /* likewise */
 	int redis_limit[KEYS]; /* as Redis was told last */
 	bool session_live[JOBS_MAX];
 	int64_t sessions;
@@ -64,7 +65,7 @@ static struct {
 	    dead[JOBS_MAX]; /* sessions of crashed workers that the scheduler has not ended yet */
 	int dead_count;
 	int taken, kept, refused, crashes, flushes, late, lost_answers, expired;
-	int slot_turns, side_by_side, limit_changes;
+	int slot_turns, side_by_side, limit_changes, pauses;
 } model;
 
 static struct rig rig;
@@ -234,20 +235,26 @@ tell_limits(void)
 	struct said said;
 
 	for (int key = 0; key < KEYS; key++)
-		limits[key] = (struct ready_limit){key, model.limit[key]};
+		limits[key] =
+		    (struct ready_limit){key, model.paused[key] ? 0 : model.limit[key]};
 	said = set_limits(&rig, limits, KEYS);
-	if (said.code == SL_OK)
-		memcpy(model.redis_limit, model.limit, sizeof(model.limit));
-	else
+	for (int key = 0; key < KEYS && said.code == SL_OK; key++)
+		model.redis_limit[key] = limits[key].slots;
+	if (said.code != SL_OK)
 		check_int(said.code, ==, SL_CONFLICT);
 }
 
-/* An operator changes a key's limit; the scheduler may hear of it later. */
+/* An operator changes a key's limit, pauses or resumes it; the scheduler may hear of it later. */
 static void
 move_limit(void)
 {
-	model.limit[PLAIN_KEYS + random_below(KEYS - PLAIN_KEYS)] = 1 + random_below(SLOTS);
+	int key = random_below(KEYS);
+
+	if (key >= PLAIN_KEYS)
+		model.limit[key] = 1 + random_below(SLOTS);
+	model.paused[key] = random_below(3) == 0;
 	model.limit_changes++;
+	model.pauses += model.paused[key];
 	if (random_below(3) > 0)
 		tell_limits();
 }
@@ -553,7 +560,8 @@ saw_everything(void)
 {
 	return model.taken > 1000 && model.kept > 0 && model.refused > 0 && model.crashes > 0 &&
 	       model.flushes > 0 && model.late > 0 && model.lost_answers > 0 && model.expired > 0 &&
-	       model.slot_turns > 500 && model.side_by_side > 100 && model.limit_changes > 5;
+	       model.slot_turns > 500 && model.side_by_side > 100 &&
+	       model.limit_changes > 5 && model.pauses > 0;
 }
 
 static void
@@ -571,6 +579,7 @@ no_job_is_lost_doubled_or_overtaken(void)
 	}
 	if (queue_epoch(rig.queue)[0] == '\0')
 		move_rebuild();
+	memset(model.paused, 0, sizeof(model.paused)); /* resumed */
 	for (int i = 0; i < DRAIN_STEPS && open_jobs() > 0; i++) {
 		if (i % 20 == 0) {
 			move_end_sessions();
@@ -584,10 +593,10 @@ no_job_is_lost_doubled_or_overtaken(void)
 	}
 	printf(
 	    "# jobs %d, turns %d, kept %d, refused %d, crashes %d, flushes %d, late %d, lost answers %d, "
-	    "leases expired %d\n# slot turns %d, beside another %d, limit changes %d\n",
+	    "leases expired %d\n# slot turns %d, beside another %d, limit changes %d, pauses %d\n",
 	    model.job_count, model.taken, model.kept, model.refused, model.crashes, model.flushes,
 	    model.late, model.lost_answers, model.expired, model.slot_turns, model.side_by_side,
-	    model.limit_changes);
+	    model.limit_changes, model.pauses);
 	check_int(open_jobs(), ==, 0);
 	check(saw_everything());
 	rig_close(&rig);

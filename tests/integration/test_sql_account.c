@@ -718,7 +718,7 @@ a_removed_function_is_gone_but_its_versions_stay(void)
 static void
 two_deploys_of_an_environment_at_once_conflict(void)
 {
-	struct pg_settings settings = {rig_conninfo, "sluiced account two", false, 0};
+	struct pg_settings settings = {rig_conninfo, "sluiced account two", false, 0, false};
 	struct account *second = account_new(rig_loop, &settings, NULL, NULL);
 	struct account_deploy_item one = item("action", "a", NULL);
 	char text[200];
@@ -979,7 +979,7 @@ a_lost_connection_listens_again_and_says_that_it_missed_something(void)
 static void
 freeing_answers_what_is_open(void)
 {
-	struct pg_settings settings = {rig_conninfo, "sluiced brief", false, 0};
+	struct pg_settings settings = {rig_conninfo, "sluiced brief", false, 0, false};
 	struct account *brief = account_new(rig_loop, &settings, NULL, NULL);
 
 	calls = 0;
@@ -999,7 +999,7 @@ why_a_connection_is_down_is_told_without_the_password(void)
 	struct account *down;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		struct pg_settings settings = {bad[i], "down", false, 300};
+		struct pg_settings settings = {bad[i], "down", false, 300, false};
 
 		down = account_new(rig_loop, &settings, NULL, NULL);
 		rig_turns(200);
@@ -1014,7 +1014,7 @@ why_a_connection_is_down_is_told_without_the_password(void)
 int
 main(void)
 {
-	struct pg_settings settings = {NULL, "sluiced account", false, 0};
+	struct pg_settings settings = {NULL, "sluiced account", false, 0, false};
 
 	rig_start();
 	rig_migrate();

@@ -1201,7 +1201,7 @@ bad_entries_are_kept_within_bounds(void)
 static void
 a_flood_of_bad_entries_is_no_flood_of_rows(void)
 {
-	struct pg_settings settings = {rig_conninfo, "sluiced flood", false, 0};
+	struct pg_settings settings = {rig_conninfo, "sluiced flood", false, 0, false};
 	struct dead_store *flood = dead_store_new(rig_loop, &settings);
 	struct quarantine_entry entry = {.reason = "x", .bytes = {"x", 1}};
 	struct answer answer = {0};
@@ -1224,7 +1224,7 @@ a_flood_of_bad_entries_is_no_flood_of_rows(void)
 int
 main(void)
 {
-	struct pg_settings settings = {NULL, "sluiced accept", true, 0};
+	struct pg_settings settings = {NULL, "sluiced accept", true, 0, false};
 
 	rig_start();
 	rig_migrate();

@@ -74,7 +74,7 @@ accept_many(int from, int count)
 static struct ledger *
 start(const char *conninfo, const char *name, int timeout_ms)
 {
-	struct pg_settings settings = {conninfo, name, true, timeout_ms};
+	struct pg_settings settings = {conninfo, name, true, timeout_ms, false};
 
 	return ledger_new(rig_loop, &settings);
 }

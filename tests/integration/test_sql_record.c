@@ -363,7 +363,7 @@ a_thousand_records_are_one_batch(void)
 static void
 batches_at_the_same_time_do_not_stop_each_other(void)
 {
-	struct pg_settings settings = {rig_conninfo, "sluiced second", false, 0};
+	struct pg_settings settings = {rig_conninfo, "sluiced second", false, 0, false};
 	struct sync_store *second = sync_store_new(rig_loop, &settings);
 	char name[12];
 

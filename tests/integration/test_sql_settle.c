@@ -922,7 +922,7 @@ open_jobs_are_found_page_by_page(void)
 static void
 one_scheduler_leads_until_its_connection_ends(void)
 {
-	struct pg_settings settings = {rig_conninfo, "sluiced second", false, 0};
+	struct pg_settings settings = {rig_conninfo, "sluiced second", false, 0, false};
 	struct reclaim *second = reclaim_new(rig_loop, &settings);
 	struct answer answer = {0};
 
@@ -1161,7 +1161,7 @@ a_result_in_doubt_is_refused_when_the_session_was_ended_meanwhile(void)
 static void
 freeing_answers_what_is_open(void)
 {
-	struct pg_settings settings = {rig_conninfo, "sluiced brief", true, 0};
+	struct pg_settings settings = {rig_conninfo, "sluiced brief", true, 0, false};
 	struct settle *brief = settle_new(rig_loop, &settings);
 	struct answer answers[3] = {{0}};
 	char id[UUID_TEXT];
@@ -1183,7 +1183,7 @@ freeing_answers_what_is_open(void)
 int
 main(void)
 {
-	struct pg_settings settings = {NULL, "sluiced accept", true, 0};
+	struct pg_settings settings = {NULL, "sluiced accept", true, 0, false};
 
 	rig_start();
 	rig_migrate();

@@ -627,7 +627,7 @@ freeing_answers_what_is_open(void)
 int
 main(void)
 {
-	struct pg_settings settings = {NULL, "sluiced worker", true, 0};
+	struct pg_settings settings = {NULL, "sluiced worker", true, 0, false};
 
 	rig_sync_start();
 	settings.conninfo = rig_conninfo;

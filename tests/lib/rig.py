@@ -82,11 +82,12 @@ class Node:
         self.environment = environment or {}
         self.log_path = f"{rig.directory}/{name}.log"
         self.prefix = []  # a command that executes it, as unshare does
+        self.build = rig.build
         self.process = None
         self.ready_ms = 0
 
     def command(self):
-        return self.prefix + [f"{self.rig.build}/sluiced"] + [f"--{key.replace('_', '-')}={value}"
+        return self.prefix + [f"{self.build}/sluiced"] + [f"--{key.replace('_', '-')}={value}"
                                                 for key, value in self.settings.items() if value is not None]
 
     def start(self, wait=True):
@@ -196,9 +197,9 @@ class Rig:
         if self.directory is not None:
             remove(self.directory)
 
-    def run(self, *arguments, seconds=30, environment=None):
+    def run(self, *arguments, seconds=30, environment=None, build=None):
         """sluiced with these arguments, to its end; stdout holds both streams."""
-        return subprocess.run([f"{self.build}/sluiced", *arguments], stdin=subprocess.DEVNULL,
+        return subprocess.run([f"{build or self.build}/sluiced", *arguments], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True,
                               timeout=seconds, cwd=self.directory, env=clean_environment(environment))
 

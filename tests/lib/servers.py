@@ -52,9 +52,10 @@ def stop(process, how=signal.SIGTERM, seconds=15.0):
 
 
 class Postgres:
-    """A cluster under directory; url is what sluiced takes as database_url."""
+    """A cluster under directory; url is what sluiced takes as database_url.  copy_of: another one, that runs; this one
+    becomes its streaming standby.  restored: a directory that becomes its data; it is not started."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, copy_of=None, restored=None):
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         if not found:
             raise RigError("no PostgreSQL server under /usr/lib/postgresql")
@@ -66,6 +67,14 @@ class Postgres:
             os.chown(directory, user.pw_uid, user.pw_gid)
         self.url = f"host={directory} user=sluice dbname=sluice"
         self.process = None
+        if copy_of is not None:
+            self._run([f"{self.bin}/pg_basebackup", "-h", copy_of.directory, "-U", "sluice", "-D", f"{directory}/data",
+                       "-R", "-c", "fast", "--no-sync"])
+            self.start()
+            return
+        if restored is not None:
+            os.rename(restored, f"{directory}/data")
+            return
         self._run([f"{self.bin}/initdb", "-D", f"{directory}/data", "-U", "sluice", "-A", "trust",
                    "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
         self.start()
@@ -102,6 +111,19 @@ class Postgres:
                          "-v", "ON_ERROR_STOP=1", "-c", sql])
         return [line.split("|") for line in out.splitlines()]
 
+    def promote(self):
+        """A standby takes writes from now on."""
+        self.query("SELECT pg_promote()")
+
+    def freeze(self, signo=signal.SIGSTOP):
+        """The whole server stands still; SIGCONT wakes it."""
+        below = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], stdout=subprocess.PIPE, check=False, text=True)
+        for pid in [self.process.pid, *map(int, below.stdout.split())]:
+            try:
+                os.kill(pid, signo)
+            except ProcessLookupError:
+                pass
+
     def dump(self):
         """The whole database as pg_dump writes it, bytea as escape text."""
         done = subprocess.run([f"{self.bin}/pg_dump", "-h", self.directory, "-U", "sluice", "sluice"],
@@ -110,6 +132,47 @@ class Postgres:
 
     def stop(self, immediate=False):
         stop(self.process, signal.SIGQUIT if immediate else signal.SIGINT)
+        self.process = None
+
+
+class PgBouncer:
+    """A pooler before postgres, on a unix socket in its directory; url is what sluiced takes as database_url."""
+
+    def __init__(self, directory, postgres, mode, **settings):
+        self.program = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        if self.program is None:
+            raise RigError("pgbouncer is not installed")
+        self.directory, self.process = directory, None
+        self.prefix, user = unprivileged()
+        os.makedirs(directory)
+        lines = {"unix_socket_dir": directory, "listen_port": 6432, "pool_mode": mode, "auth_type": "trust",
+                 "auth_file": f"{directory}/users", "max_client_conn": 200, "default_pool_size": 20,
+                 "admin_users": "sluice", **settings}
+        with open(f"{directory}/users", "w", encoding="ascii") as file:
+            file.write('"sluice" ""\n')
+        with open(f"{directory}/pgbouncer.ini", "w", encoding="ascii") as file:
+            file.write(f"[databases]\nsluice = host={postgres.directory} dbname=sluice\n[pgbouncer]\n")
+            file.writelines(f"{name} = {value}\n" for name, value in lines.items())
+        if user is not None:
+            os.chown(directory, user.pw_uid, user.pw_gid)
+        self.url = f"host={directory} port=6432 user=sluice dbname=sluice"
+        self.start()
+
+    def start(self):
+        with open(f"{self.directory}/log", "ab") as log:
+            self.process = subprocess.Popen(self.prefix + [self.program, f"{self.directory}/pgbouncer.ini"],
+                                            cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until("PgBouncer answers", lambda: self.show("VERSION"), 10)
+
+    def show(self, what):
+        """Rows of SHOW what, as lists of text; None while it does not answer."""
+        done = subprocess.run(["psql", "-h", self.directory, "-p", "6432", "-U", "sluice", "-d", "pgbouncer", "-XAtc",
+                               f"SHOW {what}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, check=False, text=True)
+        return [line.split("|") for line in done.stdout.splitlines()] if done.returncode == 0 else None
+
+    def stop(self, how=signal.SIGTERM):
+        stop(self.process, how)
         self.process = None
 
 

@@ -1,0 +1,260 @@
+"""Workers can be seen and steered: the list, quiet and release, what is lost, and a session that is ended by hand."""
+import os
+import re
+import signal
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from rig import Rig
+from servers import wait_until
+from tap import main, test
+
+TTL = 2.0  # lease_ttl, seconds
+NAME = re.compile(r"[A-Za-z0-9._-]+:(\d+):[0-9a-f]{8}")
+FUNCTIONS = {
+    "echo": "return input;",
+    "work": "const r = await nango.get({ endpoint: input.path, retries: 0, params: { n: String(input.n || 0) } }); return r.data.path;",
+}
+
+
+def operator(rig, method, path, body=None, node=None, key=None):
+    return rig.request(method, f"/admin/v1/workers{path}", body, key=key or rig.keys["SLUICE_OPERATOR_KEY"], node=node)
+
+
+def workers(rig, node=None):
+    """{pid: worker} of the list."""
+    answer = operator(rig, "GET", "", node=node)
+    assert answer.status == 200, answer
+    return {int(NAME.fullmatch(row["name"])[1]): row for row in answer.json["workers"]}
+
+
+def row_of(rig, node, asked=None):
+    return workers(rig, asked)[node.process.pid]
+
+
+def steer(rig, node, what, body=None, asked=None):
+    return operator(rig, "POST", f"/{row_of(rig, node, asked)['name']}/{what}", body, node=asked)
+
+
+def in_state(rig, node, state, asked=None, seconds=10):
+    return wait_until(f"{node.name} is {state}", lambda: row_of(rig, node, asked)["state"] == state, seconds)
+
+
+def fresh(rig):
+    """All nodes run, none is quiet, none is lost."""
+    for node in rig.nodes:
+        if node.process.poll() is not None:
+            node.start()
+    def good():
+        rows = workers(rig)
+        for node in rig.nodes:
+            if rows.get(node.process.pid, {}).get("state") == "quiet":
+                steer(rig, node, "release")
+        return all(rows.get(node.process.pid, {}).get("state") == "live" for node in rig.nodes)
+    wait_until("all are live", good)
+
+
+def sessions_of(rig, node):
+    """Of jobs that were begun: {session: node's name}."""
+    name = row_of(rig, node)["name"]
+    return {row[0] for row in rig.postgres.query(f"SELECT id FROM session WHERE node = '{name}'")}
+
+
+def runs_on(rig, job):
+    """The session that began the job's last try."""
+    rows = rig.postgres.query(f"SELECT session_id FROM attempt WHERE job_id = '{job}' ORDER BY number DESC LIMIT 1")
+    return rows[0][0] if rows else None
+
+
+def start_on(rig, node, path, n=0, retries=0):
+    """Jobs until one of them runs on node; returns that one's id.  The others run, too."""
+    others = [other for other in rig.nodes if other is not node]
+    for other in others:
+        assert steer(rig, other, "quiet", asked=node).status == 200
+    job = rig.submit("work", {"path": path, "n": n}, retries=retries, node=node)
+    rig.witness.wait_seen(path)
+    assert runs_on(rig, job) in sessions_of(rig, node)
+    for other in others:
+        assert steer(rig, other, "release", asked=node).status == 200
+    return job
+
+
+@test
+def the_list_says_who_is_there_and_what_each_does(rig):
+    fresh(rig)
+    rows = workers(rig)
+    assert set(rows) >= {node.process.pid for node in rig.nodes} and len({row["name"] for row in rows.values()}) == len(rows)
+    assert sum(row["leads"] for row in rows.values()) == 1, rows
+    for row in rows.values():
+        assert row["roles"] == ["api", "worker", "scheduler"] and row["state"] == "live" and row["runners"] == 4, row
+        assert row["version"] == "0.1.0" and 0 <= row["seen_ms"] < 60_000 and isinstance(row["session"], int), row
+        assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", row["started_at"]), row
+    job = start_on(rig, rig.nodes[1], "/hang/list")
+    wait_until("its row names the job", lambda: row_of(rig, rig.nodes[1])["jobs"] == [job])
+    row = row_of(rig, rig.nodes[1])
+    assert row["running"] == 1 and str(row["session"]) in sessions_of(rig, rig.nodes[1]), row
+    rig.witness.release("list")
+    assert rig.finish(job).status == 200
+    wait_until("it is idle again", lambda: row_of(rig, rig.nodes[1])["running"] == 0)
+
+
+@test
+def only_operators_see_and_steer(rig):
+    name = row_of(rig, rig.nodes[0])["name"]
+    for method, path in (("GET", ""), ("POST", f"/{name}/quiet"), ("POST", f"/{name}/release")):
+        for key in ("dev", "prod"):
+            answer = operator(rig, method, path, key=key)
+            assert answer.status == 403 and answer.code == "forbidden", answer
+        assert operator(rig, method, path, key="0" * 8 + "-0000-4000-8000-" + "0" * 12).status == 401
+    assert row_of(rig, rig.nodes[0])["state"] == "live"
+
+
+@test
+def what_makes_no_sense_is_refused_and_says_why(rig):
+    fresh(rig)
+    name = row_of(rig, rig.nodes[0])["name"]
+    for path, body, status, code in ((f"/{name}/release", None, 409, "conflict"), (f"/{name}/release", {"force": True}, 409, "conflict"),
+                                     ("/nobody:1:00000000/quiet", None, 404, "not_found"), (f"/{name[:-1]}/quiet", None, 404, "not_found"),
+                                     (f"/{name}/release", {"force": 1}, 400, "invalid_body"),
+                                     (f"/{name}/quiet", {"now": True}, 400, "invalid_body")):
+        answer = operator(rig, "POST", path, body)
+        assert (answer.status, answer.code) == (status, code), answer
+    assert row_of(rig, rig.nodes[0])["state"] == "live"
+
+
+@test
+def a_quiet_worker_starts_nothing_and_its_api_serves_on(rig):
+    fresh(rig)
+    quiet = rig.nodes[2]
+    running = start_on(rig, quiet, "/hang/goes-on")
+    answer = steer(rig, quiet, "quiet", asked=rig.nodes[0])  # by another node
+    assert answer.status == 200 and answer.json["worker"]["state"] == "quiet", answer
+    assert answer.json["worker"]["running"] == 1
+    mine = sessions_of(rig, quiet)
+    jobs = [rig.submit("work", {"path": "/slow", "n": n}, node=rig.nodes[n % 3], env="prod") for n in range(30)]
+    for n in range(10):
+        answer = rig.call("echo", {"n": n}, node=quiet)
+        assert answer.status == 200 and answer.json == {"n": n}, answer
+    assert rig.request("GET", "/ready", key=None, node=quiet).status == 200
+    for job in jobs:
+        assert rig.finish(job, env="prod").status == 200
+    assert {runs_on(rig, job) for job in jobs}.isdisjoint(mine)
+    assert row_of(rig, quiet)["running"] == 1 and rig.poll(running).status == 404  # what ran goes on
+    assert row_of(rig, quiet)["calls"] == 0
+    rig.witness.release("goes-on")
+    assert rig.finish(running).status == 200
+    answer = steer(rig, quiet, "release")
+    assert answer.status == 200 and answer.json["worker"]["state"] == "live", answer
+    for other in rig.nodes[:2]:
+        steer(rig, other, "quiet")
+    job = rig.submit("work", {"path": "/slow", "n": 1})
+    assert rig.finish(job).status == 200 and runs_on(rig, job) in mine
+    fresh(rig)
+
+
+@test
+def jobs_that_a_quiet_worker_holds_and_does_not_run_go_to_others_at_once(rig):
+    fresh(rig)
+    quiet = rig.nodes[1]
+    first = start_on(rig, quiet, "/hang/first")
+    behind = [rig.submit("work", {"path": "/ok", "n": n}) for n in range(5)]  # of the same line
+    assert steer(rig, quiet, "quiet").status == 200
+    rig.witness.release("first")
+    assert rig.finish(first).status == 200
+    for job in behind:
+        assert rig.finish(job, seconds=TTL).status == 200  # sooner than any lease ends
+    assert {runs_on(rig, job) for job in behind}.isdisjoint(sessions_of(rig, quiet))
+    fresh(rig)
+
+
+@test
+def quiet_outlives_the_loss_of_both_servers_but_not_a_restart(rig):
+    fresh(rig)
+    node = rig.nodes[1]
+    assert steer(rig, node, "quiet").status == 200
+    rig.redis.stop()
+    rig.postgres.stop(immediate=True)
+    rig.postgres.start()
+    rig.redis.start()
+    wait_until("the node is back", lambda: rig.request("GET", "/ready", key=None, node=node).status == 200)
+    mine = sessions_of(rig, node)
+    in_state(rig, node, "quiet")
+    jobs = [rig.submit("work", {"path": "/ok", "n": n}) for n in range(5)]
+    assert all(rig.finish(job).status == 200 for job in jobs)
+    assert {runs_on(rig, job) for job in jobs}.isdisjoint(mine | sessions_of(rig, node))
+    before = row_of(rig, node)["name"]
+    assert node.stop() == 0
+    assert before not in [row["name"] for row in workers(rig).values()]  # it stopped in order
+    node.start()
+    in_state(rig, node, "live")
+    assert row_of(rig, node)["name"] != before
+
+
+@test
+def signals_on_the_machine_say_the_same(rig):
+    fresh(rig)
+    node = rig.nodes[0]
+    node.process.send_signal(signal.SIGUSR1)
+    in_state(rig, node, "quiet")
+    node.process.send_signal(signal.SIGUSR1)  # no toggle
+    node.process.send_signal(signal.SIGUSR2)
+    in_state(rig, node, "live")
+    node.process.send_signal(signal.SIGUSR1)
+    in_state(rig, node, "quiet")
+    assert steer(rig, node, "release").json["worker"]["state"] == "live"  # the last word counts, whoever said it
+    rig.postgres.stop()
+    node.process.send_signal(signal.SIGUSR1)  # nobody to tell: it is so all the same
+    wait_until("it is quiet", lambda: "by=signal" in node.log().splitlines()[-1] or node.log().count("worker_quiet") >= 3)
+    rig.postgres.start()
+    in_state(rig, node, "quiet", seconds=20)
+    fresh(rig)
+
+
+@test
+def when_all_are_quiet_a_call_waits_for_one_that_is_released(rig):
+    fresh(rig)
+    for node in rig.nodes:
+        assert steer(rig, node, "quiet").status == 200
+    answers = []
+    caller = threading.Thread(target=lambda: answers.append(rig.call("echo", {"n": 1}, node=rig.nodes[0])), daemon=True)
+    caller.start()
+    wait_until("it waits in Redis", lambda: rig.redis.command("LLEN", "sluice:{s00}:calls") == 1)
+    assert not answers
+    assert steer(rig, rig.nodes[2], "release").status == 200
+    caller.join(10)
+    assert answers and answers[0].status == 200, answers
+    fresh(rig)
+
+
+@test
+def killed_and_frozen_ones_are_lost_and_what_a_frozen_one_does_later_changes_nothing(rig):
+    fresh(rig)
+    frozen, killed, asked = sorted(rig.nodes, key=lambda node: not row_of(rig, node)["leads"])
+    job = start_on(rig, frozen, "/hang/frozen", retries=1)
+    behind = rig.submit("work", {"path": "/ok"}, node=asked)
+    frozen.process.send_signal(signal.SIGSTOP)
+    killed_pid = killed.process.pid
+    killed.kill()
+    in_state(rig, frozen, "lost", asked)
+    wait_until("the killed one is lost", lambda: workers(rig, asked)[killed_pid]["state"] == "lost")
+    refused = steer(rig, frozen, "release", asked=asked)
+    assert refused.status == 409 and "force" in refused.json["error"]["message"], refused
+    # Its scheduler led: the other one has to depose it first, so all is still its.
+    answer = steer(rig, frozen, "release", {"force": True}, asked=asked)
+    assert answer.status == 200 and answer.json["worker"]["state"] == "lost", answer
+    assert answer.json["resolved"] == 1, answer
+    assert rig.finish(behind, seconds=2, node=asked).status == 200  # no try was lost: at once
+    rig.witness.release("frozen")
+    rig.witness.wait_seen("/hang/frozen", 2)
+    assert rig.finish(job, node=asked).status == 200
+    calls = len(rig.witness.calls)
+    frozen.process.send_signal(signal.SIGCONT)
+    in_state(rig, frozen, "live", asked)
+    assert len(rig.witness.calls) == calls and rig.postgres.query(
+        f"SELECT count(*), max(attempt) FROM result WHERE job_id = '{job}'") == [["1", "2"]]
+    fresh(rig)
+
+
+main(lambda: Rig(nodes=3, settings={"lease_ttl": f"{TTL:g}s", "runners": "4", "retry_first": "100ms", "drain_timeout": "5s"},
+                 prepare=lambda rig: [rig.prepare(FUNCTIONS, env=env) for env in ("dev", "prod")]))
