@@ -102,6 +102,18 @@ def the_list_says_who_is_there_and_what_each_does(rig):
 
 
 @test
+def what_is_lost_is_shown_for_an_hour(rig):
+    fresh(rig)
+    for name, minutes in (("gone:999998:00000000", 61), ("gone:999999:00000000", 58)):
+        rig.postgres.query("INSERT INTO node (name, roles, version, schema_version, beat_ms, state, doing, seen_at)"
+                           f" VALUES ('{name}', 7, '0.1.0', 11, 1000, 2, 'no JSON', now() - interval '{minutes} minutes')")
+    wait_until("the older one is forgotten", lambda: 999998 not in workers(rig))
+    row = workers(rig)[999999]
+    assert row["state"] == "lost" and row["seen_ms"] > 58 * 60_000 and not row["leads"] and row["jobs"] == [], row
+    rig.postgres.query("DELETE FROM node WHERE name LIKE 'gone:%'")
+
+
+@test
 def only_operators_see_and_steer(rig):
     name = row_of(rig, rig.nodes[0])["name"]
     for method, path in (("GET", ""), ("POST", f"/{name}/quiet"), ("POST", f"/{name}/release")):
@@ -138,12 +150,17 @@ def a_quiet_worker_starts_nothing_and_its_api_serves_on(rig):
     for n in range(10):
         answer = rig.call("echo", {"n": n}, node=quiet)
         assert answer.status == 200 and answer.json == {"n": n}, answer
+    long = threading.Thread(target=lambda: rig.call("work", {"path": "/hang/call"}, node=quiet), daemon=True)
+    long.start()
+    rig.witness.wait_seen("/hang/call")
+    wait_until("another one runs it", lambda: sum(row["calls"] for row in workers(rig).values()) == 1)
+    assert row_of(rig, quiet)["calls"] == 0
+    rig.witness.release("call")
     assert rig.request("GET", "/ready", key=None, node=quiet).status == 200
     for job in jobs:
         assert rig.finish(job, env="prod").status == 200
     assert {runs_on(rig, job) for job in jobs}.isdisjoint(mine)
     assert row_of(rig, quiet)["running"] == 1 and rig.poll(running).status == 404  # what ran goes on
-    assert row_of(rig, quiet)["calls"] == 0
     rig.witness.release("goes-on")
     assert rig.finish(running).status == 200
     answer = steer(rig, quiet, "release")
