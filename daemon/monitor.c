@@ -156,6 +156,7 @@ look_at_parts(const struct daemon *daemon)
 	if (daemon->pool == NULL)
 		return;
 	set(METRIC_SETTLE_PENDING, settle_pending(daemon->settle));
+	set(METRIC_RUNNER_UP, pool_is_up(daemon->pool));
 	set(METRIC_RUNNER_PROCESSES, pool_processes(daemon->pool));
 	set(METRIC_RUNNING, pool_running(daemon->pool));
 	set(METRIC_RUNNER_PLACES, (double)(config_int(daemon->config, "runners") +

@@ -6,7 +6,6 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fleet import Fleet, has_points, wait_until
-from load import Load
 from rig import Node
 from tap import main, test
 
@@ -112,21 +111,6 @@ if has_points():
             assert node.stop() == -signal.SIGKILL
         fleet.nodes[1].start()
         fleet.judged()
-
-
-@test(name="F37 nodes stopped and started one after the other under load: nothing is lost, nothing started twice, no 5xx but 503", seconds=90)
-def _(fleet):
-    fleet.all()
-    load = Load(fleet, seed=37, clients=4, kinds={"none": 3, "one": 4, "two": 3}, delays=False).start()
-    for number in (0, 1, 0, 1):
-        time.sleep(0.8)
-        with fleet.history.fault("node_term", node=number):
-            assert fleet.nodes[number].stop() == 0
-            fleet.nodes[number].start()
-    time.sleep(0.5)
-    load.stop()
-    verdict = fleet.judged()
-    assert verdict.worker_lost == 0 and verdict.states["failed"] == 0 and verdict.jobs > 20, verdict.states
 
 
 @test(name="F37 HUP under load, with a broken config and a good one in turns: nothing happens to what runs, the log says what is wrong",
