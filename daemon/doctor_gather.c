@@ -17,6 +17,7 @@
 #include "daemon/compiler.h"
 #include "daemon/submit.h"
 #include "queue/health.h"
+#include "queue/overview.h"
 #include "runtime/pool.h"
 #include "sql/account.h"
 #include "sql/health.h"
@@ -31,9 +32,18 @@ struct gather {
 	bool told;
 	bool health, nodes; /* both halves of what Postgres knows are here */
 	int64_t sent_ms;    /* monotonic */
-	char *texts[4 * DOCTOR_NODES_MAX + DOCTOR_SHARDS_MAX + 8]; /* owned: what facts borrows */
+	char *texts[2 * (DOCTOR_NODES_MAX + 2 * DOCTOR_QUEUES_MAX) + DOCTOR_SHARDS_MAX +
+		    8]; /* owned: what facts borrows */
 	size_t text_count;
 	struct sl_error compiler_error;
+	/* The lines that wait longest, the oldest first. */
+	struct candidate {
+		int64_t key_id;
+		struct doctor_queue queue; /* without names */
+	} oldest[DOCTOR_QUEUES_MAX];
+	int oldest_count;
+	int overviews; /* shards that have not said what waits */
+	bool unseen;   /* one of them could not */
 	gather_cb *cb;
 	void *arg;
 };
@@ -100,6 +110,24 @@ note_postgres_error(struct gather *gather, const struct sl_error *error)
 }
 
 static void
+take_stopped(struct gather *gather, const struct health *health)
+{
+	struct doctor_facts *facts = &gather->facts;
+
+	facts->stopped_total = (int)health->stopped_total;
+	for (int i = 0; i < health->stopped_count && i < DOCTOR_QUEUES_MAX; i++) {
+		const struct health_line *line = &health->stopped[i];
+
+		facts->stopped[facts->stopped_count++] = (struct doctor_queue){
+		    .environment = keep(gather, line->environment),
+		    .line = line->name[0] != '\0' ? keep(gather, line->name) : NULL,
+		    .paused = line->paused,
+		    .draining = line->draining,
+		};
+	}
+}
+
+static void
 on_health(void *arg, enum sl_code code, const struct health *health, const struct sl_error *error)
 {
 	struct gather *gather = arg;
@@ -119,6 +147,7 @@ on_health(void *arg, enum sl_code code, const struct health *health, const struc
 		facts->overdue_ms = health->overdue_ms;
 		facts->dead_hour = health->dead;
 		facts->quarantined_hour = health->quarantined;
+		take_stopped(gather, health);
 	}
 	answered(gather);
 }
@@ -229,6 +258,100 @@ ask_shards(struct gather *gather)
 	}
 }
 
+/* ---- what waits ------------------------------------------------------------------------------ */
+
+static void
+take_candidate(struct gather *gather, int64_t key_id, int running, int64_t depth, int64_t oldest_ms)
+{
+	int at = gather->oldest_count;
+
+	if (oldest_ms < 0)
+		return;
+	if (at == DOCTOR_QUEUES_MAX && gather->oldest[--at].queue.oldest_ms >= oldest_ms)
+		return;
+	for (; at > 0 && gather->oldest[at - 1].queue.oldest_ms < oldest_ms; at--)
+		gather->oldest[at] = gather->oldest[at - 1];
+	gather->oldest[at] = (struct candidate){
+	    .key_id = key_id,
+	    .queue = {.running = running, .depth = depth, .oldest_ms = oldest_ms},
+	};
+	if (gather->oldest_count < DOCTOR_QUEUES_MAX)
+		gather->oldest_count++;
+}
+
+/* Those that the ledger does not know any more are left out: they belonged to what was deleted. */
+static void
+on_lines(void *arg, enum sl_code code, const struct health_line *lines, int count,
+	 const struct sl_error *error)
+{
+	struct gather *gather = arg;
+	struct doctor_facts *facts = &gather->facts;
+
+	(void)error;
+	for (int i = 0; !gather->told && code == SL_OK && i < gather->oldest_count; i++) {
+		const struct candidate *candidate = &gather->oldest[i];
+
+		for (int at = 0; at < count; at++) {
+			struct doctor_queue *queue = &facts->queues[facts->queue_count];
+
+			if (lines[at].key_id != candidate->key_id)
+				continue;
+			*queue = candidate->queue;
+			queue->environment = keep(gather, lines[at].environment);
+			queue->line = keep(gather, lines[at].name);
+			queue->limit = lines[at].slots;
+			queue->paused = lines[at].paused;
+			queue->draining = lines[at].draining;
+			facts->queue_count++;
+			break;
+		}
+	}
+	if (!gather->told)
+		facts->queues_known = code == SL_OK && !gather->unseen;
+	answered(gather);
+}
+
+static void
+on_overview(void *arg, enum sl_code code, const struct overview_environment *environments,
+	    int count, const struct sl_error *error)
+{
+	struct gather *gather = arg;
+	int64_t ids[DOCTOR_QUEUES_MAX];
+
+	(void)error;
+	gather->unseen = gather->unseen || code != SL_OK;
+	for (int i = 0; code == SL_OK && i < count; i++)
+		for (int at = 0; at < environments[i].line_count; at++) {
+			const struct overview_line *line = &environments[i].line[at];
+
+			take_candidate(gather, line->key_id, line->running, line->depth,
+				       line->oldest_ms);
+		}
+	if (--gather->overviews == 0 && !gather->told) {
+		for (int i = 0; i < gather->oldest_count; i++)
+			ids[i] = gather->oldest[i].key_id;
+		gather->facts.queues_known = !gather->unseen;
+		if (gather->oldest_count > 0) {
+			gather->asking++;
+			health_lines(account_pg(gather->daemon->account), ids, gather->oldest_count,
+				     on_lines, gather);
+		}
+	}
+	answered(gather);
+}
+
+static void
+ask_overviews(struct gather *gather)
+{
+	struct daemon *daemon = gather->daemon;
+
+	gather->overviews = daemon->shard_count;
+	for (int i = 0; i < daemon->shard_count; i++) {
+		gather->asking++;
+		queue_overview(daemon->queues[i], NULL, 0, on_overview, gather);
+	}
+}
+
 /* ---- this node ------------------------------------------------------------------------------- */
 
 static int64_t
@@ -253,7 +376,6 @@ look_here(struct gather *gather)
 	struct rlimit limit;
 
 	facts->node = daemon->node;
-	facts->queues_known = true;
 	facts->version = PACKAGE_VERSION;
 	facts->roles = daemon->roles;
 	facts->schema_version = migrate_version();
@@ -292,5 +414,6 @@ gather_start(struct daemon *daemon, gather_cb *cb, void *arg)
 	health_ask(pg, on_health, gather);
 	node_list(pg, on_nodes, gather);
 	ask_shards(gather);
+	ask_overviews(gather);
 	answered(gather);
 }

@@ -8,13 +8,16 @@ sluiced_SOURCES = \
 	daemon/cancel.c daemon/cancel.h \
 	daemon/compiler.c daemon/compiler.h \
 	daemon/concurrency.c daemon/concurrency.h \
-	daemon/doctor.c daemon/doctor.h \
+	daemon/doctor.c daemon/doctor.h daemon/doctor_parts.h \
+	daemon/doctor_fleet.c daemon/doctor_queue.c \
 	daemon/doctor_gather.c daemon/doctor_gather.h \
 	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
 	daemon/monitor.c daemon/monitor.h \
 	daemon/node.c daemon/node.h \
 	daemon/notify.c daemon/notify.h \
+	daemon/options.c daemon/options.h \
+	daemon/exposed.c daemon/exposed.h \
 	daemon/paths.c daemon/paths.h \
 	daemon/ready.c daemon/ready.h \
 	daemon/record_show.c daemon/record_show.h \
@@ -34,8 +37,11 @@ sluiced_SOURCES = \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
 	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \
+	daemon/api/admin_bench.c \
 	daemon/api/admin_dead.c daemon/api/admin_doctor.c daemon/api/admin_quarantine.c \
 	daemon/api/admin_read.c daemon/api/admin_worker.c \
+	daemon/api/admin_job.c daemon/api/admin_job_create.c \
+	daemon/api/admin_queue.c daemon/api/admin_queue.h daemon/api/admin_steer.c \
 	daemon/api/api.c daemon/api/api.h \
 	daemon/api/check.c \
 	daemon/api/connection.c daemon/api/connection_create.c \
@@ -83,12 +89,15 @@ sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase
 	$(LIBPQ_LIBS) $(HIREDIS_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LIBEVENT_LIBS) $(MSGPACK_LIBS) $(OPENSSL_LIBS)
 
 # The parts that stand on base alone have unit tests.
-daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate
+daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_service
 check_PROGRAMS += $(daemon_tests)
 TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
 test_daemon_backlog_LDADD = $(base_test_libs)
-test_daemon_doctor_SOURCES = tests/unit/test_daemon_doctor.c daemon/doctor.c
+test_daemon_doctor_SOURCES = tests/unit/test_daemon_doctor.c \
+	daemon/doctor.c daemon/doctor_fleet.c daemon/doctor_queue.c
 test_daemon_doctor_LDADD = $(base_test_libs)
 test_daemon_rate_SOURCES = tests/unit/test_daemon_rate.c daemon/api/rate.c
 test_daemon_rate_LDADD = $(base_test_libs)
+test_daemon_service_SOURCES = tests/unit/test_daemon_service.c daemon/notify.c daemon/sockets.c
+test_daemon_service_LDADD = $(base_test_libs)

@@ -224,6 +224,12 @@ on_signal(void *arg, int signo)
 	write_row(node);
 }
 
+bool
+node_is_quiet(const struct node *node)
+{
+	return node->quiet;
+}
+
 void
 node_changed(struct node *node)
 {

@@ -22,6 +22,7 @@ void node_make_name(char out[64]);
 /* Begins to write, to listen and to take the signals; the worker may come later, or never. */
 struct node *node_new(struct daemon *daemon);
 void node_free(struct node *node); /* after the account's connection; NULL is fine */
+bool node_is_quiet(const struct node *node); /* it is wanted to be, as far as it knows */
 /* What the row should say has changed (started, draining): it is written soon. */
 void node_changed(struct node *node);
 /* The process ends in order: its row goes.  To be called again until it says true: the row is gone, or could

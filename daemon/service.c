@@ -72,7 +72,8 @@ write_status(const struct service *service, struct buf *text)
 		break;
 	case SERVICE_READY:
 		if (ready_is(service->daemon, &why))
-			buf_add_text(text, "Running, ");
+			buf_add_text(text,
+				     node_is_quiet(service->daemon->self) ? "Quiet, " : "Running, ");
 		else
 			buf_printf(text, "Degraded (%s), ", why.data);
 		add_work(service, text);

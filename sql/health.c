@@ -31,8 +31,24 @@ static const struct unit_statement health_look = {
 	  " " HEALTH_RECENT("dead") ", " HEALTH_RECENT("quarantine")};
 
 static const struct unit_statement health_keys = {
-    NULL, "SELECT k.id, e.name, k.name, k.slots FROM concurrency_key k"
-	  " JOIN environment e ON e.id = k.environment_id WHERE k.id = ANY ($1::bigint[])"};
+    NULL, "SELECT k.id, e.name, k.name, k.slots, e.paused_at IS NOT NULL"
+	  "  OR EXISTS (SELECT FROM paused_line p WHERE p.key_id = k.id), e.draining_at IS NOT NULL"
+	  " FROM concurrency_key k JOIN environment e ON e.id = k.environment_id"
+	  " WHERE k.id = ANY ($1::bigint[])"};
+
+/* Environments, and lines that are paused by themselves. */
+static const struct unit_statement health_stopped = {
+    NULL,
+    "SELECT coalesce(k.id, 0), e.name, coalesce(k.name, ''), coalesce(k.slots, 0), s.paused,"
+    " s.draining, count(*) OVER () FROM"
+    " (SELECT id::bigint AS environment_id, NULL::bigint AS key_id, paused_at IS NOT NULL AS paused,"
+    "   draining_at IS NOT NULL AS draining FROM environment"
+    "   WHERE paused_at IS NOT NULL OR draining_at IS NOT NULL"
+    "  UNION ALL SELECT k.environment_id::bigint, k.id, true, false"
+    "   FROM paused_line p JOIN concurrency_key k ON k.id = p.key_id) s"
+    " JOIN environment e ON e.id = s.environment_id"
+    " LEFT JOIN concurrency_key k ON k.id = s.key_id"
+    " ORDER BY e.name, k.name NULLS FIRST LIMIT " HEALTH_TEXT(HEALTH_STOPPED_MAX)};
 
 struct health_call {
 	health_cb *cb; /* or lines_cb */
@@ -40,14 +56,28 @@ struct health_call {
 	void *arg;
 };
 
+static struct health_line
+health_line(const PGresult *rows, int i)
+{
+	return (struct health_line){
+	    .key_id = value_int(rows, i, 0),
+	    .environment = value_text(rows, i, 1),
+	    .name = value_text(rows, i, 2),
+	    .slots = (int)value_int(rows, i, 3),
+	    .paused = value_bool(rows, i, 4),
+	    .draining = value_bool(rows, i, 5),
+	};
+}
+
 static void
 health_on_look(void *arg, const struct unit_answer *answer)
 {
 	struct health_call *call = arg;
-	struct health health = {0};
+	struct health_line stopped[HEALTH_STOPPED_MAX];
+	struct health health = {.stopped = stopped};
 
 	if (answer->code == SL_OK) {
-		const PGresult *row = answer->results[1];
+		const PGresult *row = answer->results[1], *rows = answer->results[2];
 
 		health.clock_ms = value_int(row, 0, 0);
 		health.version = (int)value_int(row, 0, 1);
@@ -57,6 +87,9 @@ health_on_look(void *arg, const struct unit_answer *answer)
 		health.overdue_ms = value_int(row, 0, 5);
 		health.dead = value_int(row, 0, 6);
 		health.quarantined = value_int(row, 0, 7);
+		for (int i = 0; i < PQntuples(rows) && i < HEALTH_STOPPED_MAX; i++)
+			stopped[health.stopped_count++] = health_line(rows, i);
+		health.stopped_total = health.stopped_count > 0 ? value_int(rows, 0, 6) : 0;
 	}
 	call->cb(call->arg, answer->code, answer->code == SL_OK ? &health : NULL,
 		 answer->code == SL_OK ? NULL : &answer->error);
@@ -73,6 +106,7 @@ health_ask(struct pg *pg, health_cb *cb, void *arg)
 	call->arg = arg;
 	unit_add(unit, &health_limit);
 	unit_add(unit, &health_look);
+	unit_add(unit, &health_stopped);
 	unit_send(unit, pg, HEALTH_MS, health_on_look, call);
 }
 
@@ -85,12 +119,7 @@ health_on_lines(void *arg, const struct unit_answer *answer)
 
 	if (answer->code == SL_OK)
 		for (; count < PQntuples(answer->results[1]) && count < HEALTH_LINES_MAX; count++)
-			lines[count] = (struct health_line){
-			    .key_id = value_int(answer->results[1], count, 0),
-			    .environment = value_text(answer->results[1], count, 1),
-			    .name = value_text(answer->results[1], count, 2),
-			    .slots = (int)value_int(answer->results[1], count, 3),
-			};
+			lines[count] = health_line(answer->results[1], count);
 	call->lines_cb(call->arg, answer->code, lines, count,
 		       answer->code == SL_OK ? NULL : &answer->error);
 	free(call);

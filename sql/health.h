@@ -8,6 +8,13 @@
 #include "base/error.h"
 #include "sql/pg.h"
 
+struct health_line {    /* a concurrency key, or an environment; texts are borrowed */
+	int64_t key_id; /* 0: the environment */
+	const char *environment, *name; /* name "": the environment */
+	int slots; /* how many of its jobs may run at once; 0: an environment */
+	bool paused, draining;
+};
+
 struct health {
 	int64_t clock_ms;          /* wall time of the server */
 	int version;               /* of the schema */
@@ -16,19 +23,19 @@ struct health {
 	int64_t strangers;         /* of them: of processes that have no row (sql/node.h) */
 	int64_t overdue_ms;        /* since when the oldest retry is due; 0: none is */
 	int64_t dead, quarantined; /* in the last hour; counted to HEALTH_COUNT_MAX */
+	const struct health_line
+	    *stopped; /* paused or draining; HEALTH_STOPPED_MAX of them at most */
+	int stopped_count;
+	int64_t stopped_total;
 };
 #define HEALTH_COUNT_MAX 1000
+#define HEALTH_STOPPED_MAX 20
 typedef void health_cb(void *arg, enum sl_code code, const struct health *health,
 		       const struct sl_error *error);
 /* cb once, from the loop; health is borrowed, NULL on errors.  The server gives up after HEALTH_MS. */
 #define HEALTH_MS 1500
 void health_ask(struct pg *pg, health_cb *cb, void *arg);
 
-struct health_line { /* a concurrency key; texts are borrowed */
-	int64_t key_id;
-	const char *environment, *name;
-	int slots; /* how many of its jobs may run at once */
-};
 #define HEALTH_LINES_MAX 100
 typedef void health_lines_cb(void *arg, enum sl_code code, const struct health_line *lines,
 			     int count, const struct sl_error *error);

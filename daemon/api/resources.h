@@ -24,6 +24,13 @@ api_handler admin_environment_read, admin_environment_patch, admin_variable_put,
 /* admin_dead.c, admin_quarantine.c */
 api_handler admin_dead_list, admin_dead_read, admin_dead_replay, admin_dead_delete,
     admin_quarantine_list, admin_quarantine_delete;
+/* admin_queue.c, admin_steer.c */
+api_handler admin_queue_list, admin_queue_pause, admin_queue_drain, admin_queue_resume;
+/* admin_job.c, admin_job_create.c */
+api_handler admin_job_list, admin_job_read, admin_job_retry, admin_job_cancel, admin_job_kill,
+    admin_job_create;
+/* admin_bench.c */
+api_handler admin_bench;
 /* admin_function.c */
 api_handler admin_function_read, admin_function_patch;
 /* admin_worker.c, admin_doctor.c */

@@ -18,6 +18,7 @@
 #include "sql/settle.h"
 
 #define START_RETRY_MS 100
+#define JOB_STARTS_MAX 10 /* without a zygote: another worker may have one */
 #define CLOSE_RETRY_MS 250
 #define RESULT_MAX (1 << 20)
 
@@ -443,6 +444,9 @@ attempt_try_start(struct attempt *attempt)
 		attempt->run = run;
 		return;
 	}
+	if (code == SL_UNAVAILABLE && attempt->job_id[0] != '\0' &&
+	    attempt->starts_left <= ATTEMPT_STARTS_MAX - JOB_STARTS_MAX)
+		attempt->starts_left = 0;
 	if ((code == SL_UNAVAILABLE || code == SL_EXHAUSTED) && attempt->starts_left-- > 0) {
 		loop_timer_in(attempt->timer, START_RETRY_MS);
 		return;
@@ -451,6 +455,7 @@ attempt_try_start(struct attempt *attempt)
 		  log_text(error.text));
 	if ((code == SL_UNAVAILABLE || code == SL_EXHAUSTED) && attempt->job_id[0] != '\0') {
 		/* This node cannot run anything now: nothing ran, another one may have the job. */
+		dispatch_short(attempt->daemon->dispatch, error.text);
 		attempt_finish_aborted(attempt);
 		return;
 	}

@@ -4,6 +4,8 @@
 
 #include "daemon/worker/attempt.h"
 
+#define ATTEMPT_STARTS_MAX 100 /* 10 s for a zygote that comes back, or for a place */
+
 /* ---- attempt.c ---- */
 void attempt_enter(struct attempt *attempt, enum attempt_state to);
 void attempt_try_start(struct attempt *attempt); /* in STARTING */

@@ -11,7 +11,6 @@
 #include "daemon/worker/sync_run.h"
 #include "sql/record.h"
 
-#define STARTS_MAX 100 /* 10 s for a zygote that comes back, or for a place */
 
 /* May the attempt go on after this answer?  If not, it is gone. */
 static bool
@@ -70,7 +69,7 @@ start(struct attempt *attempt)
 	if (attempt->parent != NULL &&
 	    attempt->parent->deadline_mono_ms < attempt->deadline_mono_ms)
 		attempt->deadline_mono_ms = attempt->parent->deadline_mono_ms;
-	attempt->starts_left = STARTS_MAX;
+	attempt->starts_left = ATTEMPT_STARTS_MAX;
 	attempt_enter(attempt, ATTEMPT_STARTING);
 	attempt_try_start(attempt);
 }

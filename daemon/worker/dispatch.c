@@ -19,6 +19,7 @@
 #include "sql/settle.h"
 
 #define FORCE_MS 2000
+#define SHORT_MS 5000
 
 struct dispatch {
 	struct daemon *daemon;
@@ -33,7 +34,10 @@ struct dispatch {
 	bool release_due; /* keys are held that nothing here needs: tell the ledger */
 	struct loop_timer *stop_timer;
 	bool stopping, forced, stopped;
-	bool quiet;
+	bool quiet;    /* wanted so */
+	bool is_short; /* of what functions need to start; until the timer says to try again */
+	bool idle;     /* takes nothing, for one or the other */
+	struct loop_timer *short_timer;
 	void (*done)(void *arg);
 	void *done_arg;
 };
@@ -165,7 +169,7 @@ start_calls(struct dispatch *dispatch)
 bool
 dispatch_has_place(const struct dispatch *dispatch)
 {
-	return !dispatch->stopping && !dispatch->quiet &&
+	return !dispatch->stopping && !dispatch->idle &&
 	       room_for_calls(dispatch->room) > calls_waiting(dispatch->calls);
 }
 
@@ -414,18 +418,48 @@ pass_calls_on(struct dispatch *dispatch)
 		continue;
 }
 
+static void
+heed(struct dispatch *dispatch)
+{
+	bool idle = dispatch->quiet || dispatch->is_short;
+
+	if (dispatch->idle == idle || dispatch->stopping)
+		return;
+	dispatch->idle = idle;
+	guests_quiet(dispatch->guests, idle);
+	if (idle)
+		pass_calls_on(dispatch);
+	for (int i = 0; i < dispatch->lane_count; i++)
+		lane_quiet(dispatch->lanes[i], idle);
+	go_on(dispatch);
+}
+
 void
 dispatch_quiet(struct dispatch *dispatch, bool quiet)
 {
-	if (dispatch->quiet == quiet || dispatch->stopping)
-		return;
 	dispatch->quiet = quiet;
-	guests_quiet(dispatch->guests, quiet);
-	if (quiet)
-		pass_calls_on(dispatch);
-	for (int i = 0; i < dispatch->lane_count; i++)
-		lane_quiet(dispatch->lanes[i], quiet);
-	go_on(dispatch);
+	heed(dispatch);
+}
+
+/* Armed for at once when the trouble begins (a turn is on the stack then), and for its end. */
+static void
+on_short_timer(void *arg)
+{
+	struct dispatch *dispatch = arg;
+
+	dispatch->is_short = !dispatch->is_short;
+	if (dispatch->is_short)
+		loop_timer_in(dispatch->short_timer, SHORT_MS);
+	heed(dispatch);
+}
+
+void
+dispatch_short(struct dispatch *dispatch, const char *why)
+{
+	if (dispatch->is_short || dispatch->stopping || loop_timer_is_armed(dispatch->short_timer))
+		return;
+	log_warn("worker_short", "wait_s=%d error=%s", SHORT_MS / 1000, log_text(why));
+	loop_timer_in(dispatch->short_timer, 0);
 }
 
 /* ---- looking --------------------------------------------------------------------------------- */
@@ -482,6 +516,7 @@ dispatch_new(struct daemon *daemon)
 	for (int i = 0; i < dispatch->lane_count; i++)
 		dispatch->lanes[i] =
 		    lane_new(daemon, i, ttl_ms, dispatch->room, &lane_events, dispatch);
+	dispatch->short_timer = loop_timer_new(daemon->loop, on_short_timer, dispatch);
 	dispatch->session = session_new(daemon, ttl_ms, &session_events, dispatch);
 	return dispatch;
 }
@@ -538,6 +573,7 @@ dispatch_free(struct dispatch *dispatch)
 	if (dispatch == NULL)
 		return;
 	loop_timer_free(dispatch->stop_timer);
+	loop_timer_free(dispatch->short_timer);
 	session_free(dispatch->session);
 	for (int i = 0; i < dispatch->lane_count; i++)
 		lane_free(dispatch->lanes[i]);

@@ -29,6 +29,11 @@ void dispatch_hurry(struct dispatch *dispatch);
  * run is handed in at once, session and lease are kept. */
 void dispatch_quiet(struct dispatch *dispatch, bool quiet);
 
+/* Functions cannot be started here for now (no zygote, no memory, no descriptors): as quiet, by itself and for
+ * some seconds, so that others take what this worker would only hold.  Calls that cannot travel are
+ * still tried. */
+void dispatch_short(struct dispatch *dispatch, const char *why);
+
 struct dispatch_load {
 	int runners; /* places for jobs */
 	int running; /* jobs whose function runs */

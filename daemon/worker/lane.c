@@ -332,7 +332,8 @@ gather_hands(struct lane *lane, struct lease_hand *hands, int max)
 	for (struct turn *turn = lane->turns; turn != NULL && count < max; turn = turn->next) {
 		if (turn->state != TURN_HANDING || turn->orphan)
 			continue;
-		if (turn->hand_at_ms > now) {
+		/* It waits so that it does not come back at once: to who takes none it cannot. */
+		if (turn->hand_at_ms > now && takes_turns(lane)) {
 			if (turn->hand_at_ms < next)
 				next = turn->hand_at_ms;
 			continue;

@@ -1,9 +1,11 @@
 """Workers can be seen and steered: the list, quiet and release, what is lost, and a session that is ended by hand."""
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from rig import Rig
@@ -204,11 +206,59 @@ def signals_on_the_machine_say_the_same(rig):
     in_state(rig, node, "quiet")
     assert steer(rig, node, "release").json["worker"]["state"] == "live"  # the last word counts, whoever said it
     rig.postgres.stop()
+    before = node.log().count("worker_quiet")
     node.process.send_signal(signal.SIGUSR1)  # nobody to tell: it is so all the same
-    wait_until("it is quiet", lambda: "by=signal" in node.log().splitlines()[-1] or node.log().count("worker_quiet") >= 3)
+    wait_until("it is quiet", lambda: node.log().count("worker_quiet") > before)
     rig.postgres.start()
     in_state(rig, node, "quiet", seconds=20)
     fresh(rig)
+
+
+@test
+def a_worker_that_cannot_start_functions_takes_none_for_a_while(rig):
+    fresh(rig)
+    broken, file = rig.nodes[1], f"{rig.directory}/runner"
+    broken.stop()
+    shutil.copy(f"{rig.build}/sluice-runner", file)
+    broken.settings["runner_path"] = file
+    broken.start()
+    fresh(rig)
+    os.remove(file)
+    for pid in runners(broken):
+        os.kill(pid, signal.SIGKILL)
+    job = rig.submit("work", {"path": "/ok"}, node=broken)  # whoever takes it, it runs
+    for other in (rig.nodes[0], rig.nodes[2]):
+        steer(rig, other, "quiet", asked=broken)
+    held = rig.submit("work", {"path": "/ok"}, node=broken, env="prod")
+    wait_until("it says so", lambda: "worker_short" in broken.log(), 15)
+    for other in (rig.nodes[0], rig.nodes[2]):
+        steer(rig, other, "release", asked=broken)
+    assert rig.finish(job).status == 200
+    began = time.monotonic()
+    assert all(rig.finish(rig.submit("work", {"path": "/ok"}, node=broken)).status == 200 for _ in range(10))
+    for n in range(5):  # its calls travel
+        answer = rig.call("echo", {"n": n}, node=broken)
+        assert answer.status == 200 and answer.json == {"n": n}, answer
+    assert time.monotonic() - began < 3 and not runners(broken)
+    assert rig.finish(held, env="prod").status == 200
+    shutil.copy(f"{rig.build}/sluice-runner", file)
+    wait_until("its runner is back", lambda: runners(broken), 20)
+    broken.stop()
+    broken.settings["runner_path"] = None
+    fresh(rig)
+
+
+def runners(node):
+    """Processes of sluice-runner, the zygote among them, below a node."""
+    table = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                    table[int(name)] = int(file.read().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+    return [pid for pid, parent in table.items() if parent == node.process.pid]
 
 
 @test
