@@ -14,8 +14,9 @@ CALL = "const r = await nango.get({ endpoint: input.endpoint }); return r.data;"
 
 
 def sluice(rig, *words, code=0, **more):
-    done = run("--dir", rig.directory, *words, **more)
-    assert done.code == code, (words, done)
+    """By the first node; the key is from the keys file."""
+    done = run("--host", f"http://127.0.0.1:{rig.nodes[0].port}", "--dir", rig.directory, *words, **more)
+    assert code in (None, done.code), (words, done)
     return done
 
 
@@ -44,6 +45,18 @@ def state_of(rig, job):
     return document(rig, "job", "show", job)["job"]["state"]
 
 
+def mends(function):
+    """What an operator did in a test that fails must not fail those behind it."""
+    def mended(rig):
+        try:
+            function(rig)
+        finally:
+            for words in (("queue", "resume", "dev"), ("queue", "resume", "dev", "--line", "actions"), ("worker", "release", "--all")):
+                sluice(rig, *words, code=None)
+    mended.__name__ = function.__name__
+    return mended
+
+
 # ---- queues
 
 @test
@@ -70,6 +83,7 @@ def what_waits_and_what_runs_is_listed_and_peeked_at(rig):
 
 
 @test
+@mends
 def a_paused_queue_accepts_and_starts_nothing_until_it_is_resumed(rig):
     assert document(rig, "queue", "pause", "dev")["queue"]["paused"] is True
     assert "paused" in sluice(rig, "queue", "ls").out
@@ -83,6 +97,7 @@ def a_paused_queue_accepts_and_starts_nothing_until_it_is_resumed(rig):
 
 
 @test
+@mends
 def a_line_is_paused_alone(rig):
     queue = document(rig, "queue", "pause", "dev", "--line", "actions")["queue"]
     assert not queue["paused"], queue
@@ -94,6 +109,7 @@ def a_line_is_paused_alone(rig):
 
 
 @test
+@mends
 def a_drain_refuses_what_is_new_and_waits_for_what_is_there(rig):
     job = hang(rig, "drained")
     behind = rig.submit("step", {"endpoint": "/ok"})
@@ -110,6 +126,7 @@ def a_drain_refuses_what_is_new_and_waits_for_what_is_there(rig):
 
 
 @test
+@mends
 def a_drain_that_cancels_ends_what_waits_and_leaves_what_runs(rig):
     job = hang(rig, "kept")
     behind = [rig.submit("step", {"endpoint": "/cancelled"}) for _ in range(2)]
@@ -151,7 +168,7 @@ def a_job_that_runs_is_cancelled_or_killed_and_the_next_one_goes_on(rig):
     assert state_of(rig, job) == "cancelled"
     killed = rig.submit("spin")
     wait_until("it runs", lambda: state_of(rig, killed) == "running", 15)
-    done = run_on_terminal("--dir", rig.directory, "job", "kill", killed, typed="y\n")
+    done = run_on_terminal("--host", f"http://127.0.0.1:{rig.nodes[0].port}", "--dir", rig.directory, "job", "kill", killed, typed="y\n")
     assert done.code == 0 and "its process killed" in done.out, done
     assert state_of(rig, killed) == "cancelled"
     assert rig.finish(rig.submit("step", {"endpoint": "/ok"}), 15).status == 200
@@ -191,6 +208,7 @@ def worker_of(rig, name):
 
 
 @test
+@mends
 def a_quiet_worker_ends_what_it_runs_and_takes_nothing_until_released(rig):
     first, second = names(rig)
     table = sluice(rig, "worker", "ls").out
@@ -214,16 +232,17 @@ def a_quiet_worker_ends_what_it_runs_and_takes_nothing_until_released(rig):
 
 
 @test
+@mends
 def the_doctor_says_well_and_then_what_an_operator_did(rig):
-    wait_until("all is well", lambda: run("--dir", rig.directory, "doctor").code == 0, 20)
+    wait_until("all is well", lambda: sluice(rig, "doctor", code=None).code == 0, 20)
     done = sluice(rig, "doctor", "--all")
     assert done.out.startswith("healthy: ") and "ok    postgres: " in done.out, done
     assert document(rig, "doctor")["verdict"] == "healthy"
     sluice(rig, "worker", "quiet", "--all")
-    done = run("--dir", rig.directory, "doctor")
+    done = sluice(rig, "doctor", code=None)
     assert done.code in (1, 2) and "workers" in done.out.splitlines()[0] and "sluice worker release" in done.out, done
     sluice(rig, "worker", "release", "--all")
-    wait_until("all is well", lambda: run("--dir", rig.directory, "doctor").code == 0, 20)
+    wait_until("all is well", lambda: sluice(rig, "doctor", code=None).code == 0, 20)
 
 
 @test
@@ -232,7 +251,7 @@ def a_worker_that_froze_is_lost_and_its_session_can_be_ended(rig):
     os.kill(rig.nodes[1].process.pid, signal.SIGSTOP)
     try:
         wait_until("it is lost", lambda: worker_of(rig, name)["state"] == "lost", 30)
-        done = run("--dir", rig.directory, "doctor")
+        done = sluice(rig, "doctor", code=None)
         assert done.code == 1 and name in done.out, done
         done = sluice(rig, "worker", "release", name, "--force", "--yes")
         assert name in done.out, done
@@ -254,7 +273,7 @@ def a_bench_runs_jobs_of_its_own_and_says_what_limited_it(rig):
     assert figures["mode"] == "sync" and figures["succeeded"] == 10 and figures["accept_p50_ms"] is None, figures
     own = ("--environment", "dev", "--integration", "w", "--connection", "c", "--function", "step")
     figures = document(rig, "bench", "--jobs", "5", *own, "--input", '{"endpoint": "/own"}')["bench"]
-    assert figures["succeeded"] == 5 and rig.witness.seen("/own") == 5, figures
+    assert figures["succeeded"] == 5 and len(rig.witness.seen("/own")) == 5, figures
     done = sluice(rig, "--json", "bench", "--jobs", "5", *own, "--input", '{"endpoint": "/status/404"}', code=65)
     assert done.json["bench"]["failed"] == 5 and done.error["code"] == "failed", done
 
