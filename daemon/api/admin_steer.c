@@ -7,7 +7,9 @@
 #include "base/log.h"
 #include "daemon/api/admin_queue.h"
 #include "daemon/api/resources.h"
+#include "daemon/shard.h"
 #include "daemon/steer.h"
+#include "queue/overview.h"
 #include "sql/inspect.h"
 #include "sql/steer.h"
 
@@ -15,7 +17,7 @@
 #define CANCEL_TIME_MS 20000 /* one call cancels for so long; another one goes on */
 
 struct cancel_job {
-	int64_t key_id;
+	int64_t key_id, seq;
 	char id[UUID_TEXT];
 };
 
@@ -113,7 +115,7 @@ by_line(const void *a, const void *b)
 
 	if (one->key_id != other->key_id)
 		return one->key_id < other->key_id ? -1 : 1;
-	return strcmp(one->id, other->id);
+	return one->seq < other->seq ? -1 : one->seq > other->seq;
 }
 
 static void
@@ -132,10 +134,41 @@ on_cancelled(void *arg, enum sl_code code, int64_t count, const struct sl_error 
 
 /* A line in a transaction: its jobs share what has to be locked. */
 static void
+cancel_line(struct steering *steering)
+{
+	const struct cancel_job *first = &steering->jobs[steering->at];
+	char(*ids)[UUID_TEXT] = sl_calloc((size_t)steering->group, sizeof(*ids));
+
+	for (int i = 0; i < steering->group; i++)
+		memcpy(ids[i], first[i].id, UUID_TEXT);
+	steer_cancel(steering->place.call->daemon->dead, steering->place.environment_id,
+		     (const char(*)[UUID_TEXT])ids, steering->group, on_cancelled, steering);
+	free(ids);
+}
+
+/* The oldest of a line may run and have asked for nothing yet, which only Redis knows. */
+static void
+on_runs(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	struct steering *steering = arg;
+
+	(void)error;
+	if (code == SL_OK && value == 1) {
+		steering->at++;
+		steering->group--;
+	}
+	if (steering->group > 0)
+		cancel_line(steering);
+	else
+		next_line(steering);
+}
+
+static void
 next_line(struct steering *steering)
 {
+	struct queue *queue =
+	    shard_queue(steering->place.call->daemon, steering->place.environment_id);
 	struct cancel_job *first = &steering->jobs[steering->at];
-	char(*ids)[UUID_TEXT];
 	int count = 0;
 
 	if (steering->at >= steering->count) {
@@ -150,12 +183,10 @@ next_line(struct steering *steering)
 	while (steering->at + count < steering->count && first[count].key_id == first->key_id)
 		count++;
 	steering->group = count;
-	ids = sl_calloc((size_t)count, sizeof(*ids));
-	for (int i = 0; i < count; i++)
-		memcpy(ids[i], first[i].id, UUID_TEXT);
-	steer_cancel(steering->place.call->daemon->dead, steering->place.environment_id,
-		     (const char(*)[UUID_TEXT])ids, count, on_cancelled, steering);
-	free(ids);
+	if (queue_is_up(queue))
+		queue_runs(queue, first->key_id, first->seq, on_runs, steering);
+	else
+		cancel_line(steering);
 }
 
 static void
@@ -178,6 +209,7 @@ on_page(void *arg, enum sl_code code, const struct inspect_job *jobs, int count,
 		if (strcmp(jobs[i].state, "running") == 0)
 			continue;
 		job->key_id = jobs[i].key_id;
+		job->seq = jobs[i].seq;
 		memcpy(job->id, jobs[i].id, sizeof(job->id));
 		steering->count++;
 	}

@@ -13,6 +13,7 @@ from tap import main, test
 
 FUNCTIONS = {
     "echo": "return input;",
+    "sleep": "await new Promise((done) => setTimeout(done, input)); return 'slept';",
     "call": "await nango.get({ endpoint: input.endpoint, retries: 0 }); return 'done';",
     # Goes on whatever it is told, as long as it may.
     "stubborn": "for (;;) { try { await nango.get({ endpoint: '/ok/' + input.name, retries: 0 }); }"
@@ -256,6 +257,17 @@ def a_drain_with_cancel_ends_what_waits_and_not_what_runs(rig):
     assert {rig.poll(job).status for job in waiting} == {410}
     rig.witness.release("cancelled")
     assert rig.finish(held).json == "done" and rig.witness.seen("/ok/cancelled") == []
+    steer(rig, "resume")
+
+
+@test
+def a_drain_with_cancel_lets_a_run_end_that_has_asked_for_nothing(rig):
+    job = rig.submit("sleep", 1500)
+    wait_until("it runs", lambda: state(rig, job) == "running", 5)
+    waiting = [rig.submit("echo", n) for n in range(4)]
+    told, _ = steer(rig, "drain", {"cancel": True})
+    assert told["cancelled"] == 4, told
+    assert rig.finish(job).json == "slept" and {rig.poll(one).status for one in waiting} == {410}
     steer(rig, "resume")
 
 
