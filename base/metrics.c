@@ -11,7 +11,7 @@ static const char *const repairs[] = {"job_repushed", "queue_rebuilt", "lease_ex
 static const char *const quarantines[] = {"forged", "broken", NULL};
 static const char *const securities[] = {"forbidden_call", "protocol", "queue_entry", "call", NULL};
 static const char *const backlogs[] = {"held", "left", NULL};
-static const char *const refusals[] = {"queue_full", "node_full",   "rate_limit",
+static const char *const refusals[] = {"queue_full", "node_full",   "draining", "rate_limit",
 				       "auth",       "unavailable", NULL};
 static const char *const batches[] = {"accept", "settle", NULL};
 static const char *const classes[] = {"1xx", "2xx", "3xx", "4xx", "5xx", NULL};
@@ -116,6 +116,7 @@ struct metric metrics[METRIC_COUNT] = {
 	      "How long a request to a provider took.", http_bounds, NONE),
     COUNTER(METRIC_SANDBOX_KILLS, "sandbox_kills_total",
 	    "Runs that were ended by force, or whose process died.", BY("reason", kills)),
+    GAUGE(METRIC_RUNNER_UP, "runner_up", "1: functions can be started on this node.", NONE),
     GAUGE(METRIC_RUNNER_PROCESSES, "runner_processes", "Function processes, idle ones included.",
 	  NONE),
     GAUGE(METRIC_RUNNER_PLACES, "runner_places",

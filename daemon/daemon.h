@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/loop.h"
 #include "base/secret.h"
+#include "daemon/sockets.h"
 
 struct account;
 struct api;
@@ -71,9 +72,9 @@ struct daemon {
 	struct monitor *monitor; /* NULL without metrics_listen */
 	struct node *self;       /* our row among the processes of the fleet */
 	struct standalone *standalone;
-	struct notify *notify; /* the service manager */
-	int sockets;           /* passed by it; see sockets.h */
-	char node[64];         /* this process: host:pid:boot, see node.h */
+	struct notify *notify;  /* the service manager */
+	struct sockets sockets; /* passed by it */
+	char node[64];          /* this process: host:pid:boot, see node.h */
 };
 
 #endif

@@ -24,10 +24,12 @@
 #include "daemon/compiler.h"
 #include "daemon/concurrency.h"
 #include "daemon/daemon.h"
+#include "daemon/exposed.h"
 #include "daemon/keys.h"
 #include "daemon/monitor.h"
 #include "daemon/node.h"
 #include "daemon/notify.h"
+#include "daemon/options.h"
 #include "daemon/paths.h"
 #include "daemon/scheduler/scheduler.h"
 #include "daemon/service.h"
@@ -57,11 +59,6 @@
 
 extern char **environ;
 
-struct options {
-	bool check, migrate;
-	const char *file;
-};
-
 static int
 fail(int status, const char *format, const char *text)
 {
@@ -69,57 +66,6 @@ fail(int status, const char *format, const char *text)
 	fprintf(stderr, format, text);
 	fputc('\n', stderr);
 	return status;
-}
-
-/* ---- options --------------------------------------------------------------------------------- */
-
-static void
-print_help(void)
-{
-	struct buf text;
-
-	buf_init(&text, 1 << 20);
-	config_help(settings_rows, &text);
-	fputs(
-	    "usage: sluiced --standalone DIR [--listen ADDRESS:PORT] [--SETTING=VALUE ...]\n"
-	    "       sluiced --config FILE [--role=api,worker,scheduler] [--SETTING=VALUE ...]\n"
-	    "       sluiced --migrate ... | --check-config ... | --version | --help\n\n"
-	    "Runs customer-written integration functions.  Every setting is a line `name = value` of the file, an\n"
-	    "environment variable SLUICE_NAME or an option --name=value; options win over environment over file.\n\n"
-	    "Settings:\n",
-	    stdout);
-	fwrite(text.data, 1, text.len, stdout);
-	buf_fini(&text);
-}
-
-/* Takes our own options out of argv.  Returns -1 to go on, else the exit status. */
-static int
-read_options(int *argc, char **argv, struct options *options)
-{
-	int kept = 1;
-
-	for (int i = 1; i < *argc; i++) {
-		if (strcmp(argv[i], "--version") == 0) {
-			printf("sluiced %s\n", PACKAGE_VERSION);
-			return EX_OK;
-		} else if (strcmp(argv[i], "--help") == 0) {
-			print_help();
-			return EX_OK;
-		} else if (strcmp(argv[i], "--check-config") == 0) {
-			options->check = true;
-		} else if (strcmp(argv[i], "--migrate") == 0) {
-			options->migrate = true;
-		} else if (strcmp(argv[i], "--config") == 0 && i + 1 < *argc) {
-			options->file = argv[++i];
-		} else if (strncmp(argv[i], "--config=", 9) == 0) {
-			options->file = argv[i] + 9;
-		} else {
-			argv[kept++] = argv[i];
-		}
-	}
-	*argc = kept;
-	argv[kept] = NULL;
-	return -1;
 }
 
 /* A peer that goes away is an error of that write; a hang-up of the terminal is not a reason to
@@ -334,8 +280,8 @@ adopt_sockets(struct daemon *daemon)
 {
 	struct sl_error error;
 
-	for (int i = 0; i < daemon->sockets; i++)
-		if (api_adopt(daemon->api, SOCKETS_FIRST + i, &error) != SL_OK)
+	for (int i = 0; i < daemon->sockets.api_count; i++)
+		if (api_adopt(daemon->api, daemon->sockets.api[i], &error) != SL_OK)
 			return fail(EX_OSERR, "LISTEN_FDS: %s", error.text);
 	return EX_OK;
 }
@@ -364,7 +310,7 @@ start_api(struct daemon *daemon)
 	daemon->compiler = compiler_new(daemon, directory);
 	free(directory);
 	daemon->api = api_new(daemon);
-	return daemon->sockets > 0 ? adopt_sockets(daemon) : listen_on(daemon);
+	return daemon->sockets.api_count > 0 ? adopt_sockets(daemon) : listen_on(daemon);
 }
 
 static int
@@ -395,6 +341,8 @@ start_monitor(struct daemon *daemon)
 
 	if (monitor_new(daemon, &daemon->monitor, &error) == SL_OK)
 		return EX_OK;
+	if (daemon->sockets.metrics_count > 0)
+		return fail(EX_OSERR, "LISTEN_FDS: %s", error.text);
 	return fail(error.code == SL_INVALID ? EX_CONFIG : EX_OSERR, "metrics_listen: %s",
 		    error.text);
 }
@@ -500,7 +448,7 @@ serve(struct daemon *daemon, struct config *config, const struct settings_source
 			api_address(daemon->api, address, sizeof(address));
 		log_info("started", "version=%s node=%s role=%s listen=%s sockets=%d",
 			 PACKAGE_VERSION, daemon->node, config_text(daemon->config, "role"),
-			 log_text(address), daemon->sockets);
+			 log_text(address), daemon->sockets.api_count);
 		if (service_run(service, &error) != SL_OK)
 			status = fail(EX_OSERR, "%s", error.text);
 	}
@@ -529,7 +477,7 @@ start_service(struct daemon *daemon)
 	case SL_INTERNAL:
 		return fail(EX_CONFIG, "%s", error.text);
 	}
-	if (daemon->sockets > 0 && (daemon->roles & ROLE_API) == 0)
+	if (daemon->sockets.api_count > 0 && (daemon->roles & ROLE_API) == 0)
 		return fail(EX_CONFIG, "%s",
 			    "a listening socket was passed, and role has no api: remove the socket "
 			    "unit, or give this node the role");
@@ -560,19 +508,6 @@ run(struct daemon *daemon, struct config *config, const struct settings_sources 
 	return status;
 }
 
-static int
-check_only(const struct config *config)
-{
-	struct buf text;
-
-	buf_init(&text, 4096);
-	settings_weaknesses(config, &text);
-	puts("sluiced: the settings are good");
-	fwrite(text.data, 1, text.len, stdout);
-	buf_fini(&text);
-	return EX_OK;
-}
-
 /* The pointers alone: the texts outlive unsetenv(). */
 static char **
 copy_environment(void)
@@ -593,7 +528,7 @@ main(int argc, char **argv)
 	struct config *config = NULL;
 	struct sl_error error;
 	char **environment;
-	int status = read_options(&argc, argv, &options);
+	int status = options_read(&argc, argv, &options);
 
 	if (status >= 0)
 		return status;
@@ -612,8 +547,9 @@ main(int argc, char **argv)
 	case SL_INTERNAL:
 		return fail(EX_CONFIG, "%s", error.text);
 	}
+	exposed_warn(options.file, config);
 	if (options.check) {
-		status = check_only(config);
+		status = options_check(config);
 	} else {
 		settings_log_level(config);
 		/* Large bodies go back to the system: glibc would raise this with the first one and

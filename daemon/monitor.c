@@ -117,8 +117,8 @@ look_at_process(void)
 	if (getrusage(RUSAGE_SELF, &usage) == 0)
 		raise_to(METRIC_CPU, seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime));
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		set(METRIC_FDS_MAX, limit.rlim_cur == RLIM_INFINITY ? INFINITY
-								    : (double)limit.rlim_cur);
+		set(METRIC_FDS_MAX,
+		    limit.rlim_cur == RLIM_INFINITY ? INFINITY : (double)limit.rlim_cur);
 	set(METRIC_FDS, open_descriptors());
 	set(METRIC_RSS, resident_bytes());
 	if (isnan(metric_read(&metrics[METRIC_START_TIME], 0, 0)))
@@ -156,6 +156,7 @@ look_at_parts(const struct daemon *daemon)
 	if (daemon->pool == NULL)
 		return;
 	set(METRIC_SETTLE_PENDING, settle_pending(daemon->settle));
+	set(METRIC_RUNNER_UP, pool_is_up(daemon->pool));
 	set(METRIC_RUNNER_PROCESSES, pool_processes(daemon->pool));
 	set(METRIC_RUNNING, pool_running(daemon->pool));
 	set(METRIC_RUNNER_PLACES, (double)(config_int(daemon->config, "runners") +
@@ -206,8 +207,7 @@ reply_metrics(const struct monitor *monitor, struct http_request *request)
 static void
 on_request(void *arg, struct http_request *request)
 {
-	static const struct http_reply ok = {.status = 200,
-					     .body = {"{\"result\":\"ok\"}", 15}};
+	static const struct http_reply ok = {.status = 200, .body = {"{\"result\":\"ok\"}", 15}};
 	struct monitor *monitor = arg;
 	struct slice path = http_request_path(request);
 	struct buf why;
@@ -234,15 +234,19 @@ monitor_new(struct daemon *daemon, struct monitor **out, struct sl_error *error)
 						      .body_budget = 1};
 	const char *address = config_text(daemon->config, "metrics_listen");
 	struct monitor *monitor;
-	enum sl_code code;
+	const struct sockets *passed = &daemon->sockets;
+	enum sl_code code = SL_OK;
 
 	*out = NULL;
-	if (address == NULL)
+	if (address == NULL && passed->metrics_count == 0)
 		return SL_OK;
 	monitor = sl_alloc(sizeof(*monitor));
 	monitor->daemon = daemon;
 	monitor->server = http_server_new(daemon->loop, &settings, &handler, monitor);
-	code = http_server_listen(monitor->server, address, error);
+	if (passed->metrics_count == 0)
+		code = http_server_listen(monitor->server, address, error);
+	for (int i = 0; code == SL_OK && i < passed->metrics_count; i++)
+		code = http_server_adopt(monitor->server, passed->metrics[i], error);
 	if (code == SL_OK)
 		*out = monitor;
 	else

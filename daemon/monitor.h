@@ -14,7 +14,8 @@
 
 struct monitor; /* opaque */
 
-/* NULL in *out when metrics_listen is not set.  SL_INVALID, SL_CONFLICT, SL_UNAVAILABLE: as
+/* On the sockets that were passed for it, else where metrics_listen says; NULL in *out when there is
+ * neither.  SL_INVALID, SL_CONFLICT, SL_UNAVAILABLE: as
  * http_server_listen(). */
 SL_MUST_USE enum sl_code monitor_new(struct daemon *daemon, struct monitor **out,
 				     struct sl_error *error);

@@ -25,7 +25,7 @@ read_number(const char *text, long max, long *number)
 }
 
 static bool
-is_ours(struct slice name)
+is_api(struct slice name)
 {
 	static const char unit[] = ".socket";
 	const size_t len = sizeof(unit) - 1;
@@ -34,13 +34,30 @@ is_ours(struct slice name)
 	       (name.len > len && memcmp(name.data + name.len - len, unit, len) == 0);
 }
 
+static enum sl_code
+sort_in(struct slice name, int fd, struct sockets *out, struct sl_error *error)
+{
+	if (slice_is(name, "metrics"))
+		out->metrics[out->metrics_count++] = fd;
+	else if (is_api(name))
+		out->api[out->api_count++] = fd;
+	else
+		return sl_fail(error, SL_INVALID,
+			       "LISTEN_FDNAMES has \"%.*s\"; a socket of sluiced is named api or "
+			       "metrics (FileDescriptorName=api)",
+			       (int)(name.len < 40 ? name.len : 40), name.data);
+	return SL_OK;
+}
+
 enum sl_code
-sockets_parse(const char *pid, const char *fds, const char *names, long self, int *count,
+sockets_parse(const char *pid, const char *fds, const char *names, long self, struct sockets *out,
 	      struct sl_error *error)
 {
-	long number, named = 0;
+	const char *at = names != NULL ? names : "";
+	bool named = *at != '\0';
+	long number;
 
-	*count = 0;
+	*out = (struct sockets){0};
 	if (pid == NULL || fds == NULL)
 		return SL_OK;
 	if (!read_number(pid, LONG_MAX, &number))
@@ -52,39 +69,33 @@ sockets_parse(const char *pid, const char *fds, const char *names, long self, in
 		return sl_fail(error, SL_INVALID,
 			       "LISTEN_FDS is \"%.40s\"; it is a number up to %d", fds,
 			       SOCKETS_MAX);
-	*count = (int)number;
-	if (names == NULL)
-		return SL_OK;
-	for (const char *at = names;; at += strcspn(at, ":") + 1) {
+	for (int i = 0; i < number; i++) {
 		struct slice name = {at, strcspn(at, ":")};
+		bool last = i + 1 == number;
 
-		if (!is_ours(name))
+		if (sort_in(name, SOCKETS_FIRST + i, out, error) != SL_OK)
+			return SL_INVALID;
+		if (named && last != (at[name.len] == '\0'))
 			return sl_fail(
 			    error, SL_INVALID,
-			    "LISTEN_FDNAMES has \"%.*s\"; a socket of sluiced is named api "
-			    "(FileDescriptorName=api)",
-			    (int)(name.len < 40 ? name.len : 40), name.data);
-		named++;
-		if (at[name.len] == '\0')
-			break;
+			    "LISTEN_FDNAMES has not as many names as LISTEN_FDS says: %ld", number);
+		at += name.len + (at[name.len] == ':');
 	}
-	if (named != number && *names != '\0')
-		return sl_fail(error, SL_INVALID, "LISTEN_FDNAMES has %ld names for LISTEN_FDS=%ld",
-			       named, number);
 	return SL_OK;
 }
 
 enum sl_code
-sockets_take(int *count, struct sl_error *error)
+sockets_take(struct sockets *out, struct sl_error *error)
 {
 	enum sl_code code = sockets_parse(getenv("LISTEN_PID"), getenv("LISTEN_FDS"),
-					  getenv("LISTEN_FDNAMES"), (long)getpid(), count, error);
+					  getenv("LISTEN_FDNAMES"), (long)getpid(), out, error);
+	int count = out->api_count + out->metrics_count;
 
-	for (int i = 0; code == SL_OK && i < *count; i++)
-		if (fcntl(SOCKETS_FIRST + i, F_SETFD, FD_CLOEXEC) != 0)
+	for (int fd = SOCKETS_FIRST; code == SL_OK && fd < SOCKETS_FIRST + count; fd++)
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
 			code =
 			    sl_fail(error, SL_UNAVAILABLE, "LISTEN_FDS=%d, but descriptor %d: %s",
-				    *count, SOCKETS_FIRST + i, strerror(errno));
+				    count, fd, strerror(errno));
 	(void)unsetenv("LISTEN_PID");
 	(void)unsetenv("LISTEN_PIDFDID");
 	(void)unsetenv("LISTEN_FDS");

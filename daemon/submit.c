@@ -265,8 +265,10 @@ submit_admit(struct daemon *daemon, int64_t environment_id, bool must, struct sl
 
 	if (submits->closing)
 		return sl_fail(error, SL_UNAVAILABLE, "the node is shutting down");
-	if (!must && submit_is_draining(daemon, environment_id))
+	if (!must && submit_is_draining(daemon, environment_id)) {
+		metrics_count(METRIC_REFUSED, METRIC_REFUSED_DRAINING);
 		return sl_fail(error, SL_UNAVAILABLE, SUBMIT_DRAINING);
+	}
 	verdict = backlog_judge(submits->backlog, environment_id);
 	if (submit_is_full(daemon))
 		verdict = BACKLOG_NODE_FULL;

@@ -16,6 +16,7 @@ enum {
 	RUN_REQUESTS = 16, /* of one connection before others get their turn */
 	LINGER_MS = 2000,
 	SURPLUS_MS = 2000,                /* for the head of a connection that is one too many */
+	DRAIN_FRESH_MS = 500,             /* a drain's, for who has connected and not asked yet */
 	LINGER_BYTES = 100 * 1000 * 1000, /* so that a client can read a 413 while it still sends */
 	BODY_RATE = 1024,                 /* bytes a second, judged after body_gap_ms */
 };
@@ -143,6 +144,7 @@ conn_run_head(struct http_conn *conn)
 		if (head_parse(&head, conn->in.data + conn->gate.start,
 			       conn->gate.seen - conn->gate.start, &refusal)) {
 			conn->request = request_new(conn, &head);
+			conn->fresh = false;
 			buf_consume(&conn->in, conn->gate.seen);
 			exchange_start(conn);
 			return true;
@@ -268,6 +270,8 @@ clock_ms(const struct http_conn *conn, enum conn_clock clock)
 {
 	const struct http_server_settings *settings = &conn->server->settings;
 
+	if (conn->server->draining && clock == CLOCK_IDLE)
+		return DRAIN_FRESH_MS;
 	if (conn->surplus && (clock == CLOCK_IDLE || clock == CLOCK_HEAD))
 		return SURPLUS_MS;
 	switch (clock) {
@@ -405,17 +409,27 @@ conn_on_timer(void *arg)
 	conn_run(conn);
 }
 
+/* What has come is read first: closing over unread bytes would reset a request that its sender takes
+ * for delivered.  A connection on which nothing was asked yet gets a moment: its client has just been
+ * let in. */
 void
 conn_drain(struct http_conn *conn)
 {
-	if (conn->state == CONN_HEAD && conn->in.len == 0)
+	if (conn->state != CONN_HEAD || conn->in.len > 0)
+		return;
+	if (!conn_receive(conn) || (conn->in.len == 0 && !conn->eof && !conn->fresh)) {
 		conn_close(conn);
+		return;
+	}
+	conn->clock = CLOCK_NONE; /* the moment begins now */
+	conn_run(conn);
 }
 
 bool
 conn_is_idle(const struct http_conn *conn)
 {
-	return conn->state == CONN_HEAD && conn->in.len == 0;
+	return conn->state == CONN_HEAD && conn->in.len == 0 &&
+	       !(conn->fresh && conn->server->draining);
 }
 
 static unsigned
@@ -451,6 +465,7 @@ conn_open(struct http_server *server, int fd, const char *peer)
 	conn->server = server;
 	conn->fd = fd;
 	conn->state = CONN_HEAD;
+	conn->fresh = true;
 	conn->surplus = server->conn_count >= conn_max;
 	head_gate_init(&conn->gate);
 	buf_init(&conn->in, CONN_READ_MARK);

@@ -125,12 +125,13 @@ listener_on_event(void *arg, int what)
 }
 
 static void
-listener_add(struct http_server *server, int fd, const char *unix_path)
+listener_add(struct http_server *server, int fd, const char *unix_path, bool adopted)
 {
 	struct http_listener *listener = sl_alloc(sizeof(*listener));
 
 	listener->server = server;
 	listener->fd = fd;
+	listener->adopted = adopted;
 	listener->unix_path = unix_path != NULL ? sl_strdup(unix_path) : NULL;
 	listener->watch = loop_watch_new(server->loop, fd, listener_on_event, listener);
 	loop_watch_set(listener->watch, LOOP_READ);
@@ -158,7 +159,7 @@ http_server_listen(struct http_server *server, const char *address, struct sl_er
 
 	code = listen_open(address, server->settings.reuse_port, &fd, &unix_path, error);
 	if (code == SL_OK)
-		listener_add(server, fd, unix_path);
+		listener_add(server, fd, unix_path, false);
 	return code;
 }
 
@@ -168,7 +169,7 @@ http_server_adopt(struct http_server *server, int fd, struct sl_error *error)
 	enum sl_code code = listen_check(fd, error);
 
 	if (code == SL_OK)
-		listener_add(server, fd, NULL);
+		listener_add(server, fd, NULL, true);
 	return code;
 }
 
@@ -219,6 +220,14 @@ http_server_drain(struct http_server *server)
 	struct http_listener *listener;
 	struct http_conn *conn, *next;
 
+	/* Who was let in by the kernel is let in by us, unless somebody else will: closing the queue
+	 * would reset them. */
+	LIST_FOREACH(listener, &server->listeners, entry)
+	{
+		for (int i = 0; !listener->adopted && i < ACCEPTS_A_TURN && accept_one(listener);
+		     i++)
+			continue;
+	}
 	server->draining = true;
 	loop_timer_stop(server->accept_pause);
 	while ((listener = LIST_FIRST(&server->listeners)) != NULL)

@@ -72,7 +72,8 @@ void http_server_caps(struct http_server *server, int connections_max, int64_t b
 void http_server_address(const struct http_server *server, char *out, size_t size);
 int http_server_port(const struct http_server
 			 *server); /* of the first TCP listener, 0 if none (tests listen on :0) */
-/* Stops accepting, closes idle connections, answers carry `Connection: close`. */
+/* Stops accepting, closes idle connections, answers carry `Connection: close`.  Who has connected and
+ * asked nothing yet may ask within half a second. */
 void http_server_drain(struct http_server *server);
 bool http_server_is_idle(
     const struct http_server *server); /* no request in work, nothing to flush */

@@ -28,6 +28,7 @@ struct http_listener {
 	int fd;
 	struct loop_watch *watch;
 	char *unix_path; /* owned; ours to unlink, or NULL */
+	bool adopted;    /* others hold it too: who waits in its queue is theirs when we go */
 	LIST_ENTRY(http_listener) entry;
 };
 
@@ -77,6 +78,7 @@ struct http_conn {
 	bool close;            /* after out is flushed */
 	bool running;          /* conn_run() is on the stack */
 	bool yielded;          /* has more to do, lets others go first */
+	bool fresh;            /* no request has come on it yet */
 	bool surplus;          /* beyond connections_max: refused at its first head */
 	struct head_gate gate;
 	struct body_reader reader;
@@ -116,7 +118,7 @@ void conn_open(struct http_server *server, int fd, const char *peer);
 void conn_enter(struct http_conn *conn, enum conn_state to);
 void conn_run(struct http_conn *conn);   /* goes on as far as it can */
 void conn_close(struct http_conn *conn); /* at once; its request becomes gone */
-void conn_drain(struct http_conn *conn); /* closes if it is between requests */
+void conn_drain(struct http_conn *conn); /* closes if it is between requests, or soon */
 bool conn_is_idle(const struct http_conn *conn);
 
 /* exchange.c; all but exchange_answer() are followed by more of conn_run() */

@@ -106,6 +106,18 @@ on_call_taken(void *arg, struct redisReply *reply, const struct sl_error *error)
 }
 
 void
+call_count(struct queue *queue, queue_cb *cb, void *arg)
+{
+	struct redis_args args;
+
+	redis_args_init(&args);
+	redis_args_text(&args, "LLEN");
+	redis_args_text(&args, queue->keys.names[KEY_CALLS]);
+	redis_send(queue->scripts, &args, 0, queue_ask_integer, queue_ask_new(queue, cb, arg));
+	redis_args_fini(&args);
+}
+
+void
 call_take(struct queue *queue, int count, call_take_cb *cb, void *arg)
 {
 	struct queue_call *call = queue_call_new(queue, SCRIPT_CALL_TAKE, 4, false);

@@ -19,6 +19,9 @@
  * wait, or too large ones; SL_CONFLICT: another epoch; SL_UNAVAILABLE: perhaps entered: withdraw. */
 void call_push(struct queue *queue, struct slice envelope, queue_cb *cb, void *arg);
 
+/* How many wait in this shard. */
+void call_count(struct queue *queue, queue_cb *cb, void *arg);
+
 /* envelopes: borrowed for the call; none on errors. */
 typedef void call_take_cb(void *arg, enum sl_code code, const struct slice *envelopes, int count,
 			  const struct sl_error *error);

@@ -20,7 +20,6 @@ libqueue_a_SOURCES = \
 	queue/redis_reply.c queue/redis_reply.h \
 	queue/redis_route.c queue/redis_route.h \
 	queue/redis_url.c queue/redis_url.h \
-	queue/sample.c queue/sample.h \
 	queue/scripts.h
 nodist_libqueue_a_SOURCES = queue/scripts.c
 libqueue_a_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS) $(LIBEVENT_CFLAGS)
@@ -41,7 +40,6 @@ queue_lua = \
 	queue/lua/lock_release.lua \
 	queue/lua/live.lua \
 	queue/lua/depth.lua \
-	queue/lua/sample.lua \
 	queue/lua/limits.lua \
 	queue/lua/overview.lua \
 	queue/lua/call_push.lua \

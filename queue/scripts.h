@@ -20,7 +20,6 @@ enum script_id { /* in the order in which local.mk names the files */
 		 SCRIPT_LOCK_RELEASE,
 		 SCRIPT_LIVE,
 		 SCRIPT_DEPTH,
-		 SCRIPT_SAMPLE,
 		 SCRIPT_LIMITS,
 		 SCRIPT_OVERVIEW,
 		 SCRIPT_CALL_PUSH,

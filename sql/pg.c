@@ -338,6 +338,10 @@ pg_collect(struct pg *pg)
 			continue;
 		}
 		PQclear(result);
+		if (!unit_is_whole(unit)) {
+			pg_lost(pg, "an answer was lost: out of memory");
+			return;
+		}
 		if (!pg_answered(pg, unit))
 			return;
 	}

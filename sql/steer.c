@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "sql/account.h"
 #include "sql/dead_store.h"
 #include "sql/ledger.h"
@@ -55,11 +56,12 @@ static const struct unit_statement steer_line[] = {
 /* One line's jobs lock the same rows: see cancel_job(). */
 static const struct unit_statement steer_cancel_jobs = {
     "steer_cancel_jobs",
-    "SELECT count(*) FILTER (WHERE cancel_job(i, $2::bigint, 0, $3::text) = 1)"
-    " FROM unnest($1::uuid[]) u(i)"};
+    "SELECT (SELECT j.kind FROM job j WHERE j.id = i) FROM unnest($1::uuid[]) u(i)"
+    " WHERE cancel_job(i, $2::bigint, 0, $3::text) = 1"};
 
-static const struct unit_statement steer_retry_job = {"steer_retry_job",
-						      "SELECT retry_job($1::uuid, $2::uuid)"};
+static const struct unit_statement steer_retry_job = {
+    "steer_retry_job", "SELECT retry_job($1::uuid, $2::uuid),"
+		       " (SELECT j.kind FROM job j WHERE j.id = $1::uuid)"};
 
 static struct steer_call *
 steer_call_new(void *arg)
@@ -80,10 +82,9 @@ steer_on_rows(void *arg, const struct unit_answer *answer)
 	struct steer_row *rows = sl_calloc((size_t)count + 1, sizeof(*rows));
 
 	for (int i = 0; i < count; i++)
-		rows[i] = (struct steer_row){value_int(answer->results[0], i, 0),
-					     value_int(answer->results[0], i, 1),
-					     value_bool(answer->results[0], i, 2),
-					     value_bool(answer->results[0], i, 3)};
+		rows[i] = (struct steer_row){
+		    value_int(answer->results[0], i, 0), value_int(answer->results[0], i, 1),
+		    value_bool(answer->results[0], i, 2), value_bool(answer->results[0], i, 3)};
 	call->rows_cb(call->arg, answer->code, rows, count,
 		      answer->code == SL_OK ? NULL : &answer->error);
 	free(rows);
@@ -138,8 +139,11 @@ static void
 steer_on_count(void *arg, const struct unit_answer *answer)
 {
 	struct steer_call *call = arg;
-	int64_t count = answer->code == SL_OK ? value_int(answer->results[0], 0, 0) : 0;
+	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
 
+	for (int row = 0; row < count; row++)
+		metrics_finished((enum job_kind)value_int(answer->results[0], row, 0),
+				 JOB_CANCELLED, false);
 	call->count_cb(call->arg, answer->code, count,
 		       answer->code == SL_OK ? NULL : &answer->error);
 	free(call);
@@ -196,6 +200,9 @@ steer_on_retried(void *arg, const struct unit_answer *answer)
 	}
 	if (answer->code == SL_OK)
 		what = (enum steer_retried)value_int(answer->results[0], 0, 0);
+	if (what == STEER_ACCEPTED)
+		metrics_count_kind(METRIC_JOBS_ENQUEUED,
+				   (enum job_kind)value_int(answer->results[0], 0, 1));
 	again->cb(again->arg, answer->code, what, what == STEER_ACCEPTED ? again->new_id : "",
 		  answer->code == SL_OK ? NULL : &answer->error);
 	free(again);

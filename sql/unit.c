@@ -154,10 +154,8 @@ unit_refused(struct unit *unit, const PGresult *result)
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
 
-	if (unit->answer.code != SL_OK)
+	if (unit->answer.code != SL_OK || state == NULL) /* libpq's own error, no answer */
 		return;
-	if (state == NULL)
-		state = "?";
 	unit->answer.code = unit_code(state);
 	unit->read_only = strcmp(state, "25006") == 0;
 	if (constraint != NULL)
@@ -196,6 +194,15 @@ unit_take(struct unit *unit, PGresult *result)
 		break;
 	}
 	PQclear(result);
+}
+
+bool
+unit_is_whole(const struct unit *unit)
+{
+	for (int i = 0; i < unit->count && unit->answer.code == SL_OK; i++)
+		if (unit->results[i] == NULL)
+			return false;
+	return true;
 }
 
 void

@@ -85,6 +85,9 @@ void pg_submit(struct pg *pg, struct unit *unit); /* pg.c's end of unit_send() *
 bool unit_transmit(const struct unit *unit, int command, PGconn *conn, bool prepared);
 /* Takes a result of the current command. */
 void unit_take(struct unit *unit, PGresult *result);
+/* Has every command its result, or one of them the server's refusal?  False: libpq had no memory for
+ * what came, and nobody knows what the server did. */
+bool unit_is_whole(const struct unit *unit);
 /* Calls back and frees. */
 void unit_finish(struct unit *unit);
 /* Sets the answer of a unit that cannot be answered any more: in doubt if it was sent. */

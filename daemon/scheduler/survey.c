@@ -6,13 +6,12 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/envelope.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/metrics.h"
 #include "daemon/api/directory.h"
-#include "daemon/shard.h"
-#include "queue/sample.h"
+#include "queue/call.h"
+#include "queue/overview.h"
 #include "sql/reclaim.h"
 
 #define SURVEY_LANES (METRIC_LANE_DELAYED + 1)
@@ -24,9 +23,9 @@ struct place { /* an environment in which something waits */
 	const struct directory_environment *environment; /* held; NULL: not known */
 };
 
-/* IDLE -> DELAYED -> DEPTHS -> LISTS -> NAMES -> IDLE; each asks its questions one by one.  What fails ends
- * it: half a sample would look as if work had vanished. */
-enum survey_state { SURVEY_IDLE, SURVEY_DELAYED, SURVEY_DEPTHS, SURVEY_LISTS, SURVEY_NAMES };
+/* IDLE -> DELAYED -> LISTS -> CALLS -> LISTS (of the next shard) ... -> NAMES -> IDLE; each asks its questions
+ * one by one.  What fails ends it: half a sample would look as if work had vanished. */
+enum survey_state { SURVEY_IDLE, SURVEY_DELAYED, SURVEY_LISTS, SURVEY_CALLS, SURVEY_NAMES };
 
 struct survey {
 	struct daemon *daemon;
@@ -37,13 +36,10 @@ struct survey {
 	struct map *places;    /* id -> place, owned */
 	struct place **sorted; /* owned; the deepest first */
 	int count, at;         /* at: shard, or place, that is asked about */
-	uint64_t cursor;
-	int pages, place_pages; /* asked for, in all and of the place */
 	int64_t calls;
 	int64_t beyond; /* depth of environments that are not told apart */
 };
 
-static void ask_depths(struct survey *survey);
 static void ask_lists(struct survey *survey);
 static void ask_names(struct survey *survey);
 
@@ -173,86 +169,6 @@ ask_names(struct survey *survey)
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-static int64_t
-age_of(const struct survey *survey, struct slice entry)
-{
-	struct envelope envelope;
-	int64_t age;
-
-	/* Forged and broken ones are the worker's matter. */
-	if (entry.len == 0 ||
-	    envelope_decode(entry, survey->daemon->envelope_key, &envelope, NULL) != SL_OK)
-		return 0;
-	age = clock_wall_ms() - envelope.accepted_ms;
-	return age > 1 ? age : 1;
-}
-
-/* What was not looked at. */
-static void
-finish_place(struct place *place)
-{
-	int64_t left =
-	    place->depth - place->jobs[METRIC_LANE_FRONT] - place->jobs[METRIC_LANE_SLOT];
-
-	if (left > place->jobs[METRIC_LANE_NEW])
-		place->jobs[METRIC_LANE_NEW] = left;
-}
-
-static void
-on_lists(void *arg, enum sl_code code, uint64_t cursor, const struct sample_lists *lists)
-{
-	struct survey *survey = arg;
-	struct place *place;
-
-	if (!goes_on(survey, SURVEY_LISTS, code))
-		return;
-	place = survey->sorted[survey->at];
-	for (int lane = 0; lane < SAMPLE_LANES; lane++) {
-		int64_t age = age_of(survey, lists->oldest[lane]);
-
-		place->jobs[lane] += lists->entries[lane];
-		if (age > place->age_ms[lane])
-			place->age_ms[lane] = age;
-	}
-	survey->pages++;
-	survey->place_pages++;
-	survey->cursor = cursor;
-	if (cursor == 0 || survey->at >= METRIC_OPEN_MAX ||
-	    survey->place_pages >= SURVEY_ENVIRONMENT_PAGES) {
-		finish_place(place);
-		survey->at++;
-		survey->cursor = 0;
-		survey->place_pages = 0;
-	}
-	ask_lists(survey);
-}
-
-static void
-ask_lists(struct survey *survey)
-{
-	static_assert((int)SAMPLE_NEW == METRIC_LANE_NEW &&
-			  (int)SAMPLE_FRONT == METRIC_LANE_FRONT &&
-			  (int)SAMPLE_SLOT == METRIC_LANE_SLOT,
-		      "lanes have the same numbers");
-	survey->state = SURVEY_LISTS;
-	for (; survey->at < survey->count; survey->at++) {
-		struct place *place = survey->sorted[survey->at];
-
-		if (place->depth > 0 && survey->pages < SURVEY_PAGES) {
-			sample_lists(shard_queue(survey->daemon, place->id), place->id,
-				     survey->cursor, on_lists, survey);
-			return;
-		}
-		finish_place(place);
-		survey->cursor = 0;
-		survey->place_pages = 0;
-	}
-	survey->at = 0;
-	ask_names(survey);
-}
-
-/* ---- depths ---------------------------------------------------------------------------------- */
-
 static int
 by_depth(const void *a, const void *b)
 {
@@ -276,45 +192,71 @@ sort_places(struct survey *survey)
 		survey->sorted[survey->count++] = value;
 	qsort(survey->sorted, (size_t)survey->count, sizeof(*survey->sorted), by_depth);
 	survey->at = 0;
-	survey->cursor = 0;
-	survey->pages = survey->place_pages = 0;
 }
 
 static void
-on_depths(void *arg, enum sl_code code, uint64_t cursor, int64_t calls,
-	  const struct sample_depth *depths, int count)
+take_environment(struct survey *survey, const struct overview_environment *found)
+{
+	struct place *place = place_of(survey, found->environment_id);
+	int64_t left = found->depth;
+
+	if (place == NULL) {
+		survey->beyond += found->depth;
+		return;
+	}
+	place->depth = found->depth;
+	for (int lane = 0; lane < OVERVIEW_LANES; lane++) {
+		place->jobs[lane] = found->lanes[lane].depth;
+		place->age_ms[lane] =
+		    found->lanes[lane].oldest_ms > 0 ? found->lanes[lane].oldest_ms : 0;
+		left -= found->lanes[lane].depth;
+	}
+	if (left > 0 && found->line_count < found->lines) /* what was not looked at */
+		place->jobs[METRIC_LANE_NEW] += left;
+}
+
+static void
+on_calls(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
 {
 	struct survey *survey = arg;
 
-	if (!goes_on(survey, SURVEY_DEPTHS, code))
+	(void)error;
+	if (!goes_on(survey, SURVEY_CALLS, code))
 		return;
-	for (int i = 0; i < count; i++) {
-		struct place *place = place_of(survey, depths[i].environment_id);
-
-		if (place != NULL)
-			place->depth = depths[i].depth > 0 ? depths[i].depth : 0;
-		else
-			survey->beyond += depths[i].depth;
-	}
-	survey->cursor = cursor;
-	if (cursor == 0) {
-		survey->calls += calls;
-		survey->at++;
-	}
-	ask_depths(survey);
+	survey->calls += value;
+	survey->at++;
+	ask_lists(survey);
 }
 
 static void
-ask_depths(struct survey *survey)
+on_lists(void *arg, enum sl_code code, const struct overview_environment *environments, int count,
+	 const struct sl_error *error)
 {
-	survey->state = SURVEY_DEPTHS;
+	struct survey *survey = arg;
+
+	(void)error;
+	if (!goes_on(survey, SURVEY_LISTS, code))
+		return;
+	for (int i = 0; i < count; i++)
+		take_environment(survey, &environments[i]);
+	survey->state = SURVEY_CALLS;
+	call_count(survey->daemon->queues[survey->at], on_calls, survey);
+}
+
+static void
+ask_lists(struct survey *survey)
+{
+	static_assert((int)OVERVIEW_NEW == METRIC_LANE_NEW &&
+			  (int)OVERVIEW_FRONT == METRIC_LANE_FRONT &&
+			  (int)OVERVIEW_SLOT == METRIC_LANE_SLOT,
+		      "lanes have the same numbers");
 	if (survey->at < survey->daemon->shard_count) {
-		sample_depths(survey->daemon->queues[survey->at], survey->cursor, on_depths,
-			      survey);
+		survey->state = SURVEY_LISTS;
+		queue_overview(survey->daemon->queues[survey->at], NULL, 0, on_lists, survey);
 		return;
 	}
 	sort_places(survey);
-	ask_lists(survey);
+	ask_names(survey);
 }
 
 /* ---- what is delayed, and the start ---------------------------------------------------------- */
@@ -337,8 +279,7 @@ on_delayed(void *arg, enum sl_code code, const struct reclaim_delayed *rows, int
 		place->age_ms[METRIC_LANE_DELAYED] = rows[i].late_ms;
 	}
 	survey->at = 0;
-	survey->cursor = 0;
-	ask_depths(survey);
+	ask_lists(survey);
 }
 
 void

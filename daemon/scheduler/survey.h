@@ -1,9 +1,9 @@
 /* daemon/scheduler/survey.h - what waits in the whole fleet, for the metrics of the scheduler that leads.
  *
  * Every SURVEY_MS the lists of all shards and the retry rows are counted, by environment and lane: the
- * METRIC_OPEN_MAX deepest environments, the rest as "other".  Work is bounded: pages of a script
- * (queue/sample.h), SURVEY_PAGES of them at most, one at a time.  Of an environment with more keys than that
- * allows the lanes are counted over some of its keys, the rest of its depth is counted as lane "new". */
+ * METRIC_OPEN_MAX deepest environments, the rest as "other".  Work is bounded: one call for each shard, which
+ * looks at OVERVIEW_LINES_MAX lines (queue/overview.h), and one query.  Of an environment with more lines than
+ * it was given the lanes are counted over some of them, the rest of its depth is counted as lane "new". */
 #ifndef SLUICE_DAEMON_SCHEDULER_SURVEY_H
 #define SLUICE_DAEMON_SCHEDULER_SURVEY_H
 
@@ -13,9 +13,7 @@ struct reclaim;
 struct survey; /* opaque */
 
 #define SURVEY_MS 10000
-#define SURVEY_PAGES 300            /* of lists, of all environments together */
-#define SURVEY_ENVIRONMENT_PAGES 10 /* of one environment; of those that are not named: 1 */
-#define SURVEY_ENVIRONMENTS 10000   /* told apart at most */
+#define SURVEY_ENVIRONMENTS 10000 /* told apart at most */
 
 struct survey *survey_new(struct daemon *daemon, struct reclaim *reclaim);
 /* Before the queues and reclaim are freed; what they answer later is ignored. */

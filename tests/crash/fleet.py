@@ -16,6 +16,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from exposition import parse  # noqa: E402
 from history import History  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from rig import Rig, build_directory, wait_until  # noqa: E402
@@ -195,6 +196,10 @@ class Fleet(Rig):
     def logged(self, node, what, since=0):
         """Log lines of a node that hold what, after the first since characters of its log."""
         return [line for line in node.log()[since:].splitlines() if what in line]
+
+    def metric(self, node, name, **labels):
+        """What a node's /metrics say of it: the sum of the samples with these labels."""
+        return parse(self.request("GET", "/metrics", key=None, node=node).body.decode()).total(name, **labels)
 
     # ---- jobs
     def job(self, kind="one", n=0, retries=0, env="dev", node=None, headers=None, **value):

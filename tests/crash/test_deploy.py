@@ -1,4 +1,4 @@
-"""F35: deploys while jobs run: a job uses one version to its end, one version is active."""
+"""F35: deploys through any of three nodes while jobs run: a job uses one version to its end, one version is active."""
 import http.client
 import os
 import sys
@@ -7,6 +7,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fleet import Fleet, has_points, wait_until
+from load import Load
 from tap import main, test
 
 
@@ -22,10 +23,13 @@ def told(fleet, job):
 
 
 class Stream:
-    """Jobs one after the other through both nodes, until told to stop."""
+    """Jobs one after the other through all nodes, until told to stop; beside them other work, which is judged."""
 
     def __init__(self, fleet):
         self.fleet, self.jobs, self.error, self.stopped = fleet, [], None, False
+        self.nodes = [node for node in fleet.nodes if fleet.running(node)]
+        fleet.fresh()
+        self.load = Load(fleet, seed=35, clients=4, kinds={"none": 2, "one": 3, "two": 3}, nodes=self.nodes, rate=8).start()
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
@@ -33,7 +37,7 @@ class Stream:
         n = 0
         try:
             while not self.stopped:
-                node = self.fleet.nodes[n % 2]
+                node = self.nodes[n % len(self.nodes)]
                 asked = time.monotonic()
                 try:
                     answer = self.fleet.call("version", {}, {"X-Async": "true"}, node=node)
@@ -42,7 +46,7 @@ class Stream:
                 except (OSError, http.client.HTTPException):
                     pass
                 n += 1
-                time.sleep(0.01)
+                time.sleep(0.04)  # the line takes about as many
         except Exception as error:  # pylint: disable=broad-except
             self.error = error
 
@@ -57,7 +61,16 @@ class Stream:
             answer = self.fleet.finish(job, 60, node=self.fleet.nodes[1])
             assert answer.status == 200 and set(told(self.fleet, job)) == {str(answer.json)}, (answer, told(self.fleet, job))
             out.append((asked, answer.json))
+        self.load.stop()
+        verdict = self.fleet.judged()
+        assert verdict.states["failed"] == 0 and verdict.jobs > 0, verdict.states
         return out
+
+
+def same(fleet):
+    """The version that all nodes run, or None."""
+    told_by = {fleet.call("version", node=node).json for node in fleet.nodes}
+    return told_by.pop() if len(told_by) == 1 else None
 
 
 @test(name="F35 deploys and a roll back while jobs run: a job has one version to its end, later jobs have the later one", seconds=90)
@@ -65,21 +78,22 @@ def _(fleet):
     fleet.all()
     fleet.deploy(version(1))
     stream, done = Stream(fleet), []
-    for number in (2, 3, 1):  # the last one is the roll back
+    for number, node in zip((2, 3, 1), fleet.nodes):  # the last one is the roll back
         time.sleep(0.4)
-        fleet.deploy(version(number))
-        done.append((time.monotonic(), number))
+        began = time.monotonic()
+        fleet.deploy(version(number), node=node)
+        done.append((began, time.monotonic(), number))
     time.sleep(0.4)
     answers = stream.end()
     assert {v for _, v in answers} == {1, 2, 3}, answers
-    for when, number in done:  # other nodes hear of it by a notice
-        following = [w for w, _ in done if w > when]
+    for _, when, number in done:  # other nodes hear of it by a notice
+        following = [began for began, _, _ in done if began > when]
         late = [v for asked, v in answers if asked > when + 1 and (not following or asked < following[0])]
         assert set(late) <= {number}, (number, late)
-    assert fleet.call("version").json == 1 and fleet.call("version", node=fleet.nodes[1]).json == 1
+    assert same(fleet) == 1
 
 
-@test(name="F35 two deploys at once while jobs run: one version is active everywhere", seconds=90)
+@test(name="F35 two deploys at once through two nodes while jobs run: one version is active everywhere", seconds=90)
 def _(fleet):
     fleet.all()
     fleet.deploy(version(1))
@@ -87,14 +101,14 @@ def _(fleet):
 
     def deploy(number):
         flows = [fleet.flow(name, code) for name, code in version(number).items()]
-        answers.append(fleet.deploy_flows(flows).status)
+        answers.append(fleet.deploy_flows(flows, node=fleet.nodes[number - 1]).status)
     threads = [threading.Thread(target=deploy, args=(number,)) for number in (2, 3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert set(answers) <= {200, 409} and 200 in answers, answers
-    wait_until("both nodes agree", lambda: fleet.call("version").json == fleet.call("version", node=fleet.nodes[1]).json, 5)
+    wait_until("all nodes agree", lambda: same(fleet) in (2, 3), 5)
     stream.end()
     active = fleet.postgres.query("SELECT count(*) FROM function WHERE name = 'version'")
     assert active == [["1"]], active
@@ -108,16 +122,22 @@ if has_points():
         fleet.only()
         fleet.nodes[0].environment = {"SLUICE_FAULT": "deploy_committed=kill"}
         fleet.nodes[1].start()
+        fleet.nodes[2].start()
         fleet.nodes[0].start()
         assert fleet.call("version", node=fleet.nodes[1]).json == 1
         stream = Stream(fleet)
-        try:
-            fleet.deploy(version(2))
-            raise AssertionError("it was not killed")
-        except (OSError, http.client.HTTPException):
-            pass
-        wait_until("node 1 has it", lambda: fleet.call("version", node=fleet.nodes[1]).json == 2, 5)
+        with fleet.history.fault("node_kill", node=0):
+            try:
+                fleet.deploy(version(2))
+                raise AssertionError("it was not killed")
+            except (OSError, http.client.HTTPException):
+                pass
+            for node in fleet.nodes[1:]:
+                wait_until("others have it", lambda n=node: fleet.call("version", node=n).json == 2, 5)
+            fleet.nodes[0].environment = {}
+            fleet.nodes[0].start()
         stream.end()
+        assert same(fleet) == 2
 
 
-main(lambda: Fleet(nodes=2, proxied=False))
+main(lambda: Fleet(nodes=3, proxied=False))

@@ -6,7 +6,6 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fleet import Fleet, has_points, wait_until
-from load import Load
 from rig import Node
 from tap import main, test
 
@@ -50,16 +49,36 @@ def _(fleet):
     assert states == {jobs[0]: 5, jobs[1]: 1}, states
 
 
-@test(name="F37 a second TERM while it drains: it ends, nothing is lost", seconds=60)
+@test(name="F37 a second TERM while it drains: it ends at once with exit code 0 and a closed session, nothing is lost", seconds=60)
+def _(fleet):
+    fleet.only(0)
+    jobs = fleet.jobs("one", range(1, 4), retries=1, path="/hang/second")
+    fleet.wait_calls(1)
+    since = len(fleet.nodes[0].log())
+    with fleet.history.fault("node_term", node=0):
+        fleet.nodes[0].process.send_signal(signal.SIGTERM)
+        wait_until("it drains", lambda: fleet.logged(fleet.nodes[0], 'msg="stopping"', since))
+        began = time.monotonic()
+        fleet.nodes[0].process.send_signal(signal.SIGTERM)
+        assert fleet.nodes[0].process.wait(DRAIN_S + 5) == 0
+        assert time.monotonic() - began < DRAIN_S - 0.5, "it was not quick"
+        assert fleet.postgres.query("SELECT count(*) FROM session WHERE live") == [["0"]]
+    fleet.witness.release("second")
+    fleet.nodes[1].start()
+    fleet.judged()
+    assert set(fleet.results(jobs.values()).values()) == {1}
+
+
+@test(name="F37 TERM, a second TERM and KILL, one right after the other: as a killed worker at worst", seconds=60)
 def _(fleet):
     fleet.only(0)
     jobs = fleet.jobs("one", range(1, 4), retries=1, ms=1000)
     fleet.wait_calls(1)
-    with fleet.history.fault("node_term", node=0):
-        fleet.nodes[0].process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
-        fleet.nodes[0].process.send_signal(signal.SIGTERM)
-        assert fleet.nodes[0].process.wait(DRAIN_S + 5) in (0, -signal.SIGTERM)
+    with fleet.history.fault("node_kill", node=0):
+        for signo in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+            fleet.nodes[0].process.send_signal(signo)
+            time.sleep(0.01)
+        assert fleet.nodes[0].process.wait(5) in (0, -signal.SIGKILL)
     fleet.nodes[1].start()
     fleet.judged()
     assert set(fleet.results(jobs.values()).values()) == {1}
@@ -94,30 +113,39 @@ if has_points():
         fleet.judged()
 
 
-@test(name="F37 nodes stopped and started one after the other under load: nothing is lost, nothing started twice, no 5xx but 503", seconds=90)
+@test(name="F37 HUP under load, with a broken config and a good one in turns: nothing happens to what runs, the log says what is wrong",
+      seconds=60)
 def _(fleet):
-    fleet.all()
-    load = Load(fleet, seed=37, clients=4, kinds={"none": 3, "one": 4, "two": 3}, delays=False).start()
-    for number in (0, 1, 0, 1):
-        time.sleep(0.8)
-        with fleet.history.fault("node_term", node=number):
-            assert fleet.nodes[number].stop() == 0
-            fleet.nodes[number].start()
-    time.sleep(0.5)
-    load.stop()
-    verdict = fleet.judged()
-    assert verdict.worker_lost == 0 and verdict.states["failed"] == 0 and verdict.jobs > 20, verdict.states
+    fleet.only(1)
+    node, path = fleet.nodes[0], f"{fleet.directory}/sluice.conf"
 
-
-@test(name="F37 HUP while busy: nothing happens to what runs", seconds=60)
-def _(fleet):
-    fleet.only(0)
-    job = fleet.job("one", 1, ms=500)
-    fleet.wait_calls(1)
-    pid = fleet.nodes[0].process.pid
-    fleet.nodes[0].process.send_signal(signal.SIGHUP)
-    assert fleet.finish(job).status == 200 and fleet.nodes[0].process.pid == pid and fleet.nodes[0].process.poll() is None
-    fleet.judged()
+    def write(text):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    settings, drain = dict(node.settings), node.settings.pop("drain_timeout")
+    write(f"drain_timeout = {drain}\n")
+    node.settings["config"] = path
+    try:
+        node.start()
+        pid, since = node.process.pid, len(node.log())
+        load = Load(fleet, seed=73, clients=4, kinds={"none": 3, "one": 4, "two": 3}, delays=False).start()
+        for number in range(6):
+            good = number % 2
+            write(f"drain_timeout = {2 + number}s\n" + ("" if good else "retry_first = never\n"))
+            node.process.send_signal(signal.SIGHUP)
+            told = "reloaded" if good else "reload_failed"
+            lines = wait_until(told, lambda told=told, number=number: (lambda found: found if len(found) > number // 2 else None)(
+                fleet.logged(node, f'msg="{told}"', since)))
+            assert good or "sluice.conf:2" in lines[-1], lines
+            time.sleep(0.2)
+        load.stop()
+        assert not fleet.logged(node, "setting_changed", since)[3:], "a broken config changed something"
+        assert node.process.pid == pid and node.process.poll() is None
+        verdict = fleet.judged()
+        assert verdict.worker_lost == 0 and verdict.states["failed"] == 0 and verdict.jobs > 20, verdict.states
+    finally:
+        node.settings = settings
+        node.stop()
 
 
 @test(name="F37 four nodes that start at the same moment, without a file of keys: all are ready, and they agree on the keys", seconds=60)

@@ -180,6 +180,7 @@ def takes_over(fleet, name):
     """Node 0 stands still in the first of the two calls of job 1; node 1 takes it over, then node 0 wakes."""
     job = fleet.job("two", 1, retries=1, path=f"/hang/{name}", then="/ok/then")
     fleet.wait_calls(1)
+    lost = fleet.metric(fleet.nodes[0], "sluice_session_lost_total")
     began = time.monotonic()
     fleet.pause(fleet.nodes[0])
     try:
@@ -193,6 +194,7 @@ def takes_over(fleet, name):
         fleet.wake(fleet.nodes[0])
         fleet.history.write("fault", what="node_stop", node=0, began=began, until=time.monotonic())
     fleet.nodes[0].wait_ready(20)
+    wait_until("it is counted", lambda: fleet.metric(fleet.nodes[0], "sluice_session_lost_total") == lost + 1, 10)
     time.sleep(2 * TTL)  # time enough for a call that must not come
     assert len(fleet.calls(1, "/ok/then")) == 1, "the stale worker called the provider"
     assert fleet.finish(fleet.job("none", 2)).status == 200
@@ -242,6 +244,8 @@ if has_points():
         since = len(victim.log())
         fleet.wake(victim)
         wait_until("the late result is refused", lambda: fleet.logged(victim, "result_refused", since), 10)
+        wait_until("it is counted", lambda: fleet.metric(victim, "sluice_late_results_total") == 1, 10)
+        assert fleet.metric(victim, "sluice_session_lost_total") == 1
         fleet.history.write("fault", what="node_stop", node=0, began=began, until=time.monotonic())
         victim.wait_ready()
         assert fleet.poll(job, node=fleet.nodes[1]).status == 404 and not fleet.results([job]), "the late result counted"

@@ -2,10 +2,13 @@
  *
  * NOMEM names a file of three numbers (int64), which test and process share: how many allocations are
  * still good, how many then fail, and how many have failed.  All zero: nothing happens.  Only a program
- * of the name sluiced counts, not what it starts. */
+ * of the name sluiced counts, not what it starts.  A crash says on standard error where it was, and which
+ * allocation was the last that failed. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -23,6 +26,21 @@ extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *pointer, size_t size);
 
 static struct plan *plan;
+static void *last[24]; /* where the last failed allocation was */
+static int last_count;
+
+static void
+crashed(int signo)
+{
+	void *here[24];
+	int count = backtrace(here, 24);
+
+	backtrace_symbols_fd(here, count, STDERR_FILENO);
+	(void)!write(STDERR_FILENO, "-- no memory at\n", 16);
+	backtrace_symbols_fd(last, last_count, STDERR_FILENO);
+	signal(signo, SIG_DFL);
+	raise(signo);
+}
 
 __attribute__((constructor)) static void
 start(void)
@@ -40,6 +58,8 @@ start(void)
 	close(fd);
 	if (at == MAP_FAILED)
 		abort();
+	last_count = backtrace(last, 24); /* its first call allocates */
+	signal(SIGSEGV, crashed);
 	plan = at;
 }
 
@@ -52,6 +72,7 @@ fails(void)
 		return 0;
 	atomic_fetch_sub(&plan->failing, 1);
 	atomic_fetch_add(&plan->failed, 1);
+	last_count = backtrace(last, 24);
 	errno = ENOMEM;
 	return 1;
 }

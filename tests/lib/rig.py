@@ -294,14 +294,14 @@ class Rig:
                 "models_json_schema": {"definitions": {f"ActionInput_{schema}": {}, f"ActionOutput_{schema}": {}}},
                 "features": [], **more}
 
-    def deploy_flows(self, flows, env="dev", mode="single", **more):
+    def deploy_flows(self, flows, env="dev", mode="single", node=None, **more):
         body = {"flowConfigs": flows, "deployMode": mode, "reconcile": True, "debug": False, "nangoYamlBody": "",
                 "sdkVersion": "0.71.10-zero", "source": "repo", **more}
-        return self.request("POST", "/sync/deploy", body, key=env, seconds=120)
+        return self.request("POST", "/sync/deploy", body, key=env, node=node, seconds=120)
 
-    def deploy(self, functions, integration="w", env="dev"):
+    def deploy(self, functions, integration="w", env="dev", node=None):
         """functions: {name: body of exec}."""
-        done = self.deploy_flows([self.flow(n, c, integration) for n, c in functions.items()], env)
+        done = self.deploy_flows([self.flow(n, c, integration) for n, c in functions.items()], env, node=node)
         if done.status != 200:
             raise RigError(f"deploy: {done}")
         return done.json

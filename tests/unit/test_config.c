@@ -18,6 +18,7 @@ static const struct config_row rows[] = {
     {"database_url", CONFIG_TEXT, NULL, 0, 0, "Where the ledger is.", NULL, CONFIG_SECRET},
     {"api_rate_limit", CONFIG_INT, "100", 1, 1000, "Requests in a minute.", NULL, CONFIG_LIVE},
     {"offset", CONFIG_INT, NULL, 0, 0, "Any number.", NULL, 0},
+    {"key_file", CONFIG_TEXT, NULL, 0, 0, "Where a key is.", NULL, CONFIG_SECRET},
     {"standalone", CONFIG_BOOL, "false", 0, 0, "Bring Redis along.", NULL, 0},
     {"lease_time", CONFIG_SECONDS, "15s", 1000, 3600000, "How long a lease is.", NULL, 0},
     {"body_max", CONFIG_BYTES, "1MiB", 0, INT64_MAX, "Largest body.", NULL, 0},
@@ -244,7 +245,7 @@ struct reading {
 static void
 check_readings(enum config_type type, const struct reading *readings)
 {
-	const struct config_row table[] = {{"t", type, NULL, 0, 0, "", NULL}, {.name = NULL}};
+	const struct config_row table[] = {{"t", type, NULL, 0, 0, "", NULL, 0}, {.name = NULL}};
 	char word[100];
 
 	for (; readings->text != NULL; readings++) {
@@ -346,7 +347,7 @@ switches_take_eight_words(void)
 static void
 a_wrong_default_is_a_bug(void)
 {
-	static const struct config_row table[] = {{"t", CONFIG_INT, "x", 0, 0, "", NULL},
+	static const struct config_row table[] = {{"t", CONFIG_INT, "x", 0, 0, "", NULL, 0},
 						  {.name = NULL}};
 
 	check_int(config_load(table, NULL, NULL, NULL, NULL, &config, &error), ==, SL_INTERNAL);
@@ -364,6 +365,174 @@ help_has_a_line_per_setting_and_its_default(void)
 		     "  --api-rate-limit=NUMBER\n      Requests in a minute. (default: 100)\n"));
 	check(strstr(out.data, "  --database-url=TEXT\n      Where the ledger is.\n"));
 	buf_fini(&out);
+}
+
+/* ---- changes while we run -------------------------------------------------------------------- */
+
+static char changes[200];
+
+static void
+on_change(void *arg, const struct config_row *row, bool applied)
+{
+	(void)arg;
+	snprintf(changes + strlen(changes), sizeof(changes) - strlen(changes), "%s%s ",
+		 applied ? "" : "!", row->name);
+}
+
+/* How many values differ from what the file would give now. */
+static int
+change(struct config *running, const char *file)
+{
+	int count;
+
+	changes[0] = '\0';
+	check_int(load(file, NULL, NULL, NULL), ==, SL_OK);
+	count = config_apply(running, config, on_change, NULL);
+	config_free(config);
+	return count;
+}
+
+static void
+only_live_settings_change_and_all_that_differ_are_told(void)
+{
+	struct config *running;
+
+	check_int(load("name = a\nlease_time = 10s\n", NULL, NULL, NULL), ==, SL_OK);
+	running = config;
+	check_int(change(running, "name = b\nlease_time = 20s\napi_rate_limit = 7\n"), ==, 3);
+	check_text(changes, "name api_rate_limit !lease_time ");
+	check_text(config_text(running, "name"), "b");
+	check_int(config_int(running, "api_rate_limit"), ==, 7);
+	check_text(config_source(running, "api_rate_limit"), "file");
+	check_int(config_int(running, "lease_time"), ==, 10000);
+	check_int(change(running, ""), ==, 3); /* back to the defaults */
+	check_text(config_text(running, "name"), "fallback");
+	check_int(config_int(running, "api_rate_limit"), ==, 100);
+	check_text(config_source(running, "api_rate_limit"), "default");
+	config_free(running);
+}
+
+static void
+another_spelling_of_a_number_is_no_change(void)
+{
+	struct config *running;
+
+	check_int(load("lease_time = 60s\noffset = 0\n", NULL, NULL, NULL), ==, SL_OK);
+	running = config;
+	check_int(change(running, "lease_time = 1m\noffset = 00\n"), ==, 0);
+	check_int(change(running, "lease_time = 1m\n"), ==, 1); /* 0 is not unset */
+	check_text(changes, "!offset ");
+	config_free(running);
+}
+
+static void
+a_borrowed_text_outlives_its_change(void)
+{
+	struct config *running;
+	const char *first, *second;
+
+	check_int(load("name = first\n", NULL, NULL, NULL), ==, SL_OK);
+	running = config;
+	first = config_text(running, "name");
+	check_int(change(running, "name = second\n"), ==, 1);
+	second = config_text(running, "name");
+	check_int(change(running, "name = third\n"), ==, 1);
+	check_text(first, "first");
+	check_text(second, "second");
+	check_text(config_text(running, "name"), "third");
+	config_free(running);
+}
+
+/* ---- credentials ----------------------------------------------------------------------------- */
+
+static char folder[64], variable[100];
+static char *given[] = {variable, NULL};
+
+static void
+credential(const char *name, const char *text, size_t len)
+{
+	char path[128];
+	FILE *file;
+
+	if (folder[0] == '\0') {
+		snprintf(folder, sizeof(folder), "/tmp/test_config.XXXXXX");
+		check(mkdtemp(folder) != NULL);
+		snprintf(variable, sizeof(variable), "CREDENTIALS_DIRECTORY=%s", folder);
+	}
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "w");
+	check(file != NULL);
+	check_int(fwrite(text, 1, len, file), ==, len);
+	check_int(fclose(file), ==, 0);
+}
+
+static void
+forget_credential(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	check_int(unlink(path), ==, 0);
+}
+
+static void
+a_credential_beats_the_file_and_loses_to_the_environment(void)
+{
+	char *both[] = {variable, "SLUICE_DATABASE_URL=host=environment", NULL};
+
+	credential("database_url", " host=credential \n", 18);
+	credential("api_rate_limit", "5", 1); /* no secret */
+	credential("of_another_program", "", 0);
+	check_int(load("database_url = host=file\n", given, NULL, NULL), ==, SL_OK);
+	check_text(config_text(config, "database_url"), "host=credential");
+	check_text(config_source(config, "database_url"), "credential");
+	check_int(config_int(config, "api_rate_limit"), ==, 100);
+	config_free(config);
+	check_int(load(NULL, both, NULL, NULL), ==, SL_OK);
+	check_text(config_text(config, "database_url"), "host=environment");
+	config_free(config);
+	forget_credential("api_rate_limit");
+	forget_credential("of_another_program");
+	forget_credential("database_url");
+	check_int(load("database_url = host=file\n", given, NULL, NULL), ==, SL_OK);
+	check_text(config_text(config, "database_url"), "host=file");
+	config_free(config);
+}
+
+static void
+a_credential_for_a_file_is_the_file(void)
+{
+	char expected[128];
+
+	credential("key", "content", 7);
+	check_int(load(NULL, given, NULL, NULL), ==, SL_OK);
+	snprintf(expected, sizeof(expected), "%s/key", folder);
+	check_text(config_text(config, "key_file"), expected);
+	config_free(config);
+	forget_credential("key");
+}
+
+static void
+a_credential_without_a_value_is_named_and_never_quoted(void)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+		const char *why;
+	} bad[] = {{"", 0, "is empty"}, {" \n", 2, "is empty"}, {"geheim\0x", 8, "NUL"}};
+	char *nowhere[] = {"CREDENTIALS_DIRECTORY=/nonexistent/credentials", NULL};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		credential("database_url", bad[i].text, bad[i].len);
+		check_int(load(NULL, given, NULL, NULL), ==, SL_INVALID);
+		check(strstr(error.text, folder) != NULL);
+		check(strstr(error.text, bad[i].why) != NULL);
+		check(strstr(error.text, "geheim") == NULL);
+	}
+	forget_credential("database_url");
+	check_int(load(NULL, nowhere, NULL, NULL), ==, SL_INVALID);
+	check(strstr(error.text, "/nonexistent/credentials") != NULL);
+	check_int(rmdir(folder), ==, 0);
 }
 
 int
@@ -385,5 +554,11 @@ main(void)
 	CHECK_RUN(switches_take_eight_words);
 	CHECK_RUN(a_wrong_default_is_a_bug);
 	CHECK_RUN(help_has_a_line_per_setting_and_its_default);
+	CHECK_RUN(only_live_settings_change_and_all_that_differ_are_told);
+	CHECK_RUN(another_spelling_of_a_number_is_no_change);
+	CHECK_RUN(a_borrowed_text_outlives_its_change);
+	CHECK_RUN(a_credential_beats_the_file_and_loses_to_the_environment);
+	CHECK_RUN(a_credential_for_a_file_is_the_file);
+	CHECK_RUN(a_credential_without_a_value_is_named_and_never_quoted);
 	return check_done();
 }

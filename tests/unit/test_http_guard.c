@@ -139,6 +139,23 @@ other_families_are_refused(void)
 	guard_free(guard);
 }
 
+static void
+another_list_takes_the_place_of_the_one_before_or_none_does(void)
+{
+	struct guard *guard = guard_of("10.0.0.0/8");
+	struct sl_error error;
+
+	check_int(guard_changed_ms(guard), ==, 0);
+	check_int(guard_allow(guard, "10.0.0.0/8, junk", &error), ==, SL_INVALID);
+	check(allows(guard, "10.1.2.3"));
+	check_int(guard_changed_ms(guard), ==, 0);
+	check_int(guard_allow(guard, "192.168.0.0/16", &error), ==, SL_OK);
+	check(!allows(guard, "10.1.2.3"));
+	check(allows(guard, "192.168.1.1"));
+	check(guard_changed_ms(guard) > 0);
+	guard_free(guard);
+}
+
 int
 main(void)
 {
@@ -148,5 +165,6 @@ main(void)
 	CHECK_RUN(wide_blocks_do_not_open_loopback_and_metadata);
 	CHECK_RUN(bad_blocks_are_refused_by_name);
 	CHECK_RUN(other_families_are_refused);
+	CHECK_RUN(another_list_takes_the_place_of_the_one_before_or_none_does);
 	return check_done();
 }

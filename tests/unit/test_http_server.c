@@ -1134,6 +1134,36 @@ a_drain_lets_work_end_and_closes_the_rest(void)
 }
 
 static void
+a_drain_answers_who_was_just_let_in_and_closes_who_asks_nothing(void)
+{
+	struct client queued, asked, late, silent;
+
+	rig_start(&(struct http_server_settings){0});
+	client_open(&silent);
+	client_open(&late);
+	client_open(&asked);
+	WAIT_UNTIL(http_server_connections(rig.server) == 3);
+	client_open(&queued); /* in the kernel's queue: the loop does not turn before the drain */
+	client_say(&queued, GET);
+	client_say(&asked, GET);
+	http_server_drain(rig.server);
+	check(!http_server_is_idle(rig.server));
+	client_say(&late, GET);
+	WAIT_STATUSES(&queued, "200");
+	WAIT_STATUSES(&asked, "200");
+	WAIT_STATUSES(&late, "200");
+	check(strstr(late.got.data, "Connection: close\r\n") != NULL);
+	WAIT_UNTIL(client_is_closed(&silent));
+	check_int(silent.got.len, ==, 0);
+	client_close(&queued);
+	client_close(&asked);
+	client_close(&late);
+	client_close(&silent);
+	WAIT_UNTIL(http_server_is_idle(rig.server));
+	rig_stop();
+}
+
+static void
 a_drain_closes_behind_an_answer_on_its_way(void)
 {
 	struct client client;
@@ -1321,6 +1351,7 @@ main(void)
 	CHECK_RUN(connections_over_the_caps_are_closed_at_once);
 	CHECK_RUN(a_few_connections_over_the_cap_are_told_so);
 	CHECK_RUN(a_drain_lets_work_end_and_closes_the_rest);
+	CHECK_RUN(a_drain_answers_who_was_just_let_in_and_closes_who_asks_nothing);
 	CHECK_RUN(a_drain_closes_behind_an_answer_on_its_way);
 	CHECK_RUN(running_out_of_descriptors_pauses_accepting);
 	CHECK_RUN(accessors_show_what_was_asked);

@@ -363,6 +363,47 @@ decoding_needs_no_more_room_than_the_bytes(void)
 	buf_fini(&out);
 }
 
+static enum sl_code
+reload(struct secret_ring *ring, const char *text)
+{
+	char path[] = "/tmp/test_secret.XXXXXX";
+	int fd = mkstemp(path);
+	enum sl_code code;
+
+	check(fd >= 0);
+	check_int(write(fd, text, strlen(text)), ==, strlen(text));
+	close(fd);
+	code = secret_ring_reload(ring, path, &error);
+	unlink(path);
+	return code;
+}
+
+static void
+a_reload_adds_and_drops_keys_that_open_and_keeps_the_first(void)
+{
+	struct secret_ring *ring = ring_of(KEY_A "\n"), *other = ring_of(KEY_B "\n");
+	struct buf sealed, opened;
+
+	buf_init(&sealed, 1000);
+	buf_init(&opened, 1000);
+	secret_seal(other, SLICE_LITERAL("x"), "row", &sealed);
+	check_int(secret_open(ring, buf_slice(&sealed), "row", &opened, &error), ==, SL_INVALID);
+	check_int(reload(ring, KEY_A "\n" KEY_B "\n"), ==, SL_OK);
+	check_int(secret_open(ring, buf_slice(&sealed), "row", &opened, &error), ==, SL_OK);
+	check_int(reload(ring, KEY_B "\n" KEY_A "\n"), ==, SL_CONFLICT);
+	check_int(reload(ring, "junk\n"), ==, SL_INVALID);
+	check_int(secret_ring_reload(ring, "/nonexistent/key", &error), ==, SL_NOT_FOUND);
+	buf_clear(&sealed);
+	secret_seal(ring, SLICE_LITERAL("y"), "row", &sealed); /* by the first one still */
+	check_int(secret_open(other, buf_slice(&sealed), "row", &opened, &error), ==, SL_INVALID);
+	check_int(reload(ring, KEY_A "\n"), ==, SL_OK);
+	check_int(secret_open(ring, buf_slice(&sealed), "row", &opened, &error), ==, SL_OK);
+	secret_ring_free(ring);
+	secret_ring_free(other);
+	buf_fini(&sealed);
+	buf_fini(&opened);
+}
+
 int
 main(void)
 {
@@ -371,6 +412,7 @@ main(void)
 	CHECK_RUN(any_changed_or_missing_byte_keeps_it_shut);
 	CHECK_RUN(another_row_does_not_open);
 	CHECK_RUN(old_keys_open_and_the_first_one_seals);
+	CHECK_RUN(a_reload_adds_and_drops_keys_that_open_and_keeps_the_first);
 	CHECK_RUN(a_plain_buffer_that_is_too_small_is_said);
 	CHECK_RUN(bad_key_files_are_refused_without_repeating_them);
 	CHECK_RUN(derived_keys_depend_on_key_and_label);
