@@ -54,7 +54,7 @@ count_node(struct judge *judge, const struct doctor_node *node)
 {
 	bool lost = node->state == DOCTOR_NODE_LOST;
 
-	if (node->leads && (judge->leader == NULL || !lost))
+	if (node->leads && (judge->leader == NULL || node->seen_ms < judge->leader->seen_ms))
 		judge->leader = node;
 	judge->schedulers += (node->roles & DOCTOR_SCHEDULER) != 0 && !lost;
 	if ((node->roles & DOCTOR_WORKER) == 0 || (lost && node->seen_ms > DOCTOR_RECENT_MS))
