@@ -72,7 +72,7 @@ def key_of(rig, job):
 
 
 def open_rig():
-    rig = Rig(nodes=2, settings={"lease_ttl": f"{TTL:g}s", "retry_first": "100ms", "runner_cpu": "1s", "runner_heap": "16MiB", "action_timeout": "3s",
+    rig = Rig(nodes=2, settings={"lease_ttl": f"{TTL:g}s", "retry_first": "100ms", "runner_cpu": "500ms", "runner_heap": "16MiB", "action_timeout": "5s",
                                  "deaths_max": 2, "queued_max": 40, "drain_timeout": "3s"}, start=False)
 
     def prepare(rig):
