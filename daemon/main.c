@@ -212,7 +212,7 @@ start_queue(struct daemon *daemon)
 			      &daemon->queues[daemon->shard_count], &error) != SL_OK)
 			return fail(EX_CONFIG, "redis_url: %s", error.text);
 	}
-	while (!shards_are_up(daemon) && clock_mono_ms() < until) {
+	while (!shards_are_up(daemon) && !daemon->given_up && clock_mono_ms() < until) {
 		notify_busy(daemon->notify, "Starting: waiting for Redis");
 		loop_turn(daemon->loop, 50);
 	}
@@ -454,7 +454,7 @@ serve(struct daemon *daemon, struct config *config, const struct settings_source
 	}
 	service_free(service);
 	free_parts(daemon);
-	return status;
+	return daemon->given_up ? EX_OK : status;
 }
 
 /* What the service manager has for us, and for us alone. */
