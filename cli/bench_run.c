@@ -302,7 +302,8 @@ bench_run(struct bench *bench)
 	bench->began_us = clock_mono_us();
 	while (!is_over(bench, until_ms)) {
 		send_more(bench);
-		ask(bench);
+		if (!bench->sync)
+			ask(bench);
 		loop_turn(loop, TURN_MS);
 		if (!looked && bench->accepted >= (bench->jobs + 1) / 2) {
 			looked = true;

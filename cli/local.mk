@@ -26,3 +26,12 @@ cli/completion/sluice: sluice$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) cli/completion && ./sluice$(EXEEXT) completion bash > $@.part && mv $@.part $@
 cli/completion/_sluice: sluice$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) cli/completion && ./sluice$(EXEEXT) completion zsh > $@.part && mv $@.part $@
+
+# Unit tests.
+cli_tests = test_cli_arguments test_cli_table
+check_PROGRAMS += $(cli_tests)
+TESTS += $(cli_tests)
+test_cli_arguments_SOURCES = tests/unit/test_cli_arguments.c cli/arguments.c cli/commands.c
+test_cli_arguments_LDADD = $(base_test_libs)
+test_cli_table_SOURCES = tests/unit/test_cli_table.c cli/table.c cli/print.c
+test_cli_table_LDADD = $(base_test_libs)

@@ -44,11 +44,19 @@ find_target(struct cli *cli, const struct arguments *arguments)
 					       .directory = arguments_text(arguments, "--dir")};
 	struct sl_error error;
 
-	if (target_find(&options, &cli->target, &error) == SL_OK)
+	switch (target_find(&options, &cli->target, &error)) {
+	case SL_OK:
 		return EX_OK;
-	return fail(cli,
-		    options.key_file != NULL || options.directory != NULL ? EX_CONFIG : EX_USAGE,
-		    "bad_target", "%s", error.text);
+	case SL_UNAVAILABLE:
+		return fail(cli, EX_CONFIG, "bad_key_file", "%s", error.text);
+	case SL_INVALID:
+	case SL_NOT_FOUND:
+	case SL_CONFLICT:
+	case SL_EXHAUSTED:
+	case SL_INTERNAL:
+		break;
+	}
+	return fail(cli, EX_USAGE, "bad_host", "%s", error.text);
 }
 
 static int

@@ -134,8 +134,8 @@ set_host(struct target *target, const char *text, const char *source, struct sl_
 	set(&target->url_source, sl_strdup(source));
 	if (path != NULL) {
 		if (path[0] != '/')
-			return sl_fail(error, SL_INVALID,
-				       "the host of %.100s is no socket: write unix:/PATH", source);
+			return sl_fail(error, SL_INVALID, "%.100s: a socket is written unix:/PATH",
+				       source);
 		set(&target->unix_path, sl_strndup(path, len - (size_t)(path - text)));
 		set(&target->shown, sl_asprintf("unix:%s", target->unix_path));
 		set(&target->url, sl_strdup("http://localhost"));
@@ -143,7 +143,7 @@ set_host(struct target *target, const char *text, const char *source, struct sl_
 	}
 	if (strncasecmp(text, "http://", 7) != 0 && strncasecmp(text, "https://", 8) != 0)
 		return sl_fail(error, SL_INVALID,
-			       "the host of %.60s, \"%.60s\", must be http://HOST[:PORT], "
+			       "%.60s: \"%.60s\" is no address: write http://HOST[:PORT], "
 			       "https://HOST[:PORT] or unix:/PATH",
 			       source, text);
 	while (len > 0 && text[len - 1] == '/')
@@ -193,7 +193,7 @@ use_key_file(struct target *target, const char *path, struct sl_error *error)
 				KEY_LINE);
 	}
 	wipe(&text);
-	return target->key != NULL ? SL_OK : SL_INVALID;
+	return target->key != NULL ? SL_OK : SL_UNAVAILABLE;
 }
 
 /* What is missing there is told when it is needed: the doctor goes on without. */

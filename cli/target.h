@@ -26,7 +26,7 @@ struct target_options { /* borrowed; NULL: not given */
 	const char *host, *key, *key_file, *directory;
 };
 
-/* SL_INVALID: what was given is wrong (a host that is none, a key file that cannot be read).  A
+/* SL_INVALID: the host is none; SL_UNAVAILABLE: the key file gives no key.  A
  * missing DIR/keys.env is no error here but in target->problem: the doctor wants to go on.  Warns on
  * stderr about a key file that everybody can read. */
 SL_MUST_USE enum sl_code target_find(const struct target_options *options, struct target *out,

@@ -9,6 +9,8 @@
 #include "cli/client.h"
 #include "cli/print.h"
 
+#define NO_ROUTE "no such path" /* what daemon/api says of a path it has not got */
+
 static void
 set(char *to, size_t size, const char *format, va_list args)
 {
@@ -67,13 +69,17 @@ of_connect(const struct cli *cli, const struct answer *answer, struct trouble *o
 		say_text(out, "cannot connect to %.200s (%s)", target->shown, answer->code);
 		say_cause(out, "the network between here and there does not carry it");
 	}
-	say_remedy(
-	    out,
-	    "look at `systemctl status sluiced` on that machine%s; the address is from %.120s, another "
-	    "one is given by --host or SLUICE_HOST",
-	    target->directory == NULL ? " (or `sluice --dir DIR doctor` for a --standalone one)"
-				      : "",
-	    target->url_source);
+	if (target->directory != NULL)
+		say_remedy(
+		    out,
+		    "`sluice --dir %.150s doctor` looks at its process; the address is from %.150s",
+		    target->directory, target->url_source);
+	else
+		say_remedy(
+		    out,
+		    "look at `systemctl status sluiced` on that machine, or `sluice --dir DIR doctor` for a "
+		    "standalone one; the address is from %.120s, another one is given by --host or SLUICE_HOST",
+		    target->url_source);
 }
 
 static void
@@ -281,6 +287,12 @@ of_status(const struct cli *cli, const struct answer *answer, struct trouble *ou
 		say_remedy(
 		    out, "compare `sluice --version` with the daemon's; the address is from %.120s",
 		    cli->target.url_source);
+	} else if (answer->status == 404 && strcmp(says, NO_ROUTE) == 0) {
+		out->status = EX_PROTOCOL;
+		out->code = "no_api";
+		say_text(out, "%.200s answers, but knows nothing of this", cli->target.shown);
+		say_cause(out, "that sluiced is older than this command");
+		say_remedy(out, "compare `sluice --version` with `sluiced --version` there");
 	} else if (answer->status >= 500) {
 		out->status = EX_SOFTWARE;
 		say_text(out, "the server failed (%d): %s", answer->status, says);

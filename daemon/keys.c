@@ -150,9 +150,12 @@ make_key(struct ensure *ensure, int64_t environment_id)
 
 	secret_sha256_hex(slice_text(ensure->key[ensure->at]), digest);
 	clock_iso(clock_wall_ms(), when);
-	snprintf(name, sizeof(name), "%s%s%s", key_rows[ensure->at].display_name,
-		 ensure->made && environment_id != 0 ? " " : "",
-		 ensure->made && environment_id != 0 ? when : "");
+	/* Names are unique.  One of the account comes with part of its digest: a file that was lost, or
+	 * whose key was replaced, makes a key beside the old one, and the same file none. */
+	if (environment_id != 0)
+		snprintf(name, sizeof(name), "%s %s", key_rows[ensure->at].display_name, when);
+	else
+		snprintf(name, sizeof(name), "%s %.8s", key_rows[ensure->at].display_name, digest);
 	account_key_create(ensure->daemon->account, environment_id, name, digest,
 			   key_rows[ensure->at].scopes, on_made, ensure);
 }

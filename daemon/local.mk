@@ -17,6 +17,7 @@ sluiced_SOURCES = \
 	daemon/node.c daemon/node.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/options.c daemon/options.h \
+	daemon/exposed.c daemon/exposed.h \
 	daemon/paths.c daemon/paths.h \
 	daemon/ready.c daemon/ready.h \
 	daemon/record_show.c daemon/record_show.h \

@@ -24,6 +24,7 @@
 #include "daemon/compiler.h"
 #include "daemon/concurrency.h"
 #include "daemon/daemon.h"
+#include "daemon/exposed.h"
 #include "daemon/keys.h"
 #include "daemon/monitor.h"
 #include "daemon/node.h"
@@ -546,6 +547,7 @@ main(int argc, char **argv)
 	case SL_INTERNAL:
 		return fail(EX_CONFIG, "%s", error.text);
 	}
+	exposed_warn(options.file, config);
 	if (options.check) {
 		status = options_check(config);
 	} else {

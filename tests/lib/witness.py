@@ -27,7 +27,7 @@ class Call:
 
 
 class Witness:
-    def __init__(self):
+    def __init__(self, port=0):
         self.calls = []
         self.lock = self._lock = threading.Lock()
         self._counts = {}
@@ -74,7 +74,7 @@ class Witness:
             def handle_error(self, *_args):  # a client that went away is no error here
                 pass
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
