@@ -72,6 +72,7 @@ sql_tests = test_sql_migrate \
 	test_sql_dead \
 	test_sql_settle \
 	test_sql_account \
+	test_sql_memory \
 	test_sql_sync \
 	test_sql_record
 check_PROGRAMS += $(sql_tests)
@@ -92,6 +93,9 @@ test_sql_settle_LDADD = $(sql_test_libs)
 test_sql_account_SOURCES = tests/integration/test_sql_account.c
 test_sql_account_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_account_LDADD = $(sql_test_libs)
+test_sql_memory_SOURCES = tests/integration/test_sql_memory.c tests/integration/sql_rig.h
+test_sql_memory_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_memory_LDADD = $(sql_test_libs)
 test_sql_sync_SOURCES = tests/integration/test_sql_sync.c tests/integration/sync_rig.h
 test_sql_sync_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_sync_LDADD = $(sql_test_libs)
