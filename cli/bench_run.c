@@ -154,6 +154,13 @@ keep_why(struct bench *bench, struct answer *answer)
 		answer_fini(answer);
 }
 
+/* An operator said so, and only an operator takes it back: waiting does not help. */
+static bool
+is_draining(const struct answer *answer)
+{
+	return slice_is(json_path(answer->json, "error.code").raw, "\"queue_draining\"");
+}
+
 static void
 on_sent(void *arg, const struct http_answer *raw)
 {
@@ -167,7 +174,7 @@ on_sent(void *arg, const struct http_answer *raw)
 		take_result(bench, true, sent->sent_us);
 	} else if (answer_is_good(&answer)) {
 		take_accepted(bench, &answer, sent->sent_us);
-	} else if (answer.status == 429 || answer.status == 503) {
+	} else if ((answer.status == 429 || answer.status == 503) && !is_draining(&answer)) {
 		int64_t wait_ms = answer.retry_after_s > 0 ? answer.retry_after_s * 1000LL : 1000;
 
 		bench->held++;
@@ -210,6 +217,7 @@ look_at_line(struct bench *bench, struct json_value lines)
 
 	json_iter_init(&it, lines);
 	if (json_iter_next(&it)) { /* the deepest one comes first */
+		bench->paused = bench->paused || json_is_yes(json_get(it.value, "paused"));
 		if (!json_int(json_get(it.value, "limit"), &bench->line_limit))
 			bench->line_limit = -1;
 		if (!json_int(json_get(it.value, "running"), &bench->line_running))
@@ -249,6 +257,7 @@ look(struct bench *bench)
 	buf_add_text(&path, "/admin/v1/queues");
 	path_query(&path, "environment", bench->environment);
 	client_ask(bench->cli, "GET", path.data, NULL, &answer);
+	bench->paused = json_is_yes(json_path(answer.json, "queues.0.paused"));
 	look_at_line(bench, json_path(answer.json, "queues.0.lines"));
 	answer_fini(&answer);
 	client_ask(bench->cli, "GET", "/admin/v1/workers", NULL, &answer);
@@ -350,7 +359,10 @@ limit_of_queue(const struct bench *bench, struct buf *out)
 	int64_t accept_us = bench->accepted_us - bench->began_us;
 	int64_t end_us = bench->ended_us - bench->began_us;
 
-	if (bench->line_limit > 0 && bench->line_running >= bench->line_limit)
+	if (bench->paused)
+		buf_printf(out, "an operator: the queue is paused (`sluice queue resume %.60s`)",
+			   bench->environment);
+	else if (bench->line_limit > 0 && bench->line_running >= bench->line_limit)
 		buf_printf(
 		    out,
 		    "the line: it runs at most %lld of these jobs at a time (its concurrency limit)",

@@ -283,7 +283,10 @@ def a_bench_that_gets_no_answers_stops_when_its_time_is_over(rig):
     sluice(rig, "queue", "pause", "bench")
     done = sluice(rig, "--json", "bench", "--jobs", "5", "--seconds", "1", code=75)
     assert done.json["bench"]["not_ended"] == 5 and "sluice queue drain bench --cancel" in done.error["message"], done
+    assert "the queue is paused" in done.json["bench"]["limited_by"], done
     sluice(rig, "queue", "drain", "bench", "--cancel", "--yes")
+    done = sluice(rig, "bench", "--jobs", "5", code=75)
+    assert "not now (503)" in done.err and not done.out, done
     sluice(rig, "queue", "resume", "bench")
 
 
