@@ -15,9 +15,11 @@
 #include "daemon/node.h"
 #include "daemon/ready.h"
 #include "daemon/reload.h"
+#include "daemon/shard.h"
 #include "daemon/watchdog.h"
 #include "daemon/worker/dispatch.h"
 #include "runtime/pool.h"
+#include "sql/account.h"
 
 #define READY_LOOK_MS 20
 #define STATUS_LOOK_MS 1000
@@ -112,25 +114,44 @@ tell(struct service *service, const char *also)
 	buf_fini(&state);
 }
 
+/* Redis and Postgres are there: what is waited for is our own work, such as a queue that is built anew,
+ * and may take longer than a start usually does.  While they are away the manager's patience decides. */
+static bool
+is_worth_waiting(const struct daemon *daemon)
+{
+	return account_is_up(daemon->account) && shards_are_up(daemon);
+}
+
+static void
+look_for_ready(struct service *service)
+{
+	struct buf text;
+
+	buf_init(&text, STATUS_MAX - 1);
+	if (ready_is(service->daemon, &text)) {
+		service->state = SERVICE_READY;
+		log_info("ready", "node=%s", service->daemon->node);
+		tell(service, "READY=1\n");
+		loop_timer_every(service->status, STATUS_LOOK_MS);
+	} else if (is_worth_waiting(service->daemon)) {
+		buf_clear(&text);
+		write_status(service, &text);
+		notify_busy(service->daemon->notify, text.data);
+	} else {
+		tell(service, "");
+	}
+	buf_fini(&text);
+}
+
 static void
 on_status(void *arg)
 {
 	struct service *service = arg;
-	struct buf why;
 
-	if (service->state == SERVICE_STARTING) {
-		buf_init(&why, 1024);
-		if (ready_is(service->daemon, &why)) {
-			service->state = SERVICE_READY;
-			log_info("ready", "node=%s", service->daemon->node);
-			tell(service, "READY=1\n");
-			loop_timer_every(service->status, STATUS_LOOK_MS);
-			buf_fini(&why);
-			return;
-		}
-		buf_fini(&why);
-	}
-	tell(service, "");
+	if (service->state == SERVICE_STARTING)
+		look_for_ready(service);
+	else
+		tell(service, "");
 }
 
 /* ---- reload ---------------------------------------------------------------------------------- */
@@ -153,13 +174,13 @@ on_hangup(void *arg, int signo)
 	/* systemd compares this with when it sent the signal, so nothing may be cut off. */
 	snprintf(begun, sizeof(begun), "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=Reloading",
 		 (long long)clock_mono_us());
-	notify_send(service->daemon->notify, begun);
+	if (service->state == SERVICE_READY) /* before, /ready decides when READY=1 comes */
+		notify_send(service->daemon->notify, begun);
 	service->failed[0] = '\0';
 	if (reload(service->daemon, service->config, service->sources, &error) != SL_OK)
 		snprintf(service->failed, sizeof(service->failed), "%s", error.text);
-	service->told[0] = '\0'; /* "Reloading" stands there */
-	/* Ready again, whatever came of it; before the first time /ready decides. */
-	tell(service, service->state == SERVICE_STARTING ? "" : "READY=1\n");
+	if (service->state == SERVICE_READY) /* again, whatever came of it */
+		tell(service, "READY=1\n");
 }
 
 /* ---- stop ------------------------------------------------------------------------------------ */

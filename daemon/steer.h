@@ -15,7 +15,7 @@
 
 #define STEER_RETRY_S 30 /* Retry-After of what a draining environment refuses */
 
-struct steer; /* opaque */
+struct steer;                                   /* opaque */
 struct steer *steer_new(struct daemon *daemon); /* after the account and the dead store */
 void steer_free(struct steer *steer);           /* NULL is fine */
 /* Reads the list now: something was changed by this node. */

@@ -83,8 +83,9 @@ is_overview(const struct redisReply *reply)
 	for (size_t i = 0; i < reply->elements; i++) {
 		const struct redisReply *value = reply->element[i];
 
-		if (i % PER_ENVIRONMENT < 3 ? value->type != REDIS_REPLY_INTEGER
-					    : value->type != REDIS_REPLY_ARRAY || !are_integers(value))
+		if (i % PER_ENVIRONMENT < 3
+			? value->type != REDIS_REPLY_INTEGER
+			: value->type != REDIS_REPLY_ARRAY || !are_integers(value))
 			return false;
 	}
 	return true;
@@ -121,7 +122,7 @@ on_overview(void *arg, struct redisReply *reply, const struct sl_error *error)
 void
 queue_overview(struct queue *queue, const int64_t *ids, int count, overview_cb *cb, void *arg)
 {
-	static const enum key_noun nouns[] = {KEY_DEPTHS, KEY_SLOTS, KEY_HELD};
+	static const enum key_noun nouns[] = {KEY_DEPTHS, KEY_SLOTS, KEY_HELD, KEY_FRONTS};
 	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
 	struct queue_call *call = queue_call_new(queue, SCRIPT_OVERVIEW, 1 + noun_count, true);
 	struct overview *ask = sl_alloc(sizeof(*ask));

@@ -17,8 +17,9 @@ enum overview_lane_name {
 };
 
 struct overview_lane {
-	int64_t depth;     /* entries, with those that run */
-	int64_t oldest_ms; /* age of the oldest that waits, from its accepted time by Redis's clock; -1:
+	int64_t depth; /* entries, with those that run */
+	int64_t
+	    oldest_ms; /* age of the oldest that waits, from its accepted time by Redis's clock; -1:
 			    * none waits */
 };
 

@@ -14,7 +14,7 @@
 
 /* Of this transaction only. */
 static const struct unit_statement health_limit = {
-    NULL, "SET LOCAL statement_timeout = " HEALTH_TEXT(HEALTH_MS)};
+    NULL, "SELECT set_config('statement_timeout', '" HEALTH_TEXT(HEALTH_MS) "', true)"};
 
 /* The lock is that of reclaim.c. */
 static const struct unit_statement health_look = {

@@ -17,32 +17,32 @@ struct inspect_call {
 };
 
 /* Of job j: everything but its result. */
-#define INSPECT_COLUMNS                                                                          \
-	"SELECT j.id, j.seq, j.environment_id::bigint, j.key_id, coalesce(e.name, ''),"          \
-	" coalesce(k.name, ''), coalesce(i.unique_key, ''), coalesce(f.name, ''),"               \
+#define INSPECT_COLUMNS                                                                             \
+	"SELECT j.id, j.seq, j.environment_id::bigint, j.key_id, coalesce(e.name, ''),"             \
+	" coalesce(k.name, ''), coalesce(i.unique_key, ''), coalesce(f.name, ''),"                  \
 	" coalesce(v.version, ''), coalesce(c.connection_id, ''), j.kind, j.max_retries, " DEAD_MS( \
-	    "j.accepted_at") ", coalesce(a.number, 0)::bigint, coalesce(w.due, 0)::bigint,"      \
+	    "j.accepted_at") ", coalesce(a.number, 0)::bigint, coalesce(w.due, 0)::bigint,"         \
 			     " coalesce(d.deaths, 0)::bigint, coalesce(l.node, ''), "
-#define INSPECT_JOINS                                                                            \
-	" LEFT JOIN environment e ON e.id = j.environment_id"                                    \
-	" LEFT JOIN concurrency_key k ON k.id = j.key_id"                                        \
-	" LEFT JOIN function_version v ON v.id = j.function_version_id"                          \
-	" LEFT JOIN function f ON f.id = v.function_id"                                          \
-	" LEFT JOIN integration i ON i.id = f.integration_id"                                    \
-	" LEFT JOIN connection c ON c.id = j.connection_id"                                      \
+#define INSPECT_JOINS                                                                              \
+	" LEFT JOIN environment e ON e.id = j.environment_id"                                      \
+	" LEFT JOIN concurrency_key k ON k.id = j.key_id"                                          \
+	" LEFT JOIN function_version v ON v.id = j.function_version_id"                            \
+	" LEFT JOIN function f ON f.id = v.function_id"                                            \
+	" LEFT JOIN integration i ON i.id = f.integration_id"                                      \
+	" LEFT JOIN connection c ON c.id = j.connection_id"                                        \
 	" LEFT JOIN LATERAL (SELECT max(t.number) AS number FROM attempt t WHERE t.job_id = j.id)" \
-	"  a ON true"                                                                            \
-	" LEFT JOIN LATERAL (SELECT " DEAD_MS(                                                   \
-	    "t.due_at") " AS due, t.number FROM retry t WHERE t.job_id = j.id"                   \
-			"  ORDER BY t.due_at LIMIT 1) w ON true"                                 \
-			" LEFT JOIN LATERAL (SELECT count(*) AS deaths FROM death t"             \
-			"  WHERE t.job_id = j.id AND NOT t.open) d ON true"                      \
-			" LEFT JOIN LATERAL (SELECT s.node FROM attempt t"                       \
-			"  JOIN session s ON s.id = t.session_id WHERE t.job_id = j.id"          \
+	"  a ON true"                                                                              \
+	" LEFT JOIN LATERAL (SELECT " DEAD_MS(                                                     \
+	    "t.due_at") " AS due, t.number FROM retry t WHERE t.job_id = j.id"                     \
+			"  ORDER BY t.due_at LIMIT 1) w ON true"                                   \
+			" LEFT JOIN LATERAL (SELECT count(*) AS deaths FROM death t"               \
+			"  WHERE t.job_id = j.id AND NOT t.open) d ON true"                        \
+			" LEFT JOIN LATERAL (SELECT s.node FROM attempt t"                         \
+			"  JOIN session s ON s.id = t.session_id WHERE t.job_id = j.id"            \
 			"  AND t.ended_at IS NULL AND s.live LIMIT 1) l ON true"
-#define INSPECT_OPEN_STATE                                                                     \
+#define INSPECT_OPEN_STATE                                                                      \
 	"CASE WHEN w.due IS NOT NULL THEN CASE WHEN w.number = 1 AND coalesce(d.deaths, 0) = 0" \
-	"   THEN 'delayed' ELSE 'retrying' END"                                                \
+	"   THEN 'delayed' ELSE 'retrying' END"                                                 \
 	"  WHEN l.node IS NOT NULL THEN 'running' ELSE 'queued' END"
 
 /* Planned each time: how much stands before the first open job differs. */
@@ -55,8 +55,7 @@ static const struct unit_statement inspect_page = {
     "   ORDER BY o.id LIMIT $4::bigint) j" INSPECT_JOINS " ORDER BY j.id"};
 
 static const struct unit_statement inspect_one = {
-    "inspect_one",
-    INSPECT_COLUMNS
+    "inspect_one", INSPECT_COLUMNS
     "CASE WHEN r.job_id IS NULL THEN " INSPECT_OPEN_STATE
     "  WHEN EXISTS (SELECT FROM dead x WHERE x.job_id = j.id) THEN 'dead'"
     "  WHEN r.state = 1 THEN 'succeeded' WHEN r.state = 3 THEN 'cancelled'"
@@ -74,9 +73,9 @@ static const struct unit_statement inspect_attempts = {
 			" LEFT JOIN session s ON s.id = a.session_id WHERE a.job_id = $1::uuid"
 			" ORDER BY a.number"};
 
-#define INSPECT_LINE                                                                            \
-	"SELECT k.id, k.environment_id::bigint, k.name, k.slots, p.key_id IS NOT NULL"          \
-	" FROM concurrency_key k LEFT JOIN paused_line p ON p.key_id = k.id"                    \
+#define INSPECT_LINE                                                                   \
+	"SELECT k.id, k.environment_id::bigint, k.name, k.slots, p.key_id IS NOT NULL" \
+	" FROM concurrency_key k LEFT JOIN paused_line p ON p.key_id = k.id"           \
 	" WHERE k.environment_id = $1::bigint AND "
 
 static const struct unit_statement inspect_some_lines = {
@@ -191,9 +190,9 @@ inspect_on_show(void *arg, const struct unit_answer *answer)
 	}
 	attempts = sl_calloc((size_t)count + 1, sizeof(*attempts));
 	for (int i = 0; i < count; i++)
-		attempts[i] = (struct inspect_attempt){
-		    (int)value_int(answer->results[1], i, 0), value_int(answer->results[1], i, 1),
-		    value_text(answer->results[1], i, 2)};
+		attempts[i] = (struct inspect_attempt){(int)value_int(answer->results[1], i, 0),
+						       value_int(answer->results[1], i, 1),
+						       value_text(answer->results[1], i, 2)};
 	call->cb.job(call->arg, code, code == SL_OK ? &job : NULL, attempts, count,
 		     code == SL_OK ? NULL : &error);
 	free(attempts);

@@ -20,8 +20,9 @@
 struct inspect_job {
 	char id[UUID_TEXT];
 	int64_t seq, environment_id, key_id;
-	const char *environment, *line;                           /* names */
-	const char *integration, *function, *version, *connection; /* names; "": deleted meanwhile */
+	const char *environment, *line; /* names */
+	const char *integration, *function, *version,
+	    *connection; /* names; "": deleted meanwhile */
 	/* "queued", "running", "retrying", "delayed", or how it ended: "succeeded", "failed", "expired",
 	 * "cancelled", "dead".  A job that runs and has had no effect is "queued": only the worker that
 	 * has it knows. */
@@ -42,8 +43,8 @@ struct inspect_attempt {
 	const char *node; /* "": its session is forgotten */
 };
 
-typedef void inspect_jobs_cb(void *arg, enum sl_code code, const struct inspect_job *jobs, int count,
-			     const struct sl_error *error);
+typedef void inspect_jobs_cb(void *arg, enum sl_code code, const struct inspect_job *jobs,
+			     int count, const struct sl_error *error);
 /* Open jobs of an environment, oldest first, behind the one with id after (NULL: from the oldest).
  * key_id 0: of all lines.  limit: 1..INSPECT_JOBS_MAX (asserted). */
 void inspect_list(struct dead_store *store, int64_t environment_id, int64_t key_id,

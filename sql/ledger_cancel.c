@@ -32,10 +32,11 @@ struct look {
 
 static const struct unit_statement cancel_one = {
     "cancel_one", "SELECT cancel_job($1::uuid, $2::bigint, $3::bigint, $4::text),"
-    " (SELECT j.kind FROM job j WHERE j.id = $1::uuid)"};
+		  " (SELECT j.kind FROM job j WHERE j.id = $1::uuid)"};
 
 static const struct unit_statement cancel_kill = {
-    "cancel_kill", "SELECT kill_job($1::uuid, $2::bigint, $3::bigint, $4::text)"};
+    "cancel_kill", "SELECT kill_job($1::uuid, $2::bigint, $3::bigint, $4::text),"
+		   " (SELECT j.kind FROM job j WHERE j.id = $1::uuid)"};
 
 static const struct unit_statement cancel_ended = {
     "cancel_ended", "SELECT i FROM unnest($1::uuid[]) WITH ORDINALITY u(i, o)"
@@ -55,7 +56,7 @@ cancel_code(const struct cancel *cancel, enum cancel_answer answer, struct sl_er
 	case CANCEL_NOW:
 		return SL_OK;
 	case CANCEL_BEFORE:
-		if (cancel->until_ms > 0)
+		if (cancel->until_ms > 0 || cancel->kill)
 			return SL_OK;
 		return sl_fail(error, SL_CONFLICT, "the job was cancelled before");
 	case CANCEL_ENDED:
@@ -72,6 +73,7 @@ cancel_on_answer(void *arg, const struct unit_answer *answer)
 	struct cancel *cancel = arg;
 	struct sl_error error = answer->error;
 	enum sl_code code = answer->code;
+	enum cancel_answer what = CANCEL_UNKNOWN;
 	int64_t now = clock_mono_ms();
 
 	if (!ledger_is_closed(cancel->ledger) &&
@@ -83,10 +85,11 @@ cancel_on_answer(void *arg, const struct unit_answer *answer)
 			return;
 		}
 	}
-	if (code == SL_OK)
-		code = cancel_code(cancel, (enum cancel_answer)value_int(answer->results[0], 0, 0),
-				   &error);
-	if (code == SL_OK)
+	if (code == SL_OK) {
+		what = (enum cancel_answer)value_int(answer->results[0], 0, 0);
+		code = cancel_code(cancel, what, &error);
+	}
+	if (code == SL_OK && (what == CANCEL_NOW || cancel->until_ms > 0))
 		metrics_finished((enum job_kind)value_int(answer->results[0], 0, 1), JOB_CANCELLED,
 				 false);
 	cancel->cb(cancel->arg, code, code == SL_OK ? NULL : &error);

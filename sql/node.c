@@ -23,7 +23,7 @@ static const struct unit_statement node_upsert = {
     "node_upsert",
     "INSERT INTO node (name, roles, version, schema_version, beat_ms, state, quiet, leads,"
     " session_id, doing) VALUES ($1::text, $2::bigint, $3::text, $4::bigint, $5::bigint, $6::bigint,"
-    " coalesce($7::boolean, false), $8::boolean, nullif($9::bigint, 0), $10::text)"
+    " $11::boolean, $8::boolean, nullif($9::bigint, 0), $10::text)"
     " ON CONFLICT (name) DO UPDATE SET seen_at = clock_timestamp(), state = excluded.state,"
     " quiet = coalesce($7::boolean, node.quiet), leads = excluded.leads,"
     " session_id = excluded.session_id, doing = excluded.doing RETURNING quiet"};
@@ -118,6 +118,7 @@ node_write(struct pg *pg, const struct node_beat *beat, node_beat_cb *cb, void *
 	unit_bind_bool(unit, beat->leads);
 	unit_bind_int(unit, beat->session_id);
 	unit_bind_text(unit, beat->doing);
+	unit_bind_bool(unit, beat->quiet); /* if the row is new, or was forgotten meanwhile */
 	unit_add(unit, &node_operators);
 	if (beat->leads)
 		unit_add(unit, &node_forget);

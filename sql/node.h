@@ -44,8 +44,8 @@ struct node_beat { /* what a process says of itself; copied */
 	int64_t beat_ms, session_id;
 	enum node_state state;
 	bool leads;      /* then it also removes rows that were not seen for an hour */
-	bool says_quiet; /* a signal on its machine said so: quiet is what is wanted from now on */
-	bool quiet;
+	bool quiet;      /* it is */
+	bool says_quiet; /* a signal on its machine said so: this is what is wanted from now on */
 };
 /* quiet: what is wanted of it.  operators: digests (SHA-256 in hex) of the keys of scope operator, by which
  * a process knows an operator also while the ledger is away. */

@@ -16,9 +16,11 @@
 #define STEPS_MAX 12 /* each is done once, or somebody else is faster */
 
 /* As the compiler leaves modules: ES5, the function under `default`. */
-static const char code_text[] = "exports.default = {type: 'action', description: 'Returns its input.',"
-				" exec: function (nango, input) { return input; }};\n";
-static const char ts_text[] = "export default { type: 'action', exec: async (_, input) => input };\n";
+static const char code_text[] =
+    "exports.default = {type: 'action', description: 'Returns its input.',"
+    " exec: function (nango, input) { return input; }};\n";
+static const char ts_text[] =
+    "export default { type: 'action', exec: async (_, input) => input };\n";
 static const char definition[] =
     "{\"syncName\":\"" FUNCTION "\",\"providerConfigKey\":\"" NAME "\",\"models\":[],\"runs\":null,"
     "\"type\":\"action\",\"endpoints\":[],\"track_deletes\":false,\"features\":[],"
@@ -199,8 +201,11 @@ static void
 create_environment(struct bench *bench)
 {
 	char uuid[UUID_TEXT], secret[UUID_TEXT], digest[SECRET_SHA256_HEX];
-	struct account_new_environment row = {
-	    .name = NAME, .uuid = uuid, .signing_key = "", .callback_url = "", .key_digest = digest};
+	struct account_new_environment row = {.name = NAME,
+					      .uuid = uuid,
+					      .signing_key = "",
+					      .callback_url = "",
+					      .key_digest = digest};
 
 	uuid_v4(uuid);
 	uuid_v4(secret);

@@ -234,8 +234,9 @@ static void
 fail_job(struct api_call *call, enum sl_code code, const struct sl_error *error)
 {
 	if (code == SL_NOT_FOUND)
-		api_fail(call, 404, "not_found",
-			 "there is no such job; those that ended are kept for the setting retention");
+		api_fail(
+		    call, 404, "not_found",
+		    "there is no such job; those that ended are kept for the setting retention");
 	else
 		api_fail_sl(call, code, error);
 }
@@ -306,10 +307,11 @@ retry_refused(struct change *change, enum steer_retried what)
 		fail_job(call, SL_NOT_FOUND, NULL);
 		return;
 	case STEER_DRAINS:
-		api_reply_headers(call, 503,
-				  SLICE_LITERAL("{\"error\":{\"code\":\"queue_draining\",\"message\":\""
-						"its environment drains: resume it first\"}}"),
-				  "Retry-After: 30\r\n");
+		api_reply_headers(
+		    call, 503,
+		    SLICE_LITERAL("{\"error\":{\"code\":\"queue_draining\",\"message\":\""
+				  "its environment drains: resume it first\"}}"),
+		    "Retry-After: 30\r\n");
 		return;
 	case STEER_SYNC:
 		why = "a run of a sync is not repeated: start the sync (POST /sync/trigger)";

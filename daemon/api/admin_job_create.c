@@ -200,9 +200,9 @@ on_environment(void *arg, enum sl_code code, const void *object, const struct sl
 		return;
 	}
 	creation->environment = directory_hold(object);
-	directory_connection(creation->place.call->daemon->directory,
-			     creation->environment->row.id, creation->integration,
-			     creation->connection_id, on_connection, creation);
+	directory_connection(creation->place.call->daemon->directory, creation->environment->row.id,
+			     creation->integration, creation->connection_id, on_connection,
+			     creation);
 }
 
 static void
@@ -210,8 +210,8 @@ on_found(struct admin_place *place)
 {
 	struct creation *creation = (struct creation *)place;
 
-	directory_environment(place->call->daemon->directory, place->environment_id,
-			      on_environment, creation);
+	directory_environment(place->call->daemon->directory, place->environment_id, on_environment,
+			      creation);
 }
 
 /* A name of the body, which must be there. */
@@ -250,8 +250,8 @@ admin_job_create(struct api_call *call)
 					    "input",       "max_retries", "sync",     NULL};
 	struct creation *creation = api_state(call, sizeof(*creation));
 
-	creation->place = (struct admin_place){
-	    .call = call, .error_code = "invalid_body", .found = on_found};
+	creation->place =
+	    (struct admin_place){.call = call, .error_code = "invalid_body", .found = on_found};
 	creation->input = json_get(call->body, "input").raw;
 	if (!api_strict(call, call->body, known) ||
 	    !read_name(call, "environment", API_NAME_ENVIRONMENT, &creation->place.environment) ||

@@ -24,7 +24,7 @@ struct queue_line {
 
 struct queue_row { /* an environment */
 	int64_t id;
-	char *name; /* owned */
+	char *name;                   /* owned */
 	bool paused, draining, known; /* known: Redis has answered for it */
 	int64_t depth, running, delayed, oldest_ms;
 };
@@ -179,8 +179,8 @@ line_of(struct queues *queues, int64_t key_id)
 	for (int i = 0; i < queues->line_count; i++)
 		if (queues->lines[i].key_id == key_id)
 			return &queues->lines[i];
-	queues->lines = sl_realloc(queues->lines,
-				   (size_t)(queues->line_count + 1) * sizeof(*queues->lines));
+	queues->lines =
+	    sl_realloc(queues->lines, (size_t)(queues->line_count + 1) * sizeof(*queues->lines));
 	line = &queues->lines[queues->line_count++];
 	*line = (struct queue_line){.key_id = key_id, .oldest_ms = -1};
 	return line;
@@ -250,8 +250,8 @@ take_lines(struct queues *queues, const struct overview_environment *environment
 }
 
 static void
-on_overview(void *arg, enum sl_code code, const struct overview_environment *environments, int count,
-	    const struct sl_error *error)
+on_overview(void *arg, enum sl_code code, const struct overview_environment *environments,
+	    int count, const struct sl_error *error)
 {
 	struct shard_ask *ask = arg;
 	struct queues *queues = ask->queues;

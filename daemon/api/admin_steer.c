@@ -45,9 +45,10 @@ on_line(void *arg, enum sl_code code, const struct inspect_line *lines, int coun
 	if (code != SL_OK) {
 		api_fail_sl(place->call, code, error);
 	} else if (count == 0) {
-		api_failf(place->call, 404, "not_found",
-			  "%.60s has no line %.100s; GET /admin/v1/queues?environment=%.60s lists them",
-			  place->environment, place->line, place->environment);
+		api_failf(
+		    place->call, 404, "not_found",
+		    "%.60s has no line %.100s; GET /admin/v1/queues?environment=%.60s lists them",
+		    place->environment, place->line, place->environment);
 	} else {
 		place->key_id = lines[0].key_id;
 		place->found(place);

@@ -185,6 +185,7 @@ api_fail_submit(struct api_call *call, int64_t environment_id, enum sl_code code
 
 	if (code == SL_UNAVAILABLE && submit_is_draining(call->daemon, environment_id)) {
 		snprintf(headers, sizeof(headers), "Retry-After: %d\r\n", STEER_RETRY_S);
+		metrics_count(METRIC_REFUSED, METRIC_REFUSED_UNAVAILABLE);
 		error_begin(&out, &w, "queue_draining", SUBMIT_DRAINING);
 		error_send(call, 503, &out, &w, headers);
 		return;

@@ -10,6 +10,7 @@
 #include "daemon/api/resources.h"
 #include "daemon/api/show.h"
 #include "daemon/event.h"
+#include "daemon/worker/dispatch.h"
 #include "provider/catalog.h"
 #include "provider/credential.h"
 
@@ -349,7 +350,8 @@ on_functions(void *arg, enum sl_code code, const void *object, const struct sl_e
 	else if (event_is_wanted(object, EVENT_VALIDATE))
 		api_fail(
 		    create->call, 503, "service_unavailable",
-		    "this node runs no functions (role worker), and the integration validates its connections; "
+		    "this node runs no functions (it has no worker, or a quiet one), and the integration "
+		    "validates its connections; "
 		    "ask one that does");
 	else
 		find_integration(create);
@@ -361,7 +363,7 @@ look_up(struct create *create)
 {
 	struct api_call *call = create->call;
 
-	if (call->daemon->dispatch != NULL)
+	if (call->daemon->dispatch != NULL && !dispatch_is_quiet(call->daemon->dispatch))
 		find_integration(create);
 	else
 		directory_functions(call->daemon->directory, call->environment->row.id,

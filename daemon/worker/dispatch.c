@@ -441,6 +441,12 @@ dispatch_quiet(struct dispatch *dispatch, bool quiet)
 	heed(dispatch);
 }
 
+bool
+dispatch_is_quiet(const struct dispatch *dispatch)
+{
+	return dispatch->quiet;
+}
+
 /* Armed for at once when the trouble begins (a turn is on the stack then), and for its end. */
 static void
 on_short_timer(void *arg)

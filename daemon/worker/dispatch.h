@@ -28,6 +28,7 @@ void dispatch_hurry(struct dispatch *dispatch);
  * cannot (Redis is away, the input is too large) is refused.  What runs goes on, what was taken and does not
  * run is handed in at once, session and lease are kept. */
 void dispatch_quiet(struct dispatch *dispatch, bool quiet);
+bool dispatch_is_quiet(const struct dispatch *dispatch);
 
 /* Functions cannot be started here for now (no zygote, no memory, no descriptors): as quiet, by itself and for
  * some seconds, so that others take what this worker would only hold.  Calls that cannot travel are

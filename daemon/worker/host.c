@@ -169,8 +169,8 @@ fail_aborted(struct host_call *call)
 	host_fail(call, "script_aborted", "the worker may not act for this run any more");
 }
 
-#define CANCELLED                                                                           \
-	SLICE_LITERAL("{\"code\":\"script_aborted\",\"message\":\"the job was cancelled: "   \
+#define CANCELLED                                                                          \
+	SLICE_LITERAL("{\"code\":\"script_aborted\",\"message\":\"the job was cancelled: " \
 		      "nothing that it asks for is done any more\"}")
 
 static void

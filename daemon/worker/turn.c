@@ -343,8 +343,7 @@ turn_cancel(struct turn *turn, const char *job_id, bool kill)
 		bool runs = i == turn->at && turn->attempt != NULL;
 
 		/* One that was cancelled and has its time to return may still be killed. */
-		if ((entry->skip && !(kill && runs)) ||
-		    strcmp(entry->envelope.job_id, job_id) != 0)
+		if ((entry->skip && !(kill && runs)) || strcmp(entry->envelope.job_id, job_id) != 0)
 			continue;
 		log_info("job_cancelled", "job=%s running=%d kill=%d", job_id, runs, kill);
 		entry->skip = true;

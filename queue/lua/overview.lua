@@ -1,8 +1,9 @@
 -- overview - how much waits in the lists of environments, and for how long.
 --
 -- KEYS: epoch (or build), depths (hash: environment -> entries in its lists), slots and held
---   (hashes: see exchange.lua).  ARGV: epoch, list prefix, lines that may be looked at, then the
---   environments; none: all that have entries.
+--   (hashes: see exchange.lua), fronts (set: keys whose lane f may have entries).
+-- ARGV: epoch, list prefix, lines that may be looked at, then the environments; none: all that have
+--   entries.
 -- Returns, per environment: itself, its depth as kept, how many lines (keys) it has, and a flat
 --   array, per line looked at: key, how many of its slots are held, then of lanes q, f and s the
 --   entries and the age in ms of the oldest that waits (-1: none waits).  {-1} on another epoch.
@@ -33,8 +34,8 @@ local function age(envelope)
 	if string.sub(envelope, 13, 16) ~= HEAD then
 		return -1
 	end
-	local fields = {pcall(cmsgpack.unpack_limit, envelope, FIELDS, BODY)}
-	local accepted = fields[1] and tonumber(fields[2 + FIELDS]) -- the last of them
+	local fine, _, _, _, _, _, _, _, _, _, accepted = pcall(cmsgpack.unpack_limit, envelope, FIELDS, BODY)
+	accepted = fine and tonumber(accepted) -- the last of them; an offset comes first
 	return accepted and math.max(now - accepted, 0) or -1
 end
 
@@ -53,52 +54,68 @@ local function seq(entry)
 	return entry and tonumber(string.sub(entry, 1, 12)) or math.huge
 end
 
-local function line(key)
-	local holder = redis.call('HGET', KEYS[4], key) or '-'
-	local busy, free = string.match(redis.call('HGET', KEYS[3], key) or ':', '^([%d,]*):([%d,]*)$')
-	local queue, front = prefix .. 'q:' .. key, prefix .. 'f:' .. key
-	local waiting = {at(queue, 0), [3] = at(front, 0)}
-	local running = 0
-	local own, oldest = 0, -1
-	local looked = 0
-	for held, slots in pairs({[1] = busy or '', [0] = free or ''}) do
-		for slot in string.gmatch(slots, '%d+') do
-			running = running + held
-			looked = looked + 1
-			if looked <= SLOTS_MAX then
-				local list = prefix .. 's:' .. (slot == '0' and key or key .. '.' .. slot)
-				local entry = at(list, held)
-				own = own + length(list)
-				oldest = math.max(oldest, entry and age(entry) or -1)
-			end
+-- Of lists of slots: entries, and the age of the oldest that waits.
+local function slots_of(key, slots, held)
+	local entries, oldest, count = 0, -1, 0
+	for slot in string.gmatch(slots, '%d+') do
+		count = count + 1
+		if count <= SLOTS_MAX then
+			local list = prefix .. 's:' .. (slot == '0' and key or key .. '.' .. slot)
+			local entry = at(list, held)
+			entries = entries + length(list)
+			oldest = math.max(oldest, entry and age(entry) or -1)
 		end
 	end
-	if string.byte(holder) == 43 then
-		running = 1
-		if seq(waiting[1]) < seq(waiting[3]) then
-			waiting[1] = at(queue, 1)
-		else
-			waiting[3] = at(front, 1)
-		end
-	end
-	return tonumber(key), running, length(queue), waiting[1] and age(waiting[1]) or -1,
-		length(front), waiting[3] and age(waiting[3]) or -1, own, oldest
+	return entries, oldest, count
 end
 
+-- Appends what is told of a line; front: its lane f may have entries.
+local function line(lines, key, holder, slots, front)
+	local queue, late = prefix .. 'q:' .. key, prefix .. 'f:' .. key
+	local entries, first = length(queue), at(queue, 0)
+	local more, other = front and length(late) or 0, front and at(late, 0) or nil
+	local running, own, oldest = 0, 0, -1
+	if holder and string.byte(holder) == 43 then
+		running = 1
+		if seq(first) < seq(other) then
+			first = at(queue, 1)
+		else
+			other = other and at(late, 1)
+		end
+	end
+	if slots then
+		local busy, free = string.match(slots, '^([%d,]*):([%d,]*)$')
+		local left, waits
+		own, oldest, running = slots_of(key, busy or '', 1)
+		left, waits = slots_of(key, free or '', 0)
+		own, oldest = own + left, math.max(oldest, waits)
+	end
+	local n = #lines
+	lines[n + 1], lines[n + 2] = tonumber(key), running
+	lines[n + 3], lines[n + 4] = entries, first and age(first) or -1
+	lines[n + 5], lines[n + 6] = more, other and age(other) or -1
+	lines[n + 7], lines[n + 8] = own, oldest
+end
+
+local any_front = redis.call('EXISTS', KEYS[5]) == 1
 local answer = {}
 for i, environment in ipairs(environments) do
 	local members = prefix .. 'env:' .. environment
 	local share = math.max(math.floor(left / (#environments - i + 1)), 1)
 	local lines, keys = {}, left > 0 and redis.call('SRANDMEMBER', members, share) or {}
 	left = left - #keys
-	for _, key in ipairs(keys) do
-		for _, value in ipairs({line(key)}) do
-			lines[#lines + 1] = value
+	if #keys > 0 then
+		local held = redis.call('HMGET', KEYS[4], unpack(keys))
+		local slots = redis.call('HMGET', KEYS[3], unpack(keys))
+		local fronts = any_front and redis.call('SMISMEMBER', KEYS[5], unpack(keys)) or {}
+		for k, key in ipairs(keys) do
+			line(lines, key, held[k], slots[k], fronts[k] == 1)
 		end
 	end
-	answer[#answer + 1] = tonumber(environment)
-	answer[#answer + 1] = tonumber(redis.call('HGET', KEYS[2], environment) or 0)
-	answer[#answer + 1] = redis.call('SCARD', members)
-	answer[#answer + 1] = lines
+	local n = #answer
+	answer[n + 1] = tonumber(environment)
+	answer[n + 2] = tonumber(redis.call('HGET', KEYS[2], environment) or 0)
+	answer[n + 3] = redis.call('SCARD', members)
+	answer[n + 4] = lines
 end
 return answer

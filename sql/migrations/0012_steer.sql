@@ -45,7 +45,6 @@ DECLARE
 BEGIN
     IF answer IN (1, 3) THEN
         PERFORM pg_notify('sluice_cancel', j.key_id || ' ' || j.seq || ' ' || j.id || ' kill') FROM job j WHERE j.id = job;
-        RETURN 1;
     END IF;
     RETURN answer;
 END $$;

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""The random kill loop (F06): nodes, runners, Redis and Postgres fail at random under load; then the history is judged.
+"""The random kill loop (F06): nodes, runners, Redis and Postgres fail at random under load, while an operator steers queues
+and nodes; then the history is judged.
 
 usage: chaos.py [--minutes N] [--seed S] [--rate JOBS]      (dev/check chaos builds first)
 
-The schedule of faults follows from the seed alone: two lanes, one for nodes and one for servers and networks, each fault
-with the time at which it comes.  Prints the seed, a line a minute and a table; keeps history and logs on a violation.
+The schedule of faults follows from the seed alone: three lanes, for nodes, for servers and networks, and for the operator, each
+fault with the time at which it comes.  Prints the seed, a line a minute and a table; keeps history and logs on a violation.
 """
 import argparse
+import contextlib
+import http.client
 import os
 import random
 import shutil
@@ -16,7 +19,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from fleet import TTL, Fleet, runners_of, send
+from fleet import TTL, Fleet, runners_of, send, wait_until
 from history import read
 from judge import judge
 from load import Load
@@ -27,6 +30,7 @@ NODE_FAULTS = {"node_kill": 4, "node_stop": 3, "node_term": 2, "runner_kill": 3,
 SERVER_FAULTS = {"redis_flush": 3, "redis_scripts": 2, "redis_kill": 2, "redis_slow": 1, "redis_stop": 1,
                  "postgres_immediate": 2, "postgres_terminate": 3, "cut_redis": 3, "hold_redis": 2, "cut_postgres": 3,
                  "hold_postgres": 2, "lose_postgres": 4}
+STEERING = {"node_quiet": 3, "node_hup": 2, "queue_pause": 3, "queue_drain": 1}
 UNAVAILABLE = 69  # EX_UNAVAILABLE: who starts a node starts it again
 STATEMENTS = (b"ledger_insert", b"settle_results", b"settle_begins", b"claim_holds", b"settle_beat", b"settle_retries", b"death_jobs")
 
@@ -173,15 +177,71 @@ class Chaos:
             self.stopped.wait(2.0)
             node.to_postgres.calm()
 
+    # ---- the operator; what is asked may fail, as anything may: what counts is that nobody else notices
+    def signalled(self, node, signo):
+        """To a node that is up: one that starts has no use for it yet."""
+        with self.lock[node.number]:
+            if answers(self.fleet, node):
+                node.process.send_signal(signo)
+
+    def asked(self, path, body=None):
+        """An admin call to the first node that takes it; its answer or None."""
+        for node in self.fleet.nodes:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                answer = self.fleet.request("GET" if body is None else "POST", f"/admin/v1/{path}", body, node=node, seconds=8,
+                                            key=self.fleet.keys["SLUICE_OPERATOR_KEY"])
+                if answer.status == 200:
+                    return answer.json
+        return None
+
+    def node_quiet(self, node, lasts, dice):
+        with self.history.fault("node_quiet", node=node.number):
+            names = [worker["name"] for worker in (self.asked("workers") or {"workers": []})["workers"]
+                     if dice < 0.5 and f":{node.process.pid}:" in worker["name"]]
+            if names:
+                self.asked(f"workers/{names[0]}/quiet", {})
+            else:
+                self.signalled(node, signal.SIGUSR1)
+            self.stopped.wait(lasts)
+            if not names or self.asked(f"workers/{names[0]}/release", {}) is None:
+                self.signalled(node, signal.SIGUSR2)
+
+    def node_hup(self, node, lasts, dice):
+        with self.history.fault("node_hup", node=node.number):
+            self.signalled(node, signal.SIGHUP)
+
+    def steered(self, what, lasts, dice):
+        env = "dev" if dice < 0.5 else "prod"
+        with self.history.fault(f"queue_{what}"):
+            self.asked(f"queues/{env}/{what}", {})
+            self.stopped.wait(lasts)
+            self.asked(f"queues/{env}/resume", {})
+
+    def queue_pause(self, node, lasts, dice):
+        self.steered("pause", lasts, dice)
+
+    def queue_drain(self, node, lasts, dice):
+        self.steered("drain", lasts, dice)
+
+    def resume_all(self):
+        for node in self.fleet.nodes:
+            self.signalled(node, signal.SIGUSR2)
+        for env in ("dev", "prod"):
+            wait_until(f"{env} goes on", lambda e=env: self.asked(f"queues/{e}/resume", {}), 30, 0.2)
+
     # ---- the lanes
-    def lane(self, plan, began, needs_node):
+    def lane(self, plan, began, name):
         for at, kind, number, lasts, dice in plan:
             if self.stopped.wait(max(0.0, began + at - time.monotonic())):
                 return
             node = self.fleet.nodes[number]
             try:
+                if name == "operator":
+                    getattr(self, kind)(node, lasts, dice)
+                    self.count += 1
+                    continue
                 with self.lock[number]:
-                    if needs_node and node.process.poll() is not None:
+                    if name == "nodes" and node.process.poll() is not None:
                         continue
                     getattr(self, kind)(node, lasts, dice)
                 self.count += 1
@@ -209,6 +269,13 @@ def prepare(fleet):
     fleet.concurrency("prod", "connection", 2, function="w/two")
 
 
+def answers(fleet, node):
+    try:
+        return fleet.request("GET", "/ready", key=None, node=node, seconds=2).status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
 def logged(fleet, what):
     return sum(len(fleet.logged(node, what)) for node in fleet.nodes)
 
@@ -227,8 +294,8 @@ def run(fleet, minutes, seed, rate):
     load = Load(fleet, seed=seed, clients=8, rate=rate / 8).start()
     chaos = Chaos(fleet, load)
     began = time.monotonic()
-    lanes = [threading.Thread(target=chaos.lane, args=(schedule(seed, minutes, kinds, lane), began, lane == "nodes"), daemon=True)
-             for kinds, lane in ((NODE_FAULTS, "nodes"), (SERVER_FAULTS, "servers"))]
+    lanes = [threading.Thread(target=chaos.lane, args=(schedule(seed, minutes, kinds, lane), began, lane), daemon=True)
+             for kinds, lane in ((NODE_FAULTS, "nodes"), (SERVER_FAULTS, "servers"), (STEERING, "operator"))]
     for lane in lanes:
         lane.start()
     minute = 1
@@ -250,6 +317,7 @@ def run(fleet, minutes, seed, rate):
         chaos.restart(node)
     for node in fleet.nodes:
         node.wait_ready(60)
+    chaos.resume_all()
     load.stop(90)
     return chaos
 

@@ -176,29 +176,23 @@ def old_jobs_are_put_down_to_what_holds_them_up(rig):
     restart(late)
 
 
-def told(rig, sql):
-    """A change as sql/steer.c makes it."""
-    rig.postgres.query(f"{sql}; SELECT pg_notify('sluice_limits', id::text) FROM environment")
-
-
 @test
 def what_is_paused_is_told_and_explains_why_jobs_wait(rig):
     late = rig.nodes[1]
     restart(late, BEHIND_ENVIRONMENT)
-    told(rig, "INSERT INTO paused_line (key_id) SELECT k.id FROM concurrency_key k JOIN environment e ON e.id = k.environment_id"
-         " WHERE e.name = 'dev' AND k.name = 'actions'")
+    assert operator(rig, "POST", "/queues/dev/pause", {"line": "actions"}).status == 200
     job = rig.submit("work", {"path": "/ok"}, node=late)
     check = until(rig, "degraded", "queue_age", "warn")
     assert check["cause"] == "it is paused" and check["remedy"] == "sluice queue resume dev --line actions", check
     check = until(rig, "degraded", "paused", "warn")
     assert "dev, line actions" in check["text"] and check["remedy"] == "sluice queue resume dev --line actions", check
     assert rig.poll(job).status == 404
-    told(rig, "DELETE FROM paused_line")
+    assert operator(rig, "POST", "/queues/dev/resume", {"line": "actions"}).status == 200
     assert rig.finish(job).status == 200
-    told(rig, "UPDATE environment SET draining_at = now() WHERE name = 'prod'")
+    assert operator(rig, "POST", "/queues/prod/drain", {}).status == 200
     check = until(rig, "degraded", "paused", "warn")
     assert "prod" in check["text"] and check["cause"] == "an operator drains it", check
-    told(rig, "UPDATE environment SET draining_at = NULL")
+    assert operator(rig, "POST", "/queues/prod/resume", {}).status == 200
     healthy(rig)
     restart(late)
 

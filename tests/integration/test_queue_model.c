@@ -235,8 +235,7 @@ tell_limits(void)
 	struct said said;
 
 	for (int key = 0; key < KEYS; key++)
-		limits[key] =
-		    (struct ready_limit){key, model.paused[key] ? 0 : model.limit[key]};
+		limits[key] = (struct ready_limit){key, model.paused[key] ? 0 : model.limit[key]};
 	said = set_limits(&rig, limits, KEYS);
 	for (int key = 0; key < KEYS && said.code == SL_OK; key++)
 		model.redis_limit[key] = limits[key].slots;
@@ -560,8 +559,8 @@ saw_everything(void)
 {
 	return model.taken > 1000 && model.kept > 0 && model.refused > 0 && model.crashes > 0 &&
 	       model.flushes > 0 && model.late > 0 && model.lost_answers > 0 && model.expired > 0 &&
-	       model.slot_turns > 500 && model.side_by_side > 100 &&
-	       model.limit_changes > 5 && model.pauses > 0;
+	       model.slot_turns > 500 && model.side_by_side > 100 && model.limit_changes > 5 &&
+	       model.pauses > 0;
 }
 
 static void

@@ -246,8 +246,8 @@ struct seen {
 };
 
 static void
-on_overview(void *arg, enum sl_code code, const struct overview_environment *environments, int count,
-	    const struct sl_error *error)
+on_overview(void *arg, enum sl_code code, const struct overview_environment *environments,
+	    int count, const struct sl_error *error)
 {
 	struct seen *seen = arg;
 

@@ -294,9 +294,9 @@ def a_reload_changes_what_can_change_names_the_rest_and_drops_no_job(rig):
                                 "queued_max": "10000"}, egress_allow=None, api_rate_limit=None)
         node.settings = {k: v for k, v in node.settings.items() if v is not None}
         manager.start()
-        assert rig.call("ask").json == 200  # a connection to the provider is kept
         job = rig.submit("hang", "reload")
         rig.witness.wait_seen("/hang/reload")
+        assert rig.call("ask").json == 200  # its connection to the provider is kept
         write({"egress_allow": "", "runners": "5", "log_level": "warn", "queued_max": "1"})
         mark, now = len(node.log()), time.monotonic()
         node.process.send_signal(signal.SIGHUP)

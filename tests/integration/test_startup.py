@@ -89,6 +89,14 @@ def an_unknown_setting_in_the_environment_is_named(rig):
 
 
 @test
+def check_config_names_the_promises_that_settings_weaken(rig):
+    done = rig.run("--check-config", *flags(rig, egress_allow=None))
+    assert done.returncode == 0 and done.stdout == "sluiced: the settings are good\n", done.stdout
+    done = rig.run("--check-config", *flags(rig, egress_allow="10.0.0.0/8", drain_timeout="0"))
+    assert done.returncode == 0 and "I13" in done.stdout and "egress_allow" in done.stdout, done.stdout
+
+
+@test
 def flags_win_over_the_environment_and_that_over_the_file(rig):
     path = f"{rig.directory}/good.conf"
     with open(path, "w", encoding="utf-8") as file:

@@ -69,6 +69,10 @@ def state(rig, job):
     return rig.request("GET", f"/admin/v1/jobs/{job}", key=rig.keys["SLUICE_OPERATOR_KEY"]).json["job"]["state"]
 
 
+def queue_line(rig, job):
+    return rig.postgres.query(f"SELECT key_id FROM job WHERE id = '{job}'")[0][0]
+
+
 class Load:
     """Submits `call` for each connection in turn, on both nodes, until it is stopped."""
 
@@ -154,6 +158,26 @@ def what_runs_goes_on_and_a_line_is_paused_by_itself(rig):
     steer(rig, "resume", {"line": line})
     assert rig.finish(behind, 5).json == 1
     apart(rig, False)
+
+
+@test
+def what_a_worker_had_taken_is_not_started_and_goes_back_in_its_place(rig):
+    steer(rig, "pause")
+    held = rig.submit("call", {"endpoint": "/hang/taken"})
+    behind = [rig.submit("call", {"endpoint": f"/ok/taken/{n}"}) for n in range(5)]
+    steer(rig, "resume")
+    rig.witness.wait_seen("/hang/taken")  # one turn: all six were there
+    steer(rig, "pause")
+    wait_until("Redis knows", lambda: rig.redis.command("HGET", "sluice:{s00}:limits", queue_line(rig, held)) in (b"0", "0"), 5)
+    time.sleep(0.3)
+    rig.witness.release("taken")
+    assert rig.finish(held).json == "done"
+    time.sleep(0.7)
+    assert {state(rig, job) for job in behind} == {"queued"}
+    steer(rig, "resume")
+    assert all(rig.finish(job, 10).json == "done" for job in behind)
+    with rig.witness.lock:
+        assert [c.path for c in rig.witness.calls if c.path.startswith("/ok/taken/")] == [f"/ok/taken/{n}" for n in range(5)]
 
 
 @test

@@ -69,6 +69,14 @@ def runs_on(rig, job):
     return rows[0][0] if rows else None
 
 
+def run_by(rig, jobs):
+    """The sessions that began any try of these jobs."""
+    some = ", ".join(f"'{job}'" for job in jobs)
+    rows = rig.postgres.query(f"SELECT job_id, session_id FROM attempt WHERE job_id IN ({some})")
+    assert {row[0] for row in rows} == set(jobs), rows
+    return {row[1] for row in rows}
+
+
 def start_on(rig, node, path, n=0, retries=0):
     """Jobs until one of them runs on node; returns that one's id.  The others run, too."""
     others = [other for other in rig.nodes if other is not node]
@@ -102,6 +110,18 @@ def the_list_says_who_is_there_and_what_each_does(rig):
 
 
 @test
+def what_is_lost_is_shown_for_an_hour(rig):
+    fresh(rig)
+    for name, minutes in (("gone:999998:00000000", 61), ("gone:999999:00000000", 58)):
+        rig.postgres.query("INSERT INTO node (name, roles, version, schema_version, beat_ms, state, doing, seen_at)"
+                           f" VALUES ('{name}', 7, '0.1.0', 11, 1000, 2, 'no JSON', now() - interval '{minutes} minutes')")
+    wait_until("the older one is forgotten", lambda: 999998 not in workers(rig))
+    row = workers(rig)[999999]
+    assert row["state"] == "lost" and row["seen_ms"] > 58 * 60_000 and not row["leads"] and row["jobs"] == [], row
+    rig.postgres.query("DELETE FROM node WHERE name LIKE 'gone:%'")
+
+
+@test
 def only_operators_see_and_steer(rig):
     name = row_of(rig, rig.nodes[0])["name"]
     for method, path in (("GET", ""), ("POST", f"/{name}/quiet"), ("POST", f"/{name}/release")):
@@ -128,22 +148,33 @@ def what_makes_no_sense_is_refused_and_says_why(rig):
 @test
 def a_quiet_worker_starts_nothing_and_its_api_serves_on(rig):
     fresh(rig)
+    answer = rig.request("PATCH", "/admin/v1/environments/prod", {"concurrency": {"by": "environment", "limit": 30}},
+                         key=rig.keys["SLUICE_OPERATOR_KEY"])
+    assert answer.status == 200, answer
     quiet = rig.nodes[2]
     running = start_on(rig, quiet, "/hang/goes-on")
     answer = steer(rig, quiet, "quiet", asked=rig.nodes[0])  # by another node
     assert answer.status == 200 and answer.json["worker"]["state"] == "quiet", answer
     assert answer.json["worker"]["running"] == 1
     mine = sessions_of(rig, quiet)
-    jobs = [rig.submit("work", {"path": "/slow", "n": n}, node=rig.nodes[n % 3], env="prod") for n in range(30)]
+    jobs = [rig.submit("work", {"path": "/hang/prod", "n": n}, node=rig.nodes[n % 3], env="prod") for n in range(30)]
+    rig.witness.wait_seen("/hang/prod", 8)  # all places of the other two
     for n in range(10):
         answer = rig.call("echo", {"n": n}, node=quiet)
         assert answer.status == 200 and answer.json == {"n": n}, answer
+    long = threading.Thread(target=lambda: rig.call("work", {"path": "/hang/call"}, node=quiet), daemon=True)
+    long.start()
+    rig.witness.wait_seen("/hang/call")
+    wait_until("another one runs it", lambda: sum(row["calls"] for row in workers(rig).values()) == 1)
+    assert row_of(rig, quiet)["calls"] == 0
+    rig.witness.release("call")
     assert rig.request("GET", "/ready", key=None, node=quiet).status == 200
+    assert row_of(rig, quiet)["running"] == 1 and len(rig.witness.seen("/hang/prod")) == 8
+    rig.witness.release("prod")
     for job in jobs:
         assert rig.finish(job, env="prod").status == 200
-    assert {runs_on(rig, job) for job in jobs}.isdisjoint(mine)
+    assert run_by(rig, jobs).isdisjoint(mine)
     assert row_of(rig, quiet)["running"] == 1 and rig.poll(running).status == 404  # what ran goes on
-    assert row_of(rig, quiet)["calls"] == 0
     rig.witness.release("goes-on")
     assert rig.finish(running).status == 200
     answer = steer(rig, quiet, "release")
@@ -166,7 +197,7 @@ def jobs_that_a_quiet_worker_holds_and_does_not_run_go_to_others_at_once(rig):
     assert rig.finish(first).status == 200
     for job in behind:
         assert rig.finish(job, seconds=TTL).status == 200  # sooner than any lease ends
-    assert {runs_on(rig, job) for job in behind}.isdisjoint(sessions_of(rig, quiet))
+    assert run_by(rig, behind).isdisjoint(sessions_of(rig, quiet))
     fresh(rig)
 
 
@@ -176,6 +207,9 @@ def quiet_outlives_the_loss_of_both_servers_but_not_a_restart(rig):
     node = rig.nodes[1]
     assert steer(rig, node, "quiet").status == 200
     rig.redis.stop()
+    wait_until("it knows", lambda: rig.request("GET", "/ready", key=None, node=node).status == 503)
+    answer = rig.call("echo", {"n": 1}, node=node)  # it cannot travel, and nothing new is started here
+    assert answer.status == 503 and answer.code == "service_unavailable" and answer.headers["retry-after"], answer
     rig.postgres.stop(immediate=True)
     rig.postgres.start()
     rig.redis.start()
@@ -184,7 +218,7 @@ def quiet_outlives_the_loss_of_both_servers_but_not_a_restart(rig):
     in_state(rig, node, "quiet")
     jobs = [rig.submit("work", {"path": "/ok", "n": n}) for n in range(5)]
     assert all(rig.finish(job).status == 200 for job in jobs)
-    assert {runs_on(rig, job) for job in jobs}.isdisjoint(mine | sessions_of(rig, node))
+    assert run_by(rig, jobs).isdisjoint(mine | sessions_of(rig, node))
     before = row_of(rig, node)["name"]
     assert node.stop() == 0
     assert before not in [row["name"] for row in workers(rig).values()]  # it stopped in order

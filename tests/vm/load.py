@@ -77,7 +77,7 @@ def prepare():
                 "deployMode": "single", "reconcile": True, "debug": False, "nangoYamlBody": "", "sdkVersion": "0.71.10-zero",
                 "source": "repo"})):
         began = time.monotonic()
-        status, answer = client.ask("POST", path, body)
+        status, answer = client.ask("POST", path, body, seconds=400.0)
         print(f"POST {path}: {status} ({(time.monotonic() - began) * 1000:.0f} ms)")
         if status not in (200, 201):
             sys.exit(json.dumps(answer))
@@ -85,6 +85,7 @@ def prepare():
 
 class Load:
     def __init__(self, state, rate):
+        self.state = state
         self.flag, self.pause = f"{state}/run", CLIENTS / rate
         self.known = keys()
         self.jobs = {}  # id: n
@@ -102,7 +103,8 @@ class Load:
 
     def submit(self, client, n):
         """Until it is accepted: the idempotency key makes it one job however often it is asked for."""
-        while True:
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
             try:
                 status, answer = client.ask("POST", "/action/trigger", {"action_name": "once", "input": {"n": n, "ms": 100}}, {
                     "Provider-Config-Key": "w", "Connection-Id": "c", "X-Async": "true", "X-Max-Retries": "0",
@@ -114,10 +116,12 @@ class Load:
             if status == 202:
                 with self.lock:
                     self.jobs[answer["id"]] = n
-                return
+                    with open(f"{self.state}/going", "w", encoding="ascii"):
+                        return
             with self.lock:
                 self.trouble[status] += 1
             time.sleep(0.1)
+        self.trouble["given up"] += 1
 
     def wait(self, client, job):
         until = time.monotonic() + 90
