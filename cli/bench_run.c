@@ -18,6 +18,7 @@ enum {
 	PAUSE_MOST_MS = 500,
 	HELD_MOST_MS = 5000, /* of a Retry-After */
 	SHOW_MS = 200,
+	LOOK_US = 1000000,
 };
 
 static void
@@ -246,7 +247,7 @@ look_at_workers(struct bench *bench, struct json_value workers)
 	json_iter_fini(&it);
 }
 
-/* What is full while it runs: looked at once, when half of it is accepted. */
+/* What is full while it runs: looked at once, when half of it is accepted or it runs for a while. */
 static void
 look(struct bench *bench)
 {
@@ -314,7 +315,8 @@ bench_run(struct bench *bench)
 		if (!bench->sync)
 			ask(bench);
 		loop_turn(loop, TURN_MS);
-		if (!looked && bench->accepted >= (bench->jobs + 1) / 2) {
+		if (!looked && (bench->accepted >= (bench->jobs + 1) / 2 ||
+				clock_mono_us() - bench->began_us >= LOOK_US)) {
 			looked = true;
 			look(bench);
 		}
@@ -378,6 +380,8 @@ limit_of_queue(const struct bench *bench, struct buf *out)
 		    "accepting: jobs ended as fast as %d clients got them accepted; more --clients "
 		    "tell whether the service can do more",
 		    bench->clients);
+	else if (bench->line_limit < 0 || bench->runners < 0)
+		buf_add_text(out, "not known: it was over before there was anything to see");
 	else
 		buf_add_text(
 		    out, "starting and settling jobs (Redis, Postgres): neither the line nor the "
