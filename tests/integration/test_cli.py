@@ -198,13 +198,13 @@ def dead_jobs_are_shown_replayed_and_taken_off(rig):
 # ---- workers
 
 def names(rig):
-    """Of the nodes, in their order."""
+    """Of the workers, in the order of the nodes."""
     rows = document(rig, "worker", "ls")["workers"]
     return [next(row["name"] for row in rows if f":{node.process.pid}:" in row["name"]) for node in rig.nodes]
 
 
 def worker_of(rig, name):
-    return next((row for row in document(rig, "worker", "ls")["workers"] if row["name"] == name), None)
+    return next((row for row in document(rig, "worker", "ls")["workers"] if row["name"] == name), {"state": "not in the list"})
 
 
 @test
