@@ -98,6 +98,8 @@ def a_load_over_three_connections_mixes_nothing_up(fleet):
 
 @test
 def each_transaction_brings_its_settings_and_leaves_none_behind(fleet):
+    for node in fleet.nodes:
+        assert fleet.finish(fleet.submit("none", {"n": 1}, node=node)).status == 200
     rows = fleet.postgres.query("SELECT DISTINCT * FROM told ORDER BY 1")
     assert rows == [["on", "8s", "off", "off"]], rows
     for _ in range(2 * SERVERS):
