@@ -6,6 +6,7 @@ static const char *const kinds[] = {"action", "sync", "webhook", "event", NULL};
 static const char *const outcomes[] = {"succeeded",   "failed", "cancelled", "expired",
 				       "worker_lost", "dead",   NULL};
 static const char *const lanes[] = {"new", "front", "slot", "delayed", NULL};
+static const char *const pauses[] = {"paused", "draining", NULL};
 static const char *const repairs[] = {"job_repushed", "queue_rebuilt", "lease_expired",
 				      "job_resolved", NULL};
 static const char *const quarantines[] = {"forged", "broken", NULL};
@@ -64,6 +65,11 @@ struct metric metrics[METRIC_COUNT] = {
     GAUGE(METRIC_QUEUE_AGE, "queue_oldest_age_seconds",
 	  "Age of the oldest job in the queue that waits; only from the scheduler that leads.",
 	  PER_ENVIRONMENT, .fold_max = true),
+    GAUGE(
+	METRIC_QUEUE_PAUSED, "queue_paused",
+	"1: an operator has paused the environment, or lets it drain; only from the scheduler that "
+	"leads.",
+	.label = {"environment", "how"}, .value = {NULL, pauses}, .fold_max = true),
     GAUGE(METRIC_QUEUE_CALLS, "queue_calls",
 	  "Sync calls in Redis that no worker has taken yet; only from the scheduler that leads.",
 	  NONE),

@@ -13,10 +13,11 @@ enum metric_id {
 	METRIC_JOBS_FINISHED, /* kind, enum metric_outcome */
 	METRIC_JOBS_RETRIED,  /* kind */
 	METRIC_JOBS_DEAD,
-	METRIC_JOB_WAIT,    /* kind */
-	METRIC_JOB_RUN,     /* kind */
-	METRIC_QUEUE_DEPTH, /* environment (open), enum metric_lane */
-	METRIC_QUEUE_AGE,   /* environment (open), enum metric_lane */
+	METRIC_JOB_WAIT,     /* kind */
+	METRIC_JOB_RUN,      /* kind */
+	METRIC_QUEUE_DEPTH,  /* environment (open), enum metric_lane */
+	METRIC_QUEUE_AGE,    /* environment (open), enum metric_lane */
+	METRIC_QUEUE_PAUSED, /* environment (open), enum metric_pause */
 	METRIC_QUEUE_CALLS,
 	METRIC_LAST_CLAIM,
 	METRIC_LEASE_LOST,
@@ -67,6 +68,7 @@ enum metric_outcome { /* of a job: states of base/job.h, and dead: set aside */
 		      METRIC_DEAD,
 };
 enum metric_lane { METRIC_LANE_NEW, METRIC_LANE_FRONT, METRIC_LANE_SLOT, METRIC_LANE_DELAYED };
+enum metric_pause { METRIC_PAUSED, METRIC_DRAINING };
 enum metric_repair {                       /* what the scheduler had to put right */
 		     METRIC_REPUSHED,      /* an open job that was in no list */
 		     METRIC_REBUILT,       /* a shard's queue built anew */

@@ -51,6 +51,7 @@ struct bench {
 
 	/* seen in the middle of it */
 	int64_t line_limit, line_running, runners, running; /* -1: not seen */
+	bool paused;                                        /* the environment or its line is */
 };
 
 void bench_run(struct bench *bench); /* until all ended, the time is over, or it gives up */

@@ -18,6 +18,7 @@ enum {
 	PAUSE_MOST_MS = 500,
 	HELD_MOST_MS = 5000, /* of a Retry-After */
 	SHOW_MS = 200,
+	LOOK_US = 1000000,
 };
 
 static void
@@ -154,6 +155,13 @@ keep_why(struct bench *bench, struct answer *answer)
 		answer_fini(answer);
 }
 
+/* An operator said so, and only an operator takes it back: waiting does not help. */
+static bool
+is_draining(const struct answer *answer)
+{
+	return slice_is(json_path(answer->json, "error.code").raw, "\"queue_draining\"");
+}
+
 static void
 on_sent(void *arg, const struct http_answer *raw)
 {
@@ -167,7 +175,7 @@ on_sent(void *arg, const struct http_answer *raw)
 		take_result(bench, true, sent->sent_us);
 	} else if (answer_is_good(&answer)) {
 		take_accepted(bench, &answer, sent->sent_us);
-	} else if (answer.status == 429 || answer.status == 503) {
+	} else if ((answer.status == 429 || answer.status == 503) && !is_draining(&answer)) {
 		int64_t wait_ms = answer.retry_after_s > 0 ? answer.retry_after_s * 1000LL : 1000;
 
 		bench->held++;
@@ -210,6 +218,7 @@ look_at_line(struct bench *bench, struct json_value lines)
 
 	json_iter_init(&it, lines);
 	if (json_iter_next(&it)) { /* the deepest one comes first */
+		bench->paused = bench->paused || json_is_yes(json_get(it.value, "paused"));
 		if (!json_int(json_get(it.value, "limit"), &bench->line_limit))
 			bench->line_limit = -1;
 		if (!json_int(json_get(it.value, "running"), &bench->line_running))
@@ -238,7 +247,7 @@ look_at_workers(struct bench *bench, struct json_value workers)
 	json_iter_fini(&it);
 }
 
-/* What is full while it runs: looked at once, when half of it is accepted. */
+/* What is full while it runs: looked at once, when half of it is accepted or it runs for a while. */
 static void
 look(struct bench *bench)
 {
@@ -249,6 +258,7 @@ look(struct bench *bench)
 	buf_add_text(&path, "/admin/v1/queues");
 	path_query(&path, "environment", bench->environment);
 	client_ask(bench->cli, "GET", path.data, NULL, &answer);
+	bench->paused = json_is_yes(json_path(answer.json, "queues.0.paused"));
 	look_at_line(bench, json_path(answer.json, "queues.0.lines"));
 	answer_fini(&answer);
 	client_ask(bench->cli, "GET", "/admin/v1/workers", NULL, &answer);
@@ -305,7 +315,8 @@ bench_run(struct bench *bench)
 		if (!bench->sync)
 			ask(bench);
 		loop_turn(loop, TURN_MS);
-		if (!looked && bench->accepted >= (bench->jobs + 1) / 2) {
+		if (!looked && (bench->accepted >= (bench->jobs + 1) / 2 ||
+				clock_mono_us() - bench->began_us >= LOOK_US)) {
 			looked = true;
 			look(bench);
 		}
@@ -350,7 +361,10 @@ limit_of_queue(const struct bench *bench, struct buf *out)
 	int64_t accept_us = bench->accepted_us - bench->began_us;
 	int64_t end_us = bench->ended_us - bench->began_us;
 
-	if (bench->line_limit > 0 && bench->line_running >= bench->line_limit)
+	if (bench->paused)
+		buf_printf(out, "an operator: the queue is paused (`sluice queue resume %.60s`)",
+			   bench->environment);
+	else if (bench->line_limit > 0 && bench->line_running >= bench->line_limit)
 		buf_printf(
 		    out,
 		    "the line: it runs at most %lld of these jobs at a time (its concurrency limit)",
@@ -366,6 +380,8 @@ limit_of_queue(const struct bench *bench, struct buf *out)
 		    "accepting: jobs ended as fast as %d clients got them accepted; more --clients "
 		    "tell whether the service can do more",
 		    bench->clients);
+	else if (bench->line_limit < 0 || bench->runners < 0)
+		buf_add_text(out, "not known: it was over before there was anything to see");
 	else
 		buf_add_text(
 		    out, "starting and settling jobs (Redis, Postgres): neither the line nor the "

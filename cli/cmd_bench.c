@@ -139,7 +139,7 @@ print_report(struct bench *bench, const struct figures *f, const char *limit)
 	printf("%-18s %d of %d by %d clients, %s\n", bench->sync ? "calls" : "jobs",
 	       bench->accepted, bench->jobs, bench->clients,
 	       bench->sync ? "each waiting for its result" : "through the queue");
-	printf("%-18s %d well, %d failed, %d have not ended\n", "ended", bench->succeeded,
+	printf("%-18s %d well, %d failed, %d not seen to end\n", "ended", bench->succeeded,
 	       bench->failed, bench->accepted - bench->ended);
 	if (!bench->sync)
 		printf("%-18s %.0f/s\n", "accepts", f->accepts_s);

@@ -17,7 +17,9 @@ enum { PATH_MAX_ = 16 << 10, POLL_FIRST_MS = 100, POLL_MOST_MS = 2000, WAIT_MAX_
 static void
 add_state(struct table *table, struct json_value place)
 {
-	if (json_is_yes(json_get(place, "draining")))
+	if (json_is_yes(json_get(place, "draining")) && json_is_yes(json_get(place, "paused")))
+		table_styled(table, STYLE_WARN, "paused,draining");
+	else if (json_is_yes(json_get(place, "draining")))
 		table_styled(table, STYLE_WARN, "draining");
 	else if (json_is_yes(json_get(place, "paused")))
 		table_styled(table, STYLE_WARN, "paused");

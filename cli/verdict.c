@@ -42,7 +42,10 @@ verdict_make(const struct cli *cli, const struct trouble *trouble, const char *v
 	jw_member_text(&w, "version", NULL);
 	jw_key(&w, "checks");
 	jw_array(&w);
-	verdict_check(&w, trouble->check, "fail", trouble->text, trouble->cause, trouble->remedy);
+	verdict_check(&w, trouble->check, "fail", trouble->text, trouble->cause,
+		      cli->target.directory != NULL && strcmp(trouble->check, "network") == 0
+			  ? "see what its directory shows, which is told with this"
+			  : trouble->remedy);
 	if (cli->target.directory != NULL)
 		(void)verdict_directory(cli->target.directory, &w);
 	jw_array_end(&w);

@@ -45,6 +45,7 @@ struct daemon {
 	unsigned roles; /* enum daemon_role bits */
 	bool started;   /* all parts are there; before that nothing is ready */
 	bool draining;
+	bool given_up; /* told twice to stop before it was started: whoever waits for that stops */
 	struct secret_ring *ring;
 	uint8_t envelope_key[32];
 	struct guard *guard;

@@ -54,10 +54,10 @@ count_node(struct judge *judge, const struct doctor_node *node)
 {
 	bool lost = node->state == DOCTOR_NODE_LOST;
 
-	if (node->leads && (judge->leader == NULL || !lost))
+	if (node->leads && (judge->leader == NULL || node->seen_ms < judge->leader->seen_ms))
 		judge->leader = node;
 	judge->schedulers += (node->roles & DOCTOR_SCHEDULER) != 0 && !lost;
-	if ((node->roles & DOCTOR_WORKER) == 0)
+	if ((node->roles & DOCTOR_WORKER) == 0 || (lost && node->seen_ms > DOCTOR_RECENT_MS))
 		return;
 	judge->workers++;
 	switch (node->state) {
@@ -79,8 +79,10 @@ count_node(struct judge *judge, const struct doctor_node *node)
 		judge->one_lost = node;
 		return;
 	case DOCTOR_NODE_STARTING:
+		judge->starting++;
+		return;
 	case DOCTOR_NODE_DRAINING:
-		judge->moving++;
+		judge->draining++;
 		return;
 	}
 }
@@ -128,6 +130,7 @@ check_redis(struct judge *judge)
 	const struct doctor_shard *bad = NULL;
 	struct doctor_check *check;
 	int down = 0, unbuilt = 0;
+	int64_t unbuilt_ms = 0;
 
 	for (int i = 0; i < facts->shard_count; i++) {
 		const struct doctor_shard *shard = &facts->shards[i];
@@ -137,6 +140,8 @@ check_redis(struct judge *judge)
 			bad = shard;
 		} else if (!shard->built) {
 			unbuilt++;
+			if (shard->unbuilt_ms > unbuilt_ms)
+				unbuilt_ms = shard->unbuilt_ms;
 		}
 	}
 	judge->redis = down == 0 && unbuilt == 0;
@@ -153,24 +158,24 @@ check_redis(struct judge *judge)
 		    "empty or not, the queues are built from the ledger");
 		check->runbook = "redisdown";
 	} else if (unbuilt > 0) {
+		bool nobody = facts->postgres && judge->schedulers == 0 && !facts->lock_held;
+		bool young = unbuilt_ms <= DOCTOR_BUILD_MS && !nobody;
+
 		check =
-		    doctor_add(judge, "redis", DOCTOR_FAIL,
+		    doctor_add(judge, "redis", young ? DOCTOR_WARN : DOCTOR_FAIL,
 			       "Redis answers, but holds no queues of this fleet (%d of %d shards)",
 			       unbuilt, facts->shard_count);
-		if (facts->postgres && !facts->lock_held)
-			doctor_says(check->cause,
-				    "it is new or was flushed, and no scheduler leads that would "
-				    "build the queues");
-		else
-			doctor_says(check->cause,
-				    "it is new or was flushed, and the queues are being built; or "
-				    "another node has a different queue_shards");
+		doctor_says(check->cause, "it is new or was flushed, and %s",
+			    nobody  ? "there is no scheduler that would build the queues"
+			    : young ? "the queues are being built"
+				    : "building the queues fails, or another node has a different "
+				      "queue_shards");
 		doctor_says(
-		    check->remedy,
-		    facts->postgres && !facts->lock_held
-			? "start a node with the role scheduler"
-			: "wait some seconds; then set queue_shards to the same number on all "
-			  "nodes");
+		    check->remedy, "%s",
+		    nobody  ? "start a node with the role scheduler"
+		    : young ? "wait some seconds"
+			    : "look for queue_rebuild in the log of the scheduler that leads; set "
+			      "queue_shards to the same number on all nodes");
 	} else {
 		doctor_add(judge, "redis", DOCTOR_OK, "Redis answers (%d shard%s)",
 			   facts->shard_count, facts->shard_count == 1 ? "" : "s");

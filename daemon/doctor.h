@@ -19,6 +19,8 @@
 #define DOCTOR_OLD_MS 60000       /* a job that waits for so long is old, */
 #define DOCTOR_VERY_OLD_MS 600000 /* and for so long is a failure */
 #define DOCTOR_SKEW_MS 2000       /* clocks that differ by more */
+#define DOCTOR_RECENT_MS 300000   /* what was lost before is no news */
+#define DOCTOR_BUILD_MS 15000     /* queues of a Redis that is new are there by then */
 #define DOCTOR_OVERDUE_MS 15000   /* a retry that is due for so long was not taken by a scheduler */
 
 enum doctor_role { DOCTOR_API = 1, DOCTOR_WORKER = 2, DOCTOR_SCHEDULER = 4 };
@@ -49,9 +51,10 @@ struct doctor_queue { /* a line of jobs, or a whole environment; texts are borro
 	int64_t depth, oldest_ms; /* oldest_ms -1: none waits */
 };
 
-struct doctor_shard {   /* of the queue: its Redis */
-	bool up, built; /* built: its epoch is there */
-	bool answered;  /* the rest is known */
+struct doctor_shard {       /* of the queue: its Redis */
+	bool up, built;     /* built: its epoch is there */
+	int64_t unbuilt_ms; /* since when it is not, as long as it was up */
+	bool answered;      /* the rest is known */
 	int64_t latency_ms, skew_ms;
 	bool evicts;                /* maxmemory-policy is not noeviction */
 	int64_t memory, memory_max; /* bytes; memory_max 0: no bound */

@@ -82,11 +82,15 @@ doctor_check_workers(struct judge *judge)
 			    judge->one_lost->name, doctor_span(judge->one_lost->seen_ms, age));
 			doctor_says(check->remedy,
 				    "start workers again; look at the journal of that machine");
+		} else if (judge->starting > 0) {
+			check = doctor_add(judge, "workers", DOCTOR_WARN, "no worker is live yet");
+			doctor_says(check->cause, "%d of them start", judge->starting);
+			doctor_says(check->remedy, "wait some seconds, then look at their journal");
 		} else {
 			check = doctor_add(judge, "workers", DOCTOR_FAIL,
 					   "no worker is there: nothing is run");
-			doctor_says(check->cause, judge->moving > 0
-						      ? "those that there are start or stop"
+			doctor_says(check->cause, judge->draining > 0
+						      ? "those that there were are stopping"
 						      : "no process has the role worker");
 			doctor_says(check->remedy, "start a node with the role worker");
 		}

@@ -250,6 +250,7 @@ ask_shards(struct gather *gather)
 
 		shard->up = queue_is_up(daemon->queues[i]);
 		shard->built = queue_epoch(daemon->queues[i])[0] != '\0';
+		shard->unbuilt_ms = queue_unbuilt_ms(daemon->queues[i]);
 		shard->error = keep(gather, shard->up ? "" : queue_last_error(daemon->queues[i]));
 		ask->gather = gather;
 		ask->shard = i;

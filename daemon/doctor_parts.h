@@ -14,11 +14,11 @@ struct judge {
 	const struct doctor_facts *facts;
 	struct doctor_report *report;
 	bool redis; /* all shards are up and built */
-	int workers, live, quiet, lost,
-	    moving;       /* processes with the role worker; moving: start or stop */
-	int places, busy; /* of the live ones */
-	int mute;         /* live ones that cannot start a function */
-	int schedulers;   /* processes with that role, not lost */
+	/* Processes with the role worker; lost: not long ago. */
+	int workers, live, quiet, lost, starting, draining;
+	int places, busy;                 /* of the live ones */
+	int mute;                         /* live ones that cannot start a function */
+	int schedulers;                   /* processes with that role, not lost */
 	const struct doctor_node *leader; /* says that it leads; it may be lost */
 	const struct doctor_node *one_quiet, *one_lost, *one_mute;
 };

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "daemon/notify.h"
 #include "sql/account.h"
 
 #define ENSURE_MS 30000
@@ -233,8 +234,10 @@ keys_ensure(struct daemon *daemon, const char *path, const char *host_port, bool
 	while (!account_is_up(daemon->account) && clock_mono_ms() < until)
 		loop_turn(daemon->loop, 100);
 	next(&ensure);
-	while (!ensure.done && clock_mono_ms() < until)
+	while (!ensure.done && !daemon->given_up && clock_mono_ms() < until) {
+		notify_busy(daemon->notify, "Starting: looking for the first keys in the ledger");
 		loop_turn(daemon->loop, 100);
+	}
 	if (!ensure.done) { /* no callback may come: it would point into this frame */
 		account_free(daemon->account);
 		daemon->account = NULL;

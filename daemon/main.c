@@ -212,7 +212,7 @@ start_queue(struct daemon *daemon)
 			      &daemon->queues[daemon->shard_count], &error) != SL_OK)
 			return fail(EX_CONFIG, "redis_url: %s", error.text);
 	}
-	while (!shards_are_up(daemon) && clock_mono_ms() < until) {
+	while (!shards_are_up(daemon) && !daemon->given_up && clock_mono_ms() < until) {
 		notify_busy(daemon->notify, "Starting: waiting for Redis");
 		loop_turn(daemon->loop, 50);
 	}
@@ -454,7 +454,7 @@ serve(struct daemon *daemon, struct config *config, const struct settings_source
 	}
 	service_free(service);
 	free_parts(daemon);
-	return status;
+	return daemon->given_up ? EX_OK : status;
 }
 
 /* What the service manager has for us, and for us alone. */
@@ -528,6 +528,7 @@ main(int argc, char **argv)
 	struct config *config = NULL;
 	struct sl_error error;
 	char **environment;
+	enum sl_code code;
 	int status = options_read(&argc, argv, &options);
 
 	if (status >= 0)
@@ -535,22 +536,14 @@ main(int argc, char **argv)
 	ignore_signals();
 	environment = copy_environment();
 	sources = (struct settings_sources){options.file, environment, argv, argc};
-	switch (settings_load(&sources, &config, &error)) {
-	case SL_OK:
-		break;
-	case SL_NOT_FOUND:
-		return fail(EX_USAGE, "%s", error.text);
-	case SL_INVALID:
-	case SL_CONFLICT:
-	case SL_UNAVAILABLE:
-	case SL_EXHAUSTED:
-	case SL_INTERNAL:
-		return fail(EX_CONFIG, "%s", error.text);
-	}
-	exposed_warn(options.file, config);
-	if (options.check) {
+	code = settings_load(&sources, &config, &error);
+	if (code != SL_OK) {
+		status = fail(code == SL_NOT_FOUND ? EX_USAGE : EX_CONFIG, "%s", error.text);
+	} else if (options.check) {
+		exposed_warn(options.file, config);
 		status = options_check(config);
 	} else {
+		exposed_warn(options.file, config);
 		settings_log_level(config);
 		/* Large bodies go back to the system: glibc would raise this with the first one and
 		 * keep the rest. */

@@ -244,6 +244,7 @@ on_term(void *arg, int signo)
 	struct daemon *daemon = service->daemon;
 
 	if (!daemon->started) { /* a session may be open already: it is to be closed in order */
+		daemon->given_up = service->early != 0;
 		service->early = signo;
 		return;
 	}
@@ -299,6 +300,8 @@ service_run(struct service *service, struct sl_error *error)
 		on_hangup(service, SIGHUP);
 	loop_timer_every(service->status, READY_LOOK_MS);
 	if (service->early != 0)
+		on_term(service, service->early);
+	if (daemon->given_up)
 		on_term(service, service->early);
 	loop_run(daemon->loop);
 	return SL_OK;

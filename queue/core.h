@@ -31,6 +31,7 @@ struct queue {
 	char foreign[QUEUE_EPOCH_SIZE]; /* an epoch for another number of shards; told once */
 	char sha[SCRIPT_COUNT][QUEUE_SHA_SIZE];
 	char epoch[QUEUE_EPOCH_SIZE]; /* "": none seen */
+	int64_t unbuilt_since_ms;     /* monotonic: and that while it is up */
 	char build[QUEUE_EPOCH_SIZE]; /* "": this process is not rebuilding */
 	/* "", or the epoch under which a script met a slot that was being moved: it, or one of another
 	 * process, may have stopped halfway.  Retired at the next setup, so that it is rebuilt. */

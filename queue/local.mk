@@ -42,6 +42,7 @@ queue_lua = \
 	queue/lua/depth.lua \
 	queue/lua/limits.lua \
 	queue/lua/overview.lua \
+	queue/lua/runs.lua \
 	queue/lua/call_push.lua \
 	queue/lua/call_take.lua \
 	queue/lua/call_withdraw.lua \

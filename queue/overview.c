@@ -139,3 +139,17 @@ queue_overview(struct queue *queue, const int64_t *ids, int count, overview_cb *
 		redis_args_int(queue_call_args(call), ids[i]);
 	queue_call_send(call, on_overview, ask);
 }
+
+void
+queue_runs(struct queue *queue, int64_t key_id, int64_t seq, queue_cb *cb, void *arg)
+{
+	struct queue_call *call = queue_call_new(queue, SCRIPT_RUNS, 3, true);
+
+	queue_call_key(call, KEY_SLOTS);
+	queue_call_key(call, KEY_HELD);
+	queue_call_epoch(call);
+	redis_args_text(queue_call_args(call), queue->keys.prefix);
+	redis_args_int(queue_call_args(call), key_id);
+	redis_args_int(queue_call_args(call), seq);
+	queue_call_send(call, queue_ask_integer, queue_ask_new(queue, cb, arg));
+}

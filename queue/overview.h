@@ -50,4 +50,8 @@ typedef void overview_cb(void *arg, enum sl_code code,
  * loop.  SL_CONFLICT "epoch": the queue is being built; SL_UNAVAILABLE: Redis is away. */
 void queue_overview(struct queue *queue, const int64_t *ids, int count, overview_cb *cb, void *arg);
 
+/* Is the job with this seq in a worker's hands, running or about to (value 1), whether or not it has had
+ * an effect?  One script call. */
+void queue_runs(struct queue *queue, int64_t key_id, int64_t seq, queue_cb *cb, void *arg);
+
 #endif

@@ -8,6 +8,7 @@
 #include <hiredis/hiredis.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "queue/core.h"
 #include "queue/redis_reply.h"
@@ -37,6 +38,15 @@ queue_adopt_epoch(struct queue *queue, const char *epoch)
 		 epoch[0] != '\0' ? log_text(epoch) : "none",
 		 queue->epoch[0] != '\0' ? log_text(queue->epoch) : "none");
 	snprintf(queue->epoch, sizeof(queue->epoch), "%s", epoch);
+	queue->unbuilt_since_ms = clock_mono_ms();
+}
+
+int64_t
+queue_unbuilt_ms(const struct queue *queue)
+{
+	if (!queue->up || queue->epoch[0] != '\0')
+		return 0;
+	return clock_mono_ms() - queue->unbuilt_since_ms + 1; /* never 0 */
 }
 
 /* An epoch ends in "-n<shards>". */
@@ -447,6 +457,7 @@ on_state(void *arg, bool connection_up)
 	if (up == queue->up || queue->closing)
 		return;
 	queue->up = up;
+	queue->unbuilt_since_ms = clock_mono_ms();
 	if (queue->state_cb != NULL)
 		queue->state_cb(queue->arg, up);
 }

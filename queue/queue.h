@@ -42,6 +42,9 @@ const char *queue_last_error(const struct queue *queue); /* without secrets */
  * -1. */
 const char *queue_epoch(const struct queue *queue);
 
+/* How long the server has been there without an epoch of ours; 0: it has one, or is away. */
+int64_t queue_unbuilt_ms(const struct queue *queue);
+
 typedef void queue_cb(void *arg, enum sl_code code, int64_t value, const struct sl_error *error);
 
 /* Scheduler: reads the epoch key.  SL_NOT_FOUND: none (flushed or new), or one that was built for

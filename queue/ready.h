@@ -60,7 +60,5 @@ void ready_missing(struct queue *queue, int64_t key_id, const int64_t *seqs, int
 /* How many entries of the key stand before seq (0: next or running); value -1 when it is in no
  * list. */
 void ready_position(struct queue *queue, int64_t key_id, int64_t seq, queue_cb *cb, void *arg);
-/* Length of the key's lists. */
-void ready_depth(struct queue *queue, int64_t key_id, queue_cb *cb, void *arg);
 
 #endif

@@ -97,34 +97,21 @@ ready_missing(struct queue *queue, int64_t key_id, const int64_t *seqs, int coun
 	queue_call_send(call, on_missing, ask);
 }
 
-/* which: element of the answer that is the value. */
 static void
-on_place(struct queue_ask *ask, const struct redisReply *reply, const struct sl_error *error,
-	 size_t which)
+on_position(void *arg, struct redisReply *reply, const struct sl_error *error)
 {
+	struct queue_ask *ask = arg;
 	struct sl_error why;
 
 	if (error == NULL && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-			      reply->element[which]->type != REDIS_REPLY_INTEGER)) {
+			      reply->element[1]->type != REDIS_REPLY_INTEGER)) {
 		redis_unexpected(&why, "position", "two integers", reply);
 		error = &why;
 	}
 	if (error != NULL)
 		queue_ask_done(ask, error->code, 0, error);
 	else
-		queue_ask_done(ask, SL_OK, reply->element[which]->integer, NULL);
-}
-
-static void
-on_position(void *arg, struct redisReply *reply, const struct sl_error *error)
-{
-	on_place(arg, reply, error, 1);
-}
-
-static void
-on_depth(void *arg, struct redisReply *reply, const struct sl_error *error)
-{
-	on_place(arg, reply, error, 0);
+		queue_ask_done(ask, SL_OK, reply->element[1]->integer, NULL);
 }
 
 void
@@ -135,16 +122,6 @@ ready_position(struct queue *queue, int64_t key_id, int64_t seq, queue_cb *cb, v
 
 	add_seq(call, seq);
 	queue_call_send(call, on_position, queue_ask_new(queue, cb, arg));
-}
-
-void
-ready_depth(struct queue *queue, int64_t key_id, queue_cb *cb, void *arg)
-{
-	static const enum key_noun nouns[] = {KEY_SLOTS};
-	struct queue_call *call = list_call(queue, SCRIPT_POSITION, nouns, 1, key_id);
-
-	redis_args_text(queue_call_args(call), "");
-	queue_call_send(call, on_depth, queue_ask_new(queue, cb, arg));
 }
 
 void

@@ -22,6 +22,7 @@ enum script_id { /* in the order in which local.mk names the files */
 		 SCRIPT_DEPTH,
 		 SCRIPT_LIMITS,
 		 SCRIPT_OVERVIEW,
+		 SCRIPT_RUNS,
 		 SCRIPT_CALL_PUSH,
 		 SCRIPT_CALL_TAKE,
 		 SCRIPT_CALL_WITHDRAW,

@@ -25,7 +25,7 @@ struct inspect_job {
 	    *connection; /* names; "": deleted meanwhile */
 	/* "queued", "running", "retrying", "delayed", or how it ended: "succeeded", "failed", "expired",
 	 * "cancelled", "dead".  A job that runs and has had no effect is "queued": only the worker that
-	 * has it knows. */
+	 * has it, and Redis (queue_runs()), know. */
 	const char *state;
 	const char *node; /* that runs it; "": none is known */
 	enum job_kind kind;

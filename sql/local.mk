@@ -67,6 +67,7 @@ sql/migrations.c: $(sql_migrations) sql/embed.awk
 # Tests against a real Postgres: SLUICE_TEST_DATABASE names it; without, they exit 77.
 sql_tests = test_sql_migrate \
 	test_sql_ledger \
+	test_sql_pooled \
 	test_sql_cancel \
 	test_sql_dead \
 	test_sql_settle \
@@ -83,6 +84,9 @@ test_sql_migrate_LDADD = $(sql_test_libs)
 test_sql_ledger_SOURCES = tests/integration/test_sql_ledger.c
 test_sql_ledger_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_ledger_LDADD = $(sql_test_libs)
+test_sql_pooled_SOURCES = tests/integration/test_sql_pooled.c tests/integration/sql_rig.h
+test_sql_pooled_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_pooled_LDADD = $(sql_test_libs)
 test_sql_settle_SOURCES = tests/integration/test_sql_settle.c
 test_sql_settle_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_settle_LDADD = $(sql_test_libs)

@@ -89,10 +89,14 @@ static const struct unit_statement reclaim_open = {
 	  " ORDER BY j.id LIMIT $4::bigint"};
 
 static const struct unit_statement reclaim_count_delayed = {
-    NULL, "SELECT j.environment_id, count(*),"
-	  " greatest(extract(epoch FROM now() - min(w.due_at)) * 1000, 0)::bigint"
-	  " FROM (SELECT job_id, due_at FROM retry ORDER BY due_at LIMIT $1::bigint) w"
-	  " JOIN job j ON j.id = w.job_id GROUP BY j.environment_id"};
+    NULL, "SELECT coalesce(d.id, e.id::bigint), coalesce(d.jobs, 0), coalesce(d.late, 0),"
+	  " e.paused_at IS NOT NULL, e.draining_at IS NOT NULL"
+	  " FROM (SELECT j.environment_id AS id, count(*) AS jobs,"
+	  "  greatest(extract(epoch FROM now() - min(w.due_at)) * 1000, 0)::bigint AS late"
+	  "  FROM (SELECT job_id, due_at FROM retry ORDER BY due_at LIMIT $1::bigint) w"
+	  "  JOIN job j ON j.id = w.job_id GROUP BY j.environment_id) d"
+	  " FULL JOIN (SELECT id, paused_at, draining_at FROM environment"
+	  "  WHERE paused_at IS NOT NULL OR draining_at IS NOT NULL) e ON e.id = d.id"};
 
 static const struct unit_statement reclaim_slots = {
     NULL, "SELECT id, environment_id, slots FROM key_limits()"};
@@ -407,6 +411,8 @@ reclaim_on_delayed(void *arg, const struct unit_answer *answer)
 		rows[i].environment_id = value_int(answer->results[0], i, 0);
 		rows[i].jobs = value_int(answer->results[0], i, 1);
 		rows[i].late_ms = value_int(answer->results[0], i, 2);
+		rows[i].paused = value_bool(answer->results[0], i, 3);
+		rows[i].draining = value_bool(answer->results[0], i, 4);
 	}
 	call->delayed_cb(call->arg, answer->code, rows, count);
 	free(rows);

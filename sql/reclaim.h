@@ -79,12 +79,13 @@ void reclaim_due_retries(struct reclaim *reclaim, int limit, reclaim_jobs_cb *cb
  * or NULL: from the oldest); at most limit.  For the sweep and for rebuilding Redis. */
 void reclaim_open_jobs(struct reclaim *reclaim, int64_t age_ms, const char *after_id, int limit,
 		       reclaim_jobs_cb *cb, void *arg);
-/* Jobs that wait for a retry or for the end of their delay, by environment: the first
- * RECLAIM_DELAYED_MAX that are due.  late_ms: since when the first of them could have been taken; 0: none
+/* Environments that an operator has paused or lets drain, and jobs that wait for a retry or for the end of
+ * their delay, by environment: the first RECLAIM_DELAYED_MAX that are due.  late_ms: since when the first of them could have been taken; 0: none
  * is due. */
 #define RECLAIM_DELAYED_MAX 10000
 struct reclaim_delayed {
 	int64_t environment_id, jobs, late_ms;
+	bool paused, draining;
 };
 typedef void reclaim_delayed_cb(void *arg, enum sl_code code, const struct reclaim_delayed *rows,
 				int count);

@@ -10,6 +10,7 @@
 #include "daemon/api/resources.h"
 #include "daemon/shard.h"
 #include "daemon/worker/dispatch.h"
+#include "queue/overview.h"
 #include "queue/ready.h"
 #include "sql/inspect.h"
 #include "sql/ledger.h"
@@ -134,7 +135,8 @@ struct showing {
 	struct api_call *call;
 	struct buf out;
 	struct json_writer w;
-	bool queued; /* its position is told */
+	char state[16];
+	int64_t environment_id, key_id, seq;
 };
 
 /* Whole characters only. */
@@ -183,13 +185,12 @@ show_attempts(struct json_writer *w, const struct inspect_attempt *attempts, int
 	jw_array_end(w);
 }
 
-/* What stands before it in its line is still to come; the objects stay open. */
+/* Its state and its place in the line are still to come; the objects stay open. */
 static void
 show_job(struct showing *showing, const struct inspect_job *job,
 	 const struct inspect_attempt *attempts, int count)
 {
 	struct json_writer *w = &showing->w;
-	const char *state = state_of(showing->call->daemon, job);
 
 	jw_object(w);
 	jw_key(w, "job");
@@ -202,14 +203,17 @@ show_job(struct showing *showing, const struct inspect_job *job,
 	show_name(w, "version", job->version);
 	show_name(w, "connection", job->connection);
 	show_name(w, "line", job->line);
-	jw_member_text(w, "state", state);
 	admin_show_time(w, "accepted_at", job->accepted_ms);
 	show_time(w, "due_at", job->due_ms);
 	jw_member_int(w, "max_retries", job->max_retries);
 	show_attempts(w, attempts, count);
 	jw_member_int(w, "deaths", job->deaths);
 	show_result(w, job);
-	showing->queued = strcmp(state, "queued") == 0;
+	snprintf(showing->state, sizeof(showing->state), "%s",
+		 state_of(showing->call->daemon, job));
+	showing->environment_id = job->environment_id;
+	showing->key_id = job->key_id;
+	showing->seq = job->seq;
 }
 
 static void
@@ -219,6 +223,7 @@ on_position(void *arg, enum sl_code code, int64_t value, const struct sl_error *
 	struct buf out;
 
 	(void)error;
+	jw_member_text(&showing->w, "state", showing->state);
 	jw_key(&showing->w, "position");
 	if (code == SL_OK && value >= 0)
 		jw_int(&showing->w, value);
@@ -228,6 +233,22 @@ on_position(void *arg, enum sl_code code, int64_t value, const struct sl_error *
 	jw_object_end(&showing->w);
 	out = showing->out; /* which goes with the call */
 	api_reply_buf(showing->call, 200, &out);
+}
+
+/* It may run on another node, and have asked for nothing yet. */
+static void
+on_runs(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
+{
+	struct showing *showing = arg;
+	struct queue *queue = shard_queue(showing->call->daemon, showing->environment_id);
+
+	(void)error;
+	if (code == SL_OK && value == 1) {
+		snprintf(showing->state, sizeof(showing->state), "running");
+		on_position(showing, SL_OK, -1, NULL);
+	} else {
+		ready_position(queue, showing->key_id, showing->seq, on_position, showing);
+	}
 }
 
 static void
@@ -256,8 +277,8 @@ on_shown(void *arg, enum sl_code code, const struct inspect_job *job,
 	jw_init(&showing->w, &showing->out);
 	show_job(showing, job, attempts, count);
 	queue = shard_queue(showing->call->daemon, job->environment_id);
-	if (showing->queued && queue_is_up(queue))
-		ready_position(queue, job->key_id, job->seq, on_position, showing);
+	if (strcmp(showing->state, "queued") == 0 && queue_is_up(queue))
+		queue_runs(queue, job->key_id, job->seq, on_runs, showing);
 	else
 		on_position(showing, SL_UNAVAILABLE, -1, NULL);
 }

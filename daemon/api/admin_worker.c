@@ -25,6 +25,7 @@ struct steer {
 	struct loop_timer *timer;
 	int asking; /* shards whose lease is being ended */
 	int64_t resolved;
+	struct buf out; /* the answer */
 };
 
 /* ---- looking ---------------------------------------------------------------------------------- */
@@ -73,7 +74,7 @@ show_number(struct json_writer *w, struct json_value doing, const char *key)
 }
 
 static void
-show_worker(struct json_writer *w, const struct node_row *row)
+show_worker(struct json_writer *w, const struct node_row *row, bool leads)
 {
 	struct json_value doing = {JSON_NONE, {NULL, 0}}, jobs;
 
@@ -87,7 +88,7 @@ show_worker(struct json_writer *w, const struct node_row *row)
 	admin_show_time(w, "started_at", row->started_ms);
 	jw_member_int(w, "seen_ms", row->seen_ms);
 	jw_member_text(w, "state", state_name(row));
-	jw_member_bool(w, "leads", row->leads && !row->lost);
+	jw_member_bool(w, "leads", leads);
 	jw_key(w, "session");
 	if (row->session_id != 0)
 		jw_int(w, row->session_id);
@@ -107,6 +108,7 @@ on_listed(void *arg, enum sl_code code, const struct node_row *rows, int count,
 	struct api_call *call = arg;
 	struct json_writer w;
 	struct buf out;
+	int leader = -1;
 
 	if (code != SL_OK) {
 		api_fail_sl(call, code, error);
@@ -117,8 +119,13 @@ on_listed(void *arg, enum sl_code code, const struct node_row *rows, int count,
 	jw_object(&w);
 	jw_key(&w, "workers");
 	jw_array(&w);
+	for (int i = 0; i < count; i++) {
+		/* One that was killed says so until it is lost: the last word counts. */
+		if (rows[i].leads && (leader < 0 || rows[i].seen_ms < rows[leader].seen_ms))
+			leader = i;
+	}
 	for (int i = 0; i < count; i++)
-		show_worker(&w, &rows[i]);
+		show_worker(&w, &rows[i], i == leader && !rows[i].lost);
 	jw_array_end(&w);
 	jw_object_end(&w);
 	api_reply_buf(call, 200, &out);
@@ -147,22 +154,37 @@ steer_fail(struct steer *steer, enum sl_code code, const struct sl_error *error)
 }
 
 static void
+on_forgotten(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
+{
+	struct steer *steer = arg;
+
+	(void)count;
+	if (code != SL_OK) /* it stays in the list as one that is lost */
+		log_debug("node_not_removed", "error=%s",
+			  log_text(error != NULL ? error->text : ""));
+	api_reply_buf(steer->call, 200, &steer->out);
+}
+
+/* One that was ended by force is dealt with: its row goes; if it wakes, it writes another one. */
+static void
 steer_reply(struct steer *steer, const struct node_row *row)
 {
 	struct api_call *call = steer->call;
 	struct json_writer w;
-	struct buf out;
 
 	loop_timer_free(steer->timer);
-	buf_init(&out, API_BODY_MAX);
-	jw_init(&w, &out);
+	buf_init(&steer->out, API_BODY_MAX);
+	jw_init(&w, &steer->out);
 	jw_object(&w);
 	jw_key(&w, "worker");
-	show_worker(&w, row);
+	show_worker(&w, row, row->leads && !row->lost);
 	if (steer->force)
 		jw_member_int(&w, "resolved", steer->resolved);
 	jw_object_end(&w);
-	api_reply_buf(call, 200, &out);
+	if (steer->force)
+		node_remove(account_pg(call->daemon->account), steer->name, on_forgotten, steer);
+	else
+		api_reply_buf(call, 200, &steer->out);
 }
 
 static void

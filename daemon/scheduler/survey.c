@@ -20,6 +20,7 @@ struct place { /* an environment in which something waits */
 	int64_t id, depth;
 	int64_t jobs[SURVEY_LANES];
 	int64_t age_ms[SURVEY_LANES]; /* of the oldest that waits; 0: none does */
+	bool paused, draining;
 	const struct directory_environment *environment; /* held; NULL: not known */
 };
 
@@ -74,6 +75,7 @@ clear_metrics(void)
 {
 	metric_open_clear(&metrics[METRIC_QUEUE_DEPTH]);
 	metric_open_clear(&metrics[METRIC_QUEUE_AGE]);
+	metric_open_clear(&metrics[METRIC_QUEUE_PAUSED]);
 	metric_set(&metrics[METRIC_QUEUE_CALLS], 0, 0, NAN);
 }
 
@@ -120,6 +122,8 @@ publish_place(const struct place *place, bool named)
 		metric_open_set(&metrics[METRIC_QUEUE_AGE], name, lane,
 				(double)place->age_ms[lane] / 1000);
 	}
+	metric_open_set(&metrics[METRIC_QUEUE_PAUSED], name, METRIC_PAUSED, place->paused);
+	metric_open_set(&metrics[METRIC_QUEUE_PAUSED], name, METRIC_DRAINING, place->draining);
 }
 
 static void
@@ -277,6 +281,8 @@ on_delayed(void *arg, enum sl_code code, const struct reclaim_delayed *rows, int
 		}
 		place->jobs[METRIC_LANE_DELAYED] = rows[i].jobs;
 		place->age_ms[METRIC_LANE_DELAYED] = rows[i].late_ms;
+		place->paused = rows[i].paused;
+		place->draining = rows[i].draining;
 	}
 	survey->at = 0;
 	ask_lists(survey);

@@ -1,13 +1,13 @@
 -- position - how many entries of a key stand before a job, and how many there are.
 --
 -- KEYS: epoch (or build), slots (hash: key -> see exchange.lua).  ARGV: epoch, list prefix, key,
---   seq in 12 digits or '' (length only).
+--   seq in 12 digits.
 -- Returns {length of the lists, entries with a lower seq or -1 when the job is in no list}, or {-1}
 --   when the epoch differs.
 --
 -- Reads only.  Lists up to 4,096 entries are read whole, longer ones searched by halves (they are
 -- in ledger order but for pushes that overtook each other), with a window around the place.
--- A list of another type holds nothing.  Callers: ready_position(), ready_depth() in queue/ready.c.
+-- A list of another type holds nothing.  Caller: ready_position() in queue/ready.c.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 	return {-1}
 end
@@ -55,11 +55,11 @@ for _, list in ipairs(lists) do
 		length = 0
 	end
 	total = total + length
-	if wanted and length <= WHOLE then
+	if length <= WHOLE then
 		for from = 0, length - 1, STEP do
 			count(list, from, from + STEP - 1)
 		end
-	elseif wanted then
+	else
 		local from = math.max(place(list, length) - WINDOW, 0)
 		before = before + from
 		count(list, from, from + 2 * WINDOW)

@@ -6,6 +6,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fleet import Fleet, has_points, wait_until
+from load import Load
 from rig import Node
 from tap import main, test
 

@@ -13,6 +13,7 @@ FUNCTIONS = {
     "boom": "throw new Error('boom');",
     "die": "const keep = []; for (;;) keep.push(new Uint8Array(1 << 20).fill(keep.length + 1));",
     "long": "return 'ä'.repeat(input);",
+    "sleep": "await new Promise((done) => setTimeout(done, input)); return 'slept';",
 }
 
 
@@ -111,6 +112,22 @@ def numbers_that_are_not_known_are_null_while_redis_is_away(rig):
 
 
 # ---- show
+
+@test
+def a_job_that_has_asked_for_nothing_is_running_for_every_node(rig):
+    for slots in (1, 2):
+        assert operator(rig, "PATCH", "/admin/v1/environments/dev",
+                        {"concurrency": {"by": "environment", "limit": slots}}).status == 200
+        job, behind = rig.submit("sleep", 1500), [rig.submit("echo", n) for n in range(3)]
+        for node in rig.nodes:
+            wait_until(f"{node.name} says that it runs", lambda: show(rig, job, node=node)["state"] == "running", 3)
+            assert show(rig, job, node=node)["position"] is None
+        if slots == 1:
+            assert [(show(rig, one)["state"], show(rig, one)["position"]) for one in behind] == \
+                [("queued", 1), ("queued", 2), ("queued", 3)]
+        assert rig.finish(job).json == "slept" and all(rig.finish(one).status == 200 for one in behind)
+    assert operator(rig, "PATCH", "/admin/v1/environments/dev", {"concurrency": None}).status == 200
+
 
 @test
 def a_job_is_shown_in_each_of_its_states(rig):

@@ -3,6 +3,7 @@ import http.server
 import json
 import os
 import socket
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -249,6 +250,26 @@ def a_directory_gives_host_and_key_and_tells_what_is_missing(stand):
     stand.file("dir/keys.env", keys.replace(stand.url, f"http://127.0.0.1:{free_port()}"))
     done = run("--dir", f"{stand.directory}/dir", "doctor")
     assert done.code == 2 and "no daemon runs on this directory" in done.out, done
+
+
+@test
+def a_service_that_listens_on_a_socket_only_is_reached_by_its_path(stand):
+    path = f"{stand.directory}/api.sock"
+
+    class OnSocket(socketserver.ThreadingUnixStreamServer):
+        daemon_threads = True
+
+        def get_request(self):  # http.server wants an address of two parts
+            return super().get_request()[0], ("unix", 0)
+
+    with OnSocket(path, stand.server.RequestHandlerClass) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        stand.says("GET", "/admin/v1/queues", (200, {"queues": [queue("on-socket")]}))
+        stand.file("dir/keys.env", f"SLUICE_OPERATOR_KEY={KEY}\nNANGO_HOSTPORT=http://unix:{path},127.0.0.1:1\n")
+        for words in (("--host", f"unix:{path}", "--key-file", stand.key_file), ("--dir", f"{stand.directory}/dir")):
+            done = run(*words, "queue", "ls")
+            assert done.code == 0 and "on-socket" in done.out, done
+        server.shutdown()
 
 
 # ---- what the server refuses

@@ -204,7 +204,7 @@ def a_fleet_without_a_scheduler_is_told_so(rig):
     check = until(rig, "degraded", "scheduler", "fail")
     assert "role scheduler" in check["remedy"] and check["runbook"] == "noschedulerleads", check
     rig.redis.command("FLUSHALL")
-    assert "no scheduler leads" in until(rig, "down", "redis", "fail")["cause"]
+    assert "no scheduler" in until(rig, "down", "redis", "fail")["cause"]
     for node in rig.nodes:
         restart(node, role=None)
     healthy(rig)

@@ -72,7 +72,7 @@ def key_of(rig, job):
 
 
 def open_rig():
-    rig = Rig(nodes=2, settings={"lease_ttl": f"{TTL:g}s", "retry_first": "100ms", "runner_cpu": "1s", "runner_heap": "16MiB", "action_timeout": "3s",
+    rig = Rig(nodes=2, settings={"lease_ttl": f"{TTL:g}s", "retry_first": "100ms", "runner_cpu": "500ms", "runner_heap": "16MiB", "action_timeout": "5s",
                                  "deaths_max": 2, "queued_max": 40, "drain_timeout": "3s"}, start=False)
 
     def prepare(rig):
@@ -105,14 +105,21 @@ def what_waits_is_counted_by_environment_and_lane(rig):
     rig.lost = rig.submit("echo", {}, env="prod")  # and then lost from Redis: for a later test
     rig.redis.command("DEL", f"{PREFIX}q:{key_of(rig, rig.lost)}")
 
+    steer = {"key": rig.keys["SLUICE_OPERATOR_KEY"]}
+    assert rig.request("POST", "/admin/v1/queues/prod/pause", {}, **steer).status == 200
+
     def counted():
         seen = numbers(rig, 0)
-        return seen.total("sluice_queue_depth", environment="dev", lane="new") == 3 and seen
+        return seen.total("sluice_queue_depth", environment="dev", lane="new") == 3 and \
+            seen.total("sluice_queue_paused") and seen
     seen = wait_until("the scheduler has counted", counted, 25, 0.2)
     assert seen.total("sluice_queue_depth", environment="dev", lane="delayed") == 1
     assert seen.total("sluice_queue_depth", environment="dev", lane="front") == 0
     assert 0 < seen.get_one("sluice_queue_oldest_age_seconds", environment="dev", lane="new") < 60
     assert seen.get_one("sluice_queue_oldest_age_seconds", environment="dev", lane="delayed") == 0
+    assert seen.get_one("sluice_queue_paused", environment="prod", how="paused") == 1
+    assert seen.total("sluice_queue_paused") == 1
+    assert rig.request("POST", "/admin/v1/queues/prod/resume", {}, **steer).status == 200
     assert "other" in seen.labels("sluice_queue_depth", "environment")
     assert seen.get_one("sluice_scheduler_leads") == 1
     assert ("sluice_last_claim_timestamp_seconds", ()) not in seen and ("sluice_running", ()) not in seen

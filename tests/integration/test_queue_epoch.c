@@ -69,7 +69,7 @@ without_an_epoch_everything_is_refused(void)
 	check_int(taken.code, ==, SL_CONFLICT);
 	check_text(taken.text, "epoch");
 	said = (struct said){0};
-	ready_depth(rig.queue, 1, on_said, &said);
+	ready_position(rig.queue, 1, 1, on_said, &said);
 	rig_until(&rig, &said.done);
 	check_int(said.code, ==, SL_CONFLICT);
 	check_int(raw_int(&rig, "DBSIZE"), ==, 0);

@@ -192,12 +192,8 @@ position(int64_t key, int64_t seq)
 static int64_t
 depth(int64_t key)
 {
-	struct said said = {0};
-
-	ready_depth(rig.queue, key, on_said, &said);
-	rig_until(&rig, &said.done);
-	check_int(said.code, ==, SL_OK);
-	return said.value;
+	return raw_int(&rig, "LLEN sluice:{s00}:q:%lld", (long long)key) +
+	       raw_int(&rig, "LLEN sluice:{s00}:f:%lld", (long long)key);
 }
 
 static void

@@ -459,6 +459,20 @@ def a_second_term_does_not_wait_for_a_postgres_that_is_frozen(rig):
 
 
 @test
+def a_second_term_in_the_start_ends_it_too(rig):
+    node = rig.nodes[0]
+    with Restored(rig) as manager, listener(f"{rig.directory}/dumb") as sock:
+        node.settings["redis_url"] = f"unix://{sock.getsockname()}"  # takes connections and never answers
+        manager.start(wait=False)
+        manager.wait("STATUS", "Starting: waiting for Redis")
+        began = time.monotonic()
+        for _ in range(2):
+            node.process.send_signal(signal.SIGTERM)
+            time.sleep(0.1)
+        assert node.process.wait(10) == 0 and time.monotonic() - began < 2, time.monotonic() - began
+
+
+@test
 def a_stop_answers_long_polls_and_calls_and_takes_nothing_new(rig):
     node = rig.nodes[0]
     with Restored(rig) as manager:

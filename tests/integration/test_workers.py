@@ -96,6 +96,8 @@ def the_list_says_who_is_there_and_what_each_does(rig):
     rows = workers(rig)
     assert set(rows) >= {node.process.pid for node in rig.nodes} and len({row["name"] for row in rows.values()}) == len(rows)
     assert sum(row["leads"] for row in rows.values()) == 1, rows
+    rig.postgres.query("UPDATE node SET leads = true, seen_at = seen_at - interval '1 s' WHERE NOT leads")  # as killed ones leave it
+    assert [row["name"] for row in workers(rig).values() if row["leads"]] == [row["name"] for row in rows.values() if row["leads"]]
     for row in rows.values():
         assert row["roles"] == ["api", "worker", "scheduler"] and row["state"] == "live" and row["runners"] == 4, row
         assert row["version"] == "0.1.0" and 0 <= row["seen_ms"] < 60_000 and isinstance(row["session"], int), row
@@ -333,8 +335,10 @@ def killed_and_frozen_ones_are_lost_and_what_a_frozen_one_does_later_changes_not
     rig.witness.wait_seen("/hang/frozen", 2)
     assert rig.finish(job, node=asked).status == 200
     calls = len(rig.witness.calls)
+    assert frozen.process.pid not in workers(rig, asked)  # dealt with; the killed one is still told
+    assert workers(rig, asked)[killed_pid]["state"] == "lost"
     frozen.process.send_signal(signal.SIGCONT)
-    in_state(rig, frozen, "live", asked)
+    wait_until("it is back", lambda: workers(rig, asked).get(frozen.process.pid, {}).get("state") == "live")
     assert len(rig.witness.calls) == calls and rig.postgres.query(
         f"SELECT count(*), max(attempt) FROM result WHERE job_id = '{job}'") == [["1", "2"]]
     fresh(rig)

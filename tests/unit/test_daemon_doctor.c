@@ -179,9 +179,18 @@ an_empty_redis_is_built_only_by_a_scheduler(void)
 {
 	healthy();
 	facts.shards[0].built = false;
-	expect("redis", DOCTOR_FAIL, "being built", "wait");
-	facts.lock_held = false;
-	expect("redis", DOCTOR_FAIL, "no scheduler leads", "role scheduler");
+	facts.shards[0].unbuilt_ms = DOCTOR_BUILD_MS;
+	expect("redis", DOCTOR_WARN, "being built", "wait");
+	facts.lock_held = false; /* for a moment */
+	expect("redis", DOCTOR_WARN, "being built", "wait");
+	check_int(report.verdict, ==, DOCTOR_DEGRADED);
+	facts.shards[0].unbuilt_ms = DOCTOR_BUILD_MS + 1;
+	expect("redis", DOCTOR_FAIL, "fails", "queue_shards");
+	check_int(report.verdict, ==, DOCTOR_DOWN);
+	facts.shards[0].unbuilt_ms = 1;
+	for (int i = 0; i < 3; i++)
+		facts.nodes[i].roles = DOCTOR_API | DOCTOR_WORKER;
+	expect("redis", DOCTOR_FAIL, "no scheduler", "role scheduler");
 }
 
 static void
@@ -210,7 +219,9 @@ without_a_worker_nothing_is_run(void)
 	check_int(report.verdict, ==, DOCTOR_DOWN);
 	facts.nodes[0].roles = ALL;
 	facts.nodes[0].state = DOCTOR_NODE_STARTING;
-	expect("workers", DOCTOR_FAIL, "start or stop", "");
+	expect("workers", DOCTOR_WARN, "1 of them start", "wait");
+	facts.nodes[0].state = DOCTOR_NODE_DRAINING;
+	expect("workers", DOCTOR_FAIL, "stopping", "role worker");
 	facts.strangers = 2; /* workers of the release before */
 	expect("workers", DOCTOR_OK, "", "");
 }
@@ -226,6 +237,9 @@ a_lost_worker_is_named(void)
 	check_int(report.verdict, ==, DOCTOR_DEGRADED);
 	one_waits(DOCTOR_OLD_MS + 1);
 	expect("queue_age", DOCTOR_WARN, "b:2:00000002 is lost", "--force b:2:00000002");
+	facts.nodes[1].seen_ms =
+	    DOCTOR_RECENT_MS + 1; /* it was replaced since, or nobody wants it */
+	expect("workers", DOCTOR_OK, "", "");
 }
 
 static void

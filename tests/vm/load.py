@@ -91,6 +91,7 @@ class Load:
         self.jobs = {}  # id: n
         self.ended = collections.Counter()
         self.trouble = collections.Counter()
+        self.waits = []  # (seconds that the result was waited for once the load was over, job)
         self.lock = threading.Lock()
 
     def client(self, number):
@@ -106,7 +107,7 @@ class Load:
         end = time.monotonic() + 120
         while time.monotonic() < end:
             try:
-                status, answer = client.ask("POST", "/action/trigger", {"action_name": "once", "input": {"n": n, "ms": 100}}, {
+                status, answer = client.ask("POST", "/action/trigger", {"action_name": "once", "input": {"n": n, "ms": 300}}, {
                     "Provider-Config-Key": "w", "Connection-Id": "c", "X-Async": "true", "X-Max-Retries": "0",
                     "Idempotency-Key": f"{n}-{self.run}"})
             except ConnectionRefusedError:
@@ -136,9 +137,11 @@ class Load:
     def collect(self, jobs):
         client = Client(self.known)
         for job in jobs:
+            began = time.monotonic()
             outcome = self.wait(client, job)
             with self.lock:
                 self.ended[outcome] += 1
+                self.waits.append((time.monotonic() - began, job))
 
     def parallel(self, function, arguments):
         threads = [threading.Thread(target=function, args=(argument,)) for argument in arguments]
@@ -161,8 +164,10 @@ class Load:
                 starts[call.query["n"]].add(call.query["run"])
         twice = sum(1 for runs in starts.values() if len(runs) > 1)
         calls = sum(1 for call in witness.calls if call.path == "/slow/once")
+        longest, job = max(self.waits, default=(0, "none"))
         shown = ", ".join(f"{count} {name}" for name, count in self.ended.most_common())
         print(f"accepted {len(jobs)} jobs in {seconds:.0f} s; ended: {shown}")
+        print(f"longest wait for a result when the load was over: {longest:.1f} s (job {job})")
         print(f"answers that were not 202: {dict(self.trouble) or 'none'}")
         print(f"provider: {calls} calls of {len(starts)} jobs; jobs that began twice: {twice}")
         witness.stop()
