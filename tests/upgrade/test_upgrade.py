@@ -1,6 +1,6 @@
 """F36: a fleet of three of the release before (tests/upgrade/previous, built by dev/check) is upgraded one by one under load.
 
-RIG_PREVIOUS is the folder of that build, RIG_BUILD that of the new one.
+RIG_PREVIOUS (build-previous) is the folder of that build, RIG_BUILD that of the new one.
 """
 import os
 import re
@@ -17,13 +17,13 @@ from tap import main, test
 EX_DATAERR, EX_CONFIG = 65, 78
 ROLES = ("api,worker,scheduler", "api,worker", "api,scheduler")  # what node 2 is called for travels to another node
 KINDS = {"none": 3, "one": 4, "two": 3, "flaky": 2}
-NEVER = ("security_event", "queue_rebuilt", "session_expired", "result_refused", "worker_rejoins")
+NEVER = ("security_event", "queue_rebuilt", "session_expired", "worker_rejoins")
 
 
 class Upgrade(Fleet):
     def __init__(self):
         super().__init__(nodes=3, roles=ROLES, proxied=False, prepare=Upgrade.functions)
-        self.new, self.build = self.build, os.environ["RIG_PREVIOUS"]
+        self.new, self.build = self.build, os.environ.get("RIG_PREVIOUS", f"{ROOT}/build-previous")
         self.ran = {}  # process id: "old" or "new"
         self.changes = []  # (from when, node, "old", "new", or None while it is down)
 
@@ -95,8 +95,9 @@ class Upgrade(Fleet):
         out = Counter()
         for job, name in self.postgres.query("SELECT a.job_id, s.node FROM attempt a JOIN session s ON s.id = a.session_id"):
             pid = re.search(r":(\d+)", name)
-            if job in took and pid:
-                out[took[job], self.ran.get(int(pid.group(1)))] += 1
+            ran = self.ran.get(int(pid.group(1)))
+            if ran and took.get(job):  # neither while a node changed
+                out[took[job], ran] += 1
         return out
 
     def reached(self, *pairs):
@@ -159,6 +160,9 @@ def _(fleet):
     for node, begin in zip(fleet.nodes, since):
         for what in NEVER:
             assert not fleet.logged(node, what, begin), fleet.logged(node, what, begin)
+        for line in fleet.logged(node, "result_refused", begin):  # only of what a client had cancelled
+            job = re.search(r"job=(\S+)", line).group(1)
+            assert fleet.results([job]) == {job: 3}, line
     assert fleet.postgres.query("SELECT count(*) FROM quarantine") == [["0"]]
 
 
