@@ -65,6 +65,9 @@ class Client:
 
 def prepare():
     client = Client(keys())
+    status, _ = client.ask("PATCH", "/admin/v1/environments/dev", {"concurrency": {"by": "environment", "limit": 20}},
+                           {"Authorization": f"Bearer {keys()['SLUICE_OPERATOR_KEY']}"}, seconds=400.0)
+    print(f"PATCH /admin/v1/environments/dev: {status} (20 jobs at a time)")
     for path, body in (
             ("/integrations", {"provider": "private-api-bearer", "unique_key": "w",
                                "integration_config": {"baseUrl": f"http://127.0.0.1:{PROVIDER_PORT}"}}),
