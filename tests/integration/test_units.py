@@ -54,7 +54,7 @@ class Root:
     def run(*command):
         """Its output, both streams; it must succeed."""
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              check=False, timeout=50, env=clean_environment({"LC_ALL": "C.UTF-8"}))
+                              check=False, timeout=110, env=clean_environment({"LC_ALL": "C.UTF-8"}))
         assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
