@@ -52,7 +52,7 @@ EXTRA_DIST += $(queue_lua) queue/lua/embed.awk
 BUILT_SOURCES += queue/scripts.c
 CLEANFILES += queue/scripts.c
 
-queue/scripts.c: $(queue_lua) queue/lua/embed.awk
+queue/scripts.c: $(queue_lua) queue/lua/embed.awk queue/local.mk
 	$(AM_V_GEN)$(MKDIR_P) queue && cd $(srcdir) && \
 	LC_ALL=C $(AWK) -f queue/lua/embed.awk $(queue_lua) > $(abs_builddir)/queue/scripts.c.new && \
 	mv $(abs_builddir)/queue/scripts.c.new $(abs_builddir)/$@

@@ -59,7 +59,7 @@ CLEANFILES += sql/migrations.c
 EXTRA_DIST += $(sql_migrations) sql/embed.awk
 
 # The migrations as C strings, in the order given; the number is the place in the list.
-sql/migrations.c: $(sql_migrations) sql/embed.awk
+sql/migrations.c: $(sql_migrations) sql/embed.awk sql/local.mk
 	$(AM_V_GEN)$(MKDIR_P) sql && cd $(srcdir) && \
 	$(AWK) -f sql/embed.awk $(sql_migrations) >$(abs_builddir)/$@.tmp && \
 	cd $(abs_builddir) && mv $@.tmp $@
