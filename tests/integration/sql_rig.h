@@ -5,8 +5,11 @@
 #ifndef SLUICE_TESTS_SQL_RIG_H
 #define SLUICE_TESTS_SQL_RIG_H
 
+#include <errno.h>
 #include <libpq-fe.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -147,17 +150,61 @@ rig_turns(int64_t ms)
 		loop_turn(rig_loop, 5);
 }
 
+/* Waits until a server process has ended; it says before what it read.  The servers of tests run on this
+ * machine, and inside a transaction pg_stat_activity would not change. */
+static inline void
+rig_until_gone(pid_t pid)
+{
+	const struct timespec nap = {.tv_nsec = 5 * 1000000L};
+
+	for (int i = 0; kill(pid, 0) == 0 || errno != ESRCH; i++) {
+		rig_must(i < 4000, "a server process does not end");
+		(void)nanosleep(&nap, NULL);
+	}
+}
+
+static inline long long
+rig_cut_some(const char *name, bool wait)
+{
+	char text[256];
+	PGresult *result;
+	int count;
+
+	snprintf(text, sizeof(text),
+		 "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity"
+		 " WHERE application_name LIKE '%s%%' AND datname = current_database()",
+		 name);
+	result = PQexec(rig_direct, text);
+	rig_must(PQresultStatus(result) == PGRES_TUPLES_OK, "the connections cannot be cut");
+	count = PQntuples(result);
+	for (int i = 0; i < count && wait; i++)
+		rig_until_gone((pid_t)strtol(PQgetvalue(result, i, 0), NULL, 10));
+	PQclear(result);
+	return count;
+}
+
 /* Ends the server side of every connection whose name begins with name; returns how many. */
 static inline long long
 rig_cut(const char *name)
 {
-	char text[256];
+	return rig_cut_some(name, false);
+}
 
-	snprintf(text, sizeof(text),
-		 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-		 " WHERE application_name LIKE '%s%%' AND datname = current_database()",
-		 name);
-	return rig_sql(text);
+/* How many rows all tables and indexes have given so far.  Server processes say what they have read when
+ * they end: ours, and with all those of the code under test. */
+static inline long long
+rig_rows_read(bool all)
+{
+	pid_t pid = PQbackendPID(rig_direct);
+
+	if (all && rig_cut_some("sluiced", true) > 0)
+		rig_turns(300); /* the code under test notices, and connects again */
+	PQreset(rig_direct);
+	rig_sql("SET client_min_messages = warning");
+	rig_until_gone(pid);
+	return rig_sql(
+	    "SELECT sum(n)::bigint FROM (SELECT seq_tup_read AS n FROM pg_stat_user_tables"
+	    " UNION ALL SELECT idx_tup_read FROM pg_stat_user_indexes) t");
 }
 
 #endif

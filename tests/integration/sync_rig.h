@@ -119,16 +119,4 @@ rig_end_session(int64_t session)
 	rig_sql(text);
 }
 
-/* How many rows all tables and indexes have given so far.  Servers say what they have read when they
- * end, so connections of the code under test are to be cut before. */
-static inline long long
-rig_rows_read(void)
-{
-	PQreset(rig_direct);
-	rig_turns(300);
-	return rig_sql(
-	    "SELECT sum(n)::bigint FROM (SELECT seq_tup_read AS n FROM pg_stat_user_tables"
-	    " UNION ALL SELECT idx_tup_read FROM pg_stat_user_indexes) t");
-}
-
 #endif

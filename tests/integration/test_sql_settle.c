@@ -953,25 +953,6 @@ one_scheduler_leads_until_its_connection_ends(void)
 
 /* ---- plans ---------------------------------------------------------------------------------- */
 
-/* Servers say what they have read when they end, which takes its time: until nothing new is said. */
-static long long
-rows_read(void)
-{
-	long long before, now = -1;
-	int same = 0;
-
-	PQreset(rig_direct);
-	for (int i = 0; i < 40 && same < 3; i++) {
-		before = now;
-		rig_turns(300);
-		now = rig_sql(
-		    "SELECT sum(n)::bigint FROM (SELECT seq_tup_read AS n FROM pg_stat_user_tables"
-		    " UNION ALL SELECT idx_tup_read FROM pg_stat_user_indexes) t");
-		same = now == before ? same + 1 : 0;
-	}
-	return now;
-}
-
 /* Plans are made while the tables are empty, and kept: they must not be scans of what they become.
  */
 static void
@@ -1002,7 +983,7 @@ statements_read_their_rows_and_no_others(void)
 			    " FROM environment, generate_series(1, 20000) n;"
 			    "INSERT INTO session (node, live) SELECT 'old', false FROM"
 			    " generate_series(1, 20000)");
-			before = rows_read();
+			before = rig_rows_read(false);
 		}
 		key++;
 		accept(ids[0], 3, "{}");
@@ -1024,8 +1005,7 @@ statements_read_their_rows_and_no_others(void)
 		check_int(result(one, ids[0], 2, JOB_SUCCEEDED, "1"), ==, SL_OK);
 		read_status(ids[0]);
 	}
-	rig_cut("sluiced");
-	check_int(rows_read() - before, <, 2000);
+	check_int(rig_rows_read(true) - before, <, 2000);
 	rig_sql("DELETE FROM hold WHERE key_id > 1000000; DELETE FROM session WHERE node = 'old'");
 }
 
