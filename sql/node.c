@@ -28,6 +28,11 @@ static const struct unit_statement node_upsert = {
     " quiet = coalesce($7::boolean, node.quiet), leads = excluded.leads,"
     " session_id = excluded.session_id, doing = excluded.doing RETURNING quiet"};
 
+/* A beat that a crash of the server takes back is repeated; it must not hold up what stands behind it on the
+ * account's connection, as a commit does whose standby is away. */
+static const struct unit_statement node_relaxed = {
+    "node_relaxed", "SELECT set_config('synchronous_commit', 'off', true)"};
+
 static const struct unit_statement node_operators = {
     "node_operators", "SELECT digest FROM api_key WHERE environment_id IS NULL"
 		      " AND 'operator' = ANY (string_to_array(scopes, ' '))"
@@ -120,6 +125,8 @@ node_write(struct pg *pg, const struct node_beat *beat, node_beat_cb *cb, void *
 	unit_bind_text(unit, beat->doing);
 	unit_bind_bool(unit, beat->quiet); /* if the row is new, or was forgotten meanwhile */
 	unit_add(unit, &node_operators);
+	if (!beat->says_quiet) /* that is said once */
+		unit_add(unit, &node_relaxed);
 	if (beat->leads)
 		unit_add(unit, &node_forget);
 	unit_send(unit, pg, UNIT_WAIT_MS, node_on_beat, call);
