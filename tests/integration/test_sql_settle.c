@@ -963,7 +963,7 @@ statements_read_their_rows_and_no_others(void)
 	long long before = 0;
 
 	fresh();
-	rig_sql("ANALYZE");
+	rig_sql("VACUUM ANALYZE"); /* entries of rows that are gone count as read, too */
 	rig_cut("sluiced");
 	rig_turns(300);
 	rig_until(settle_is_up(one) && settle_is_up(two) && ledger_is_up(ledger));

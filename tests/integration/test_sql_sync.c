@@ -529,7 +529,7 @@ statements_read_their_rows_and_no_others(void)
 	char job[UUID_TEXT];
 	int64_t id;
 
-	rig_sql("ANALYZE");
+	rig_sql("VACUUM ANALYZE"); /* entries of rows that are gone count as read, too */
 	CALL(SL_OK, settle_open(worker, "node", rig_on_done, NULL));
 	for (int round = 0; round < 2; round++) {
 		if (round == 1) {
