@@ -110,8 +110,10 @@ def _(fleet):
     passed = sorted(bisect(fills, fleet.calls(n)[0].began) - bisect(fills, told) for n, told in asked.items())
     print(f"# {passed[len(passed) // 2]} jobs of the flood began before one of the others in the middle, {passed[-3:]} at most")
     assert len(waits) >= 15 and max(p99) < 2.0, (len(waits), p99)
-    # I8: one job of each runner.  Another one may begin while the first of the line is on its way.
-    assert passed[int(len(passed) * 0.99)] <= 2 * len(fleet.nodes), passed[-10:]
+    # I8: one job of each runner.  Another one may begin while the first of the line is on its way: its commit, or the first
+    # process of its function on that node.  Of fewer than 500 the 99th percentile would be the worst few alone.
+    most = passed[int(len(passed) * (0.99 if len(passed) >= 500 else 0.95))]
+    assert most <= 2 * len(fleet.nodes), passed[-10:]
     fleet.judged(60 + FLOOD // 20)
     nodes = fleet.postgres.query("SELECT count(DISTINCT s.node) FROM attempt a JOIN session s ON s.id = a.session_id")
     assert int(nodes[0][0]) >= 3, "not all nodes worked"
