@@ -40,6 +40,9 @@ check_text(struct json_value value)
 	free(without);
 }
 
+/* Some name was written with U+FFFD: lone surrogates differ in the text, and are the same then. */
+static bool names_may_meet;
+
 /* Visits everything and writes it to out; depth is bounded by the checker. */
 static void
 walk(struct slice text, struct json_value value, struct json_writer *w)
@@ -65,6 +68,8 @@ walk(struct slice text, struct json_value value, struct json_writer *w)
 		if (it.key != NULL) {
 			check_inside(text, it.raw_key);
 			must(it.key[it.key_len] == '\0');
+			if (memmem(it.key, it.key_len, "\xEF\xBF\xBD", 3) != NULL)
+				names_may_meet = true;
 			jw_key_n(w, it.key, it.key_len);
 		}
 		walk(text, it.value, w);
@@ -112,8 +117,9 @@ read_meta(struct slice meta)
 		read_codes(json_get(value, "retryOn"));
 	buf_init(&out, COPY_MAX);
 	jw_init(&w, &out);
+	names_may_meet = false;
 	walk(meta, value, &w);
-	if (!out.over) {
+	if (!out.over && !names_may_meet) {
 		must(json_check(buf_slice(&out), &again, NULL) == SL_OK);
 		must(again.type == value.type);
 	}
