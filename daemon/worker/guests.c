@@ -214,12 +214,11 @@ take(struct guests *guests, int shard, struct slice bytes)
 	enum sl_code code =
 	    call_envelope_decode(bytes, guests->daemon->envelope_key, &call, &error);
 
-	if (code == SL_CONFLICT)
+	if (code == SL_CONFLICT) {
 		metrics_count(METRIC_SECURITY, METRIC_CALL);
-	if (code == SL_CONFLICT)
 		log_warn("security_event", "kind=security_call shard=%d detail=%s", shard,
 			 log_text(error.text));
-	else if (code != SL_OK) /* whoever asked gets no answer and ends it by its time */
+	} else if (code != SL_OK) /* whoever asked gets no answer and ends it by its time */
 		log_error("call_refused", "shard=%d bytes=%zu error=%s", shard, bytes.len,
 			  log_text(error.text));
 	else if (guests->stopping || guests->quiet || call.kind != JOB_ACTION ||

@@ -37,11 +37,11 @@ turn_quarantine(struct turn *turn, struct slice bytes, const char *reason, bool 
 		  (long long)turn->key_id, bytes.len, log_text(reason));
 	metrics_count(METRIC_QUARANTINED,
 		      security ? METRIC_QUARANTINE_FORGED : METRIC_QUARANTINE_BROKEN);
-	if (security)
+	if (security) {
 		metrics_count(METRIC_SECURITY, METRIC_QUEUE_ENTRY);
-	if (security)
 		log_warn("security_event", "kind=security_queue_entry shard=%d key=%lld detail=%s",
 			 turn->shard, (long long)turn->key_id, log_text(reason));
+	}
 	quarantine_add(turn->daemon->dead, &entry, NULL, NULL);
 }
 
