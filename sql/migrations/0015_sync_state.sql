@@ -21,9 +21,9 @@ BEGIN
     IF fence.sync <> 0 THEN
         PERFORM FROM connection c WHERE c.id = (SELECT y.connection_id FROM sync y WHERE y.id = fence.sync) FOR KEY SHARE;
         IF fence.newest THEN
-            SELECT y.job_id INTO found_job FROM sync y WHERE y.id = fence.sync FOR SHARE;
+            SELECT y.job_id INTO found_job FROM sync y WHERE y.id = fence.sync AND y.removed_at IS NULL FOR SHARE;
         ELSE
-            PERFORM FROM sync y WHERE y.id = fence.sync FOR KEY SHARE;
+            PERFORM FROM sync y WHERE y.id = fence.sync AND y.removed_at IS NULL FOR KEY SHARE;
         END IF;
         PERFORM require(FOUND, 'SL404', 'there is no such sync');
         PERFORM require(NOT fence.newest OR found_job = fence.job, 'SL409', 'another run of the sync has begun');
