@@ -91,6 +91,11 @@ struct metric metrics[METRIC_COUNT] = {
 	    BY("kind", securities)),
     COUNTER(METRIC_SYNCS_INTERRUPTED, "syncs_interrupted_total",
 	    "Runs of syncs that were cut and go on from their checkpoint in another run.", NONE),
+    COUNTER(METRIC_SYNCS_STALLED, "syncs_stalled_total",
+	    "Runs of syncs that were cut like those before them and whose checkpoint did not move.",
+	    NONE),
+    COUNTER(METRIC_SYNCS_PAGE_REPEATED, "syncs_page_repeated_total",
+	    "Runs of syncs that failed because a provider gave the same page over and over.", NONE),
     GAUGE(METRIC_BACKLOG, "backlog_jobs",
 	  "Jobs that this node accepted and that are not known to be in Redis; left: their push "
 	  "failed, the scheduler brings them.",

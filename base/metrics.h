@@ -28,6 +28,8 @@ enum metric_id {
 	METRIC_QUARANTINED, /* enum metric_quarantine */
 	METRIC_SECURITY,    /* enum metric_security */
 	METRIC_SYNCS_INTERRUPTED,
+	METRIC_SYNCS_STALLED,
+	METRIC_SYNCS_PAGE_REPEATED,
 	METRIC_BACKLOG, /* enum metric_backlog */
 	METRIC_BACKLOG_MAX,
 	METRIC_QUEUED_MAX,

@@ -48,6 +48,7 @@ libsql_a_SOURCES = \
 	sql/settle_batch.c sql/settle_batch.h \
 	sql/settle_claim.c \
 	sql/settle_death.c \
+	sql/settle_run.c \
 	sql/settle_session.c \
 	sql/sync.c sql/sync.h \
 	sql/sync_store.c sql/sync_store.h \

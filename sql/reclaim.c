@@ -107,7 +107,7 @@ static const struct unit_statement reclaim_forget_keys = {
 
 /* State 4 is JOB_EXPIRED. */
 static const struct unit_statement reclaim_end_late = {
-    NULL, "INSERT INTO result (job_id, attempt, state, session_id, output)"
+    NULL, "WITH late AS (INSERT INTO result (job_id, attempt, state, session_id, output)"
 	  " SELECT j.id, 0, 4, 0, convert_to($3, 'UTF8')"
 	  " FROM unnest($1::uuid[], $2::bigint[]) u(i, l) JOIN job j ON j.id = i"
 	  " WHERE j.accepted_at <= now() - (l + " RECLAIM_GRACE_MS ") * interval '1 millisecond'"
@@ -116,13 +116,16 @@ static const struct unit_statement reclaim_end_late = {
 	  " AND NOT EXISTS (SELECT FROM death d WHERE d.job_id = j.id)"
 	  " AND NOT EXISTS (SELECT FROM hold h JOIN session s ON s.id = h.session_id"
 	  "  WHERE h.key_id = j.key_id AND s.live)"
-	  " ON CONFLICT (job_id) DO NOTHING"
-	  " RETURNING (SELECT k.kind FROM job k WHERE k.id = job_id)"};
+	  " ON CONFLICT (job_id) DO NOTHING RETURNING job_id)"
+	  " SELECT (SELECT k.kind FROM job k WHERE k.id = job_id), run_ended(job_id, 4, NULL)"
+	  " FROM late"};
 
 static const struct unit_statement reclaim_drop_table = {
     NULL, "SELECT drop_old_table($1::bigint * interval '1 millisecond')"};
 static const struct unit_statement reclaim_drop_strays = {
     NULL, "SELECT delete_old_strays($1::bigint * interval '1 millisecond')"};
+static const struct unit_statement reclaim_drop_events = {
+    NULL, "SELECT delete_old_events($1::bigint * interval '1 millisecond')"};
 static const struct unit_statement reclaim_drop_dead = {
     NULL, "SELECT delete_old_dead($1::bigint * interval '1 millisecond')"};
 
@@ -278,6 +281,17 @@ reclaim_delete_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, voi
 	unit_add(unit, &reclaim_drop_dead);
 	unit_bind_int(unit, keep_ms);
 	unit_add(unit, &reclaim_drop_sessions);
+	unit_bind_int(unit, keep_ms);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
+		  reclaim_call_new(reclaim, cb, arg));
+}
+
+void
+reclaim_drop_old_events(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &reclaim_drop_events);
 	unit_bind_int(unit, keep_ms);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
 		  reclaim_call_new(reclaim, cb, arg));

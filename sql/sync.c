@@ -20,17 +20,17 @@
  * lost told nothing. */
 #define SYNC_SUCCESS_MS SYNC_MS("s.last_success")
 #define SYNC_ENDED_MS SYNC_MS("coalesce(e.ended_at, s.last_ended)")
-#define SYNC_SELECT                                                                                                   \
-	"SELECT s.id, s.uuid, s.environment_id, s.function_id, s.connection_id, s.key_id, f.name,"                    \
-	" s.variant, v.id, v.definition, " SYNC_SUCCESS_MS ", s.job_id, " SYNC_OPEN                                   \
-	", coalesce(e.state, s.last_state), " SYNC_ENDED_MS ", s.last_result"                                         \
-	", c.sync_id IS NOT NULL, c.started, c.every_ms, " SYNC_MS(                                                   \
-	    "c.next_run_at") ", c.frequency"                                                                          \
-			     " FROM sync s JOIN function f ON f.id = s.function_id"                                   \
-			     " LEFT JOIN function_version v ON v.id = f.version_id AND f.enabled"                     \
-			     "  AND f.deleted_at IS NULL"                                                             \
-			     " LEFT JOIN LATERAL (SELECT r.state, r.ended_at FROM result r WHERE r.job_id = s.job_id" \
-			     "  LIMIT 1) e ON true LEFT JOIN schedule c ON c.sync_id = s.id "
+#define SYNC_SELECT                                                                                                       \
+	"SELECT s.id, s.uuid, s.environment_id, s.function_id, s.connection_id, s.key_id, f.name,"                        \
+	" s.variant, v.id, v.definition, " SYNC_SUCCESS_MS ", s.job_id, " SYNC_OPEN                                       \
+	", coalesce(e.state, s.last_state), " SYNC_ENDED_MS ", s.last_result"                                             \
+	", c.sync_id IS NOT NULL, c.started, c.every_ms, " SYNC_MS("c.next_run_at") ", c.frequency, s.trouble, " SYNC_MS( \
+	    "s.trouble_at") ", s.still_runs"                                                                              \
+			    " FROM sync s JOIN function f ON f.id = s.function_id"                                        \
+			    " LEFT JOIN function_version v ON v.id = f.version_id AND f.enabled"                          \
+			    "  AND f.deleted_at IS NULL"                                                                  \
+			    " LEFT JOIN LATERAL (SELECT r.state, r.ended_at FROM result r WHERE r.job_id = s.job_id"      \
+			    "  LIMIT 1) e ON true LEFT JOIN schedule c ON c.sync_id = s.id "
 
 /* Two that make the same sync agree on the name of its key, and with it on the key. */
 static const struct unit_statement sync_make = {
@@ -69,7 +69,8 @@ static const struct unit_statement sync_claim = {
 
 /* The checkpoint keeps counting: what a run that saw it before still writes is refused. */
 static const struct unit_statement sync_forget[] = {
-    {"sync_forget_success", "UPDATE sync SET last_success = NULL WHERE id = $1::bigint"},
+    {"sync_forget_success", "UPDATE sync SET last_success = NULL,"
+			    " still_runs = 0 WHERE id = $1::bigint"},
     {"sync_forget_checkpoint",
      "UPDATE checkpoint SET value = NULL, version = version + 1"
      " WHERE (connection_id, function_id, variant)"
@@ -98,6 +99,22 @@ static const struct unit_statement sync_key_find = {
     "sync_key_find",
     "SELECT id FROM concurrency_key WHERE environment_id = $1::int AND name = $2::text"};
 
+const char *
+sync_trouble_name(enum sync_trouble trouble)
+{
+	switch (trouble) {
+	case SYNC_NO_TROUBLE:
+		return NULL;
+	case SYNC_INTERRUPTED:
+		return "interrupted";
+	case SYNC_STALLED:
+		return "stalled";
+	case SYNC_REPEATS_PAGE:
+		return "repeats_page";
+	}
+	return NULL;
+}
+
 /* ---- reading -------------------------------------------------------------------------------- */
 
 static void
@@ -125,6 +142,9 @@ sync_read_row(struct sync_row *row, const PGresult *result, int i)
 	row->every_ms = value_int(result, i, 18);
 	row->next_run_ms = value_int(result, i, 19);
 	row->frequency = value_text(result, i, 20);
+	row->trouble = (enum sync_trouble)value_int(result, i, 21);
+	row->trouble_since_ms = value_int(result, i, 22);
+	row->still_runs = (int)value_int(result, i, 23);
 }
 
 static void
