@@ -15,7 +15,8 @@ sql_migrations = \
 	sql/migrations/0010_concurrency.sql \
 	sql/migrations/0011_node.sql \
 	sql/migrations/0012_steer.sql \
-	sql/migrations/0013_schedule.sql
+	sql/migrations/0013_schedule.sql \
+	sql/migrations/0014_sync_lane.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \

@@ -71,5 +71,9 @@ typedef void sync_key_cb(void *arg, enum sl_code code, int64_t key_id,
 			 const struct sl_error *error);
 void sync_key(struct sync_store *store, int64_t environment_id, const char *name, int slots,
 	      sync_key_cb *cb, void *arg);
+/* The key of an environment's runs of syncs, made if missing, with so many slots (1 to SYNC_SLOTS_MAX)
+ * unless the environment says it for itself.  SL_NOT_FOUND: no such environment. */
+void sync_lane(struct sync_store *store, int64_t environment_id, int slots, sync_key_cb *cb,
+	       void *arg);
 
 #endif

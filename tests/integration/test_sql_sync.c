@@ -250,6 +250,31 @@ a_key_made_during_a_change_of_the_settings_gets_the_new_slots(void)
 	rig_sql("UPDATE environment SET concurrency_limit = 1");
 }
 
+/* The nodes' setting is what a new key gets; from then on only those who set write. */
+static void
+runs_of_syncs_share_a_key_with_the_slots_of_their_environment(void)
+{
+	int64_t first;
+
+	limits_told();
+	CALL(SL_OK, sync_lane(rig_store, RIG_ENVIRONMENT, 100, on_key, NULL));
+	first = key_id;
+	check_int(slots_of("syncs"), ==, 100);
+	check_int(limits_told(), ==, 1);
+	CALL(SL_OK, sync_lane(rig_store, RIG_ENVIRONMENT, 7, on_key, NULL));
+	check_int(key_id, ==, first);
+	check_int(slots_of("syncs"), ==, 100);
+	check_int(limits_told(), ==, 0);
+	rig_sql("DELETE FROM concurrency_key WHERE name = 'syncs';"
+		" UPDATE environment SET sync_limit = 3");
+	CALL(SL_OK, sync_lane(rig_store, RIG_ENVIRONMENT, 100, on_key, NULL));
+	check_int(slots_of("syncs"), ==, 3);
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "syncs", 9, on_key, NULL));
+	check_int(slots_of("syncs"), ==, 3);
+	CALL(SL_NOT_FOUND, sync_lane(rig_store, 999, 100, on_key, NULL));
+	rig_sql("UPDATE environment SET sync_limit = NULL");
+}
+
 /* ---- runs ----------------------------------------------------------------------------------- */
 
 static void
@@ -639,6 +664,7 @@ main(void)
 	CHECK_RUN(a_key_gets_the_slots_it_is_asked_for);
 	CHECK_RUN(settings_go_before_the_slots_that_a_caller_believes_in);
 	CHECK_RUN(a_key_made_during_a_change_of_the_settings_gets_the_new_slots);
+	CHECK_RUN(runs_of_syncs_share_a_key_with_the_slots_of_their_environment);
 	CHECK_RUN(a_second_run_is_refused_while_the_first_is_open);
 	CHECK_RUN(a_settled_run_is_told_to_its_sync);
 	CHECK_RUN(runs_and_other_results_share_a_batch);
