@@ -43,6 +43,7 @@ libsql_a_SOURCES = \
 	sql/record_list.c \
 	sql/record_track.c \
 	sql/resolve.c sql/resolve.h \
+	sql/schedule.c sql/schedule.h \
 	sql/settle.c sql/settle.h sql/settle_state.h \
 	sql/steer.c sql/steer.h \
 	sql/settle_batch.c sql/settle_batch.h \

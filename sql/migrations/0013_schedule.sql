@@ -16,7 +16,7 @@ CREATE TABLE schedule (                        -- of one sync
     anchor      timestamptz NOT NULL DEFAULT now(), -- slots: anchor + k * every_ms
     next_run_at timestamptz,                   -- null: paused, or never by itself
     CHECK (next_run_at IS NULL OR (started AND every_ms IS NOT NULL))
-) WITH (fillfactor = 50);
+);
 CREATE INDEX schedule_due ON schedule (next_run_at) WHERE next_run_at IS NOT NULL;
 
 -- Written with the change that asks for it; done in pieces and deleted by the scheduler that leads.  No
@@ -76,7 +76,8 @@ END $$;
 -- one of the active version: of these functions and connections, and this variant (null: all).  Started
 -- unless the definition says otherwise, with the first run at once.
 CREATE FUNCTION make_schedules(functions bigint[], connections bigint[], variant text, jitter_ms bigint) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO schedule AS o (sync_id, started, every_ms, next_run_at)
         SELECT s.id, f.started, f.every_ms,
                CASE WHEN f.started AND f.every_ms IS NOT NULL THEN now() + some_jitter(f.every_ms, jitter_ms) END
@@ -91,8 +92,8 @@ LANGUAGE sql AS $$
             WHEN NOT o.started OR excluded.every_ms IS NULL THEN NULL
             WHEN o.next_run_at <= now() THEN o.next_run_at
             ELSE next_slot(o.anchor, excluded.every_ms, now()) + some_jitter(excluded.every_ms, jitter_ms) END
-        WHERE o.frequency IS NULL AND o.every_ms IS DISTINCT FROM excluded.every_ms
-$$;
+        WHERE o.frequency IS NULL AND o.every_ms IS DISTINCT FROM excluded.every_ms;
+END $$;
 
 -- Makes what is missing of the syncs of these functions and connections (those of one integration belong
 -- together) in this variant, with key and schedule; how many syncs were made.  Of two that make the same
@@ -146,41 +147,46 @@ BEGIN
     RETURN true;
 END $$;
 
--- Does what is to be made, up to about so many syncs; returns 0 when nothing is left, or another does it.
--- New connections go first: a function that is deployed to many does not hold them up.
+-- Does what is to be made, up to so many syncs; returns 0 when nothing is left, or another does it.  New
+-- connections go first, those of one integration together: a function that is deployed to many does not
+-- hold them up.
 CREATE FUNCTION make_scheduled(at_most int, jitter_ms bigint) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
-    w           record;
+    w           schedule_work;
     functions   bigint[];
     connections bigint[];
-    done        int := 0;
+    room        int := at_most;
 BEGIN
     PERFORM set_config('lock_timeout', '1s', true);
-    FOR w IN SELECT * FROM schedule_work o WHERE NOT o.removed
-              ORDER BY o.connection_id IS NULL, o.id LIMIT at_most FOR UPDATE SKIP LOCKED
-    LOOP
-        EXIT WHEN done >= at_most;
-        IF w.connection_id IS NOT NULL THEN
-            connections := ARRAY[w.connection_id];
-            functions := ARRAY(SELECT f.id FROM function f WHERE f.integration_id = w.integration_id
-                                  AND f.type = 'sync' AND f.deleted_at IS NULL);
-        ELSE
-            functions := ARRAY[w.function_id];
-            connections := ARRAY(SELECT c.id FROM connection c WHERE c.integration_id = w.integration_id
-                                    AND c.id > w.at_sync ORDER BY c.id LIMIT at_most - done);
-        END IF;
-        IF cardinality(functions) > 0 AND cardinality(connections) > 0 THEN
-            PERFORM make_syncs(functions, connections, 'base', jitter_ms);
-            PERFORM make_schedules(functions, connections, NULL, jitter_ms);
-        END IF;
-        IF w.connection_id IS NULL AND cardinality(connections) = at_most - done THEN
-            UPDATE schedule_work o SET at_sync = connections[cardinality(connections)] WHERE o.id = w.id;
+    SELECT * INTO w FROM schedule_work o WHERE NOT o.removed
+     ORDER BY o.connection_id IS NULL, o.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF w.id IS NULL THEN
+        RETURN 0;
+    ELSIF w.connection_id IS NOT NULL THEN
+        functions := ARRAY(SELECT f.id FROM function f WHERE f.integration_id = w.integration_id
+                              AND f.type = 'sync' AND f.deleted_at IS NULL);
+        room := greatest(at_most / greatest(cardinality(functions), 1), 1);
+        WITH taken AS (
+            DELETE FROM schedule_work o WHERE o.id = ANY (ARRAY(
+                SELECT m.id FROM schedule_work m WHERE m.integration_id = w.integration_id
+                   AND m.connection_id IS NOT NULL AND NOT m.removed ORDER BY m.id LIMIT room FOR UPDATE SKIP LOCKED))
+            RETURNING o.connection_id)
+        SELECT array_agg(t.connection_id) INTO connections FROM taken t;
+    ELSE
+        functions := ARRAY[w.function_id];
+        connections := ARRAY(SELECT c.id FROM connection c WHERE c.integration_id = w.integration_id
+                                AND c.id > w.at_sync ORDER BY c.id LIMIT room);
+        IF cardinality(connections) = room THEN
+            UPDATE schedule_work o SET at_sync = connections[room] WHERE o.id = w.id;
         ELSE
             DELETE FROM schedule_work o WHERE o.id = w.id;
         END IF;
-        done := done + greatest(cardinality(functions) * cardinality(connections), 1);
-    END LOOP;
-    RETURN done;
+    END IF;
+    IF cardinality(functions) > 0 AND cardinality(connections) > 0 THEN
+        PERFORM make_syncs(functions, connections, 'base', jitter_ms);
+        PERFORM make_schedules(functions, connections, NULL, jitter_ms);
+    END IF;
+    RETURN greatest(cardinality(functions) * cardinality(connections), 1);
 END $$;
 
 -- Removes up to about so many records, and the syncs whose records are gone; returns 0 when nothing is left,
@@ -204,6 +210,8 @@ BEGIN
             DELETE FROM checkpoint p WHERE p.function_id = w.function_id;
             RETURN done;
         END IF;
+        PERFORM FROM sync o WHERE o.id = s.id FOR UPDATE; -- waits for who writes for it, and they for us
+        UPDATE sync o SET removed_at = now() WHERE o.id = s.id AND o.removed_at IS NULL;
         IF s.id <> w.at_sync THEN
             w.at_sync := s.id;
             w.at_model := '';
