@@ -16,7 +16,8 @@ sql_migrations = \
 	sql/migrations/0011_node.sql \
 	sql/migrations/0012_steer.sql \
 	sql/migrations/0013_schedule.sql \
-	sql/migrations/0014_sync_lane.sql
+	sql/migrations/0014_sync_lane.sql \
+	sql/migrations/0015_sync_state.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
@@ -76,7 +77,8 @@ sql_tests = test_sql_migrate \
 	test_sql_account \
 	test_sql_memory \
 	test_sql_sync \
-	test_sql_record
+	test_sql_record \
+	test_sql_fence
 check_PROGRAMS += $(sql_tests)
 TESTS += $(sql_tests)
 sql_test_libs = libsql.a $(base_test_libs) $(LIBPQ_LIBS)
@@ -104,6 +106,9 @@ test_sql_sync_LDADD = $(sql_test_libs)
 test_sql_record_SOURCES = tests/integration/test_sql_record.c tests/integration/sync_rig.h
 test_sql_record_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_record_LDADD = $(sql_test_libs)
+test_sql_fence_SOURCES = tests/integration/test_sql_fence.c tests/integration/sync_rig.h
+test_sql_fence_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_fence_LDADD = $(sql_test_libs)
 test_sql_cancel_SOURCES = tests/integration/test_sql_cancel.c tests/integration/sql_rig.h
 test_sql_cancel_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_cancel_LDADD = $(sql_test_libs)
