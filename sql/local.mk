@@ -14,7 +14,8 @@ sql_migrations = \
 	sql/migrations/0009_dead.sql \
 	sql/migrations/0010_concurrency.sql \
 	sql/migrations/0011_node.sql \
-	sql/migrations/0012_steer.sql
+	sql/migrations/0012_steer.sql \
+	sql/migrations/0016_record.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
