@@ -17,7 +17,8 @@ sql_migrations = \
 	sql/migrations/0012_steer.sql \
 	sql/migrations/0013_schedule.sql \
 	sql/migrations/0014_sync_lane.sql \
-	sql/migrations/0015_sync_state.sql
+	sql/migrations/0015_sync_state.sql \
+	sql/migrations/0016_record.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
