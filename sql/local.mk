@@ -14,7 +14,8 @@ sql_migrations = \
 	sql/migrations/0009_dead.sql \
 	sql/migrations/0010_concurrency.sql \
 	sql/migrations/0011_node.sql \
-	sql/migrations/0012_steer.sql
+	sql/migrations/0012_steer.sql \
+	sql/migrations/0017_retention.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
@@ -39,6 +40,7 @@ libsql_a_SOURCES = \
 	sql/record.c sql/record.h sql/record_store.h \
 	sql/record_count.c sql/record_count.h \
 	sql/record_list.c \
+	sql/record_prune.c sql/record_prune.h \
 	sql/record_track.c \
 	sql/resolve.c sql/resolve.h \
 	sql/settle.c sql/settle.h sql/settle_state.h \
@@ -74,7 +76,8 @@ sql_tests = test_sql_migrate \
 	test_sql_account \
 	test_sql_memory \
 	test_sql_sync \
-	test_sql_record
+	test_sql_record \
+	test_sql_prune
 check_PROGRAMS += $(sql_tests)
 TESTS += $(sql_tests)
 sql_test_libs = libsql.a $(base_test_libs) $(LIBPQ_LIBS)
@@ -102,6 +105,9 @@ test_sql_sync_LDADD = $(sql_test_libs)
 test_sql_record_SOURCES = tests/integration/test_sql_record.c tests/integration/sync_rig.h
 test_sql_record_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_record_LDADD = $(sql_test_libs)
+test_sql_prune_SOURCES = tests/integration/test_sql_prune.c tests/integration/sync_rig.h
+test_sql_prune_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_prune_LDADD = $(sql_test_libs)
 test_sql_cancel_SOURCES = tests/integration/test_sql_cancel.c tests/integration/sql_rig.h
 test_sql_cancel_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_cancel_LDADD = $(sql_test_libs)
