@@ -16,6 +16,7 @@ sql_migrations = \
 	sql/migrations/0011_node.sql \
 	sql/migrations/0012_steer.sql \
 	sql/migrations/0013_schedule.sql \
+	sql/migrations/0016_record.sql \
 	sql/migrations/0017_retention.sql
 
 libsql_a_SOURCES = \
