@@ -81,7 +81,7 @@ sql_tests = test_sql_migrate \
 	test_sql_memory \
 	test_sql_sync \
 	test_sql_record \
-	test_sql_fence
+	test_sql_fence \
 	test_sql_prune
 check_PROGRAMS += $(sql_tests)
 TESTS += $(sql_tests)
