@@ -15,6 +15,7 @@ sql_migrations = \
 	sql/migrations/0010_concurrency.sql \
 	sql/migrations/0011_node.sql \
 	sql/migrations/0012_steer.sql \
+	sql/migrations/0013_schedule.sql \
 	sql/migrations/0016_record.sql
 
 libsql_a_SOURCES = \

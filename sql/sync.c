@@ -20,15 +20,17 @@
  * lost told nothing. */
 #define SYNC_SUCCESS_MS SYNC_MS("s.last_success")
 #define SYNC_ENDED_MS SYNC_MS("coalesce(e.ended_at, s.last_ended)")
-#define SYNC_SELECT                                                                                \
-	"SELECT s.id, s.uuid, s.environment_id, s.function_id, s.connection_id, s.key_id, f.name," \
-	" s.variant, v.id, v.definition, " SYNC_SUCCESS_MS ", s.job_id, " SYNC_OPEN                \
-	", coalesce(e.state, s.last_state), " SYNC_ENDED_MS ", s.last_result"                      \
-	" FROM sync s JOIN function f ON f.id = s.function_id"                                     \
-	" LEFT JOIN function_version v ON v.id = f.version_id AND f.enabled"                       \
-	"  AND f.deleted_at IS NULL"                                                               \
-	" LEFT JOIN LATERAL (SELECT r.state, r.ended_at FROM result r WHERE r.job_id = s.job_id"   \
-	"  LIMIT 1) e ON true "
+#define SYNC_SELECT                                                                                                   \
+	"SELECT s.id, s.uuid, s.environment_id, s.function_id, s.connection_id, s.key_id, f.name,"                    \
+	" s.variant, v.id, v.definition, " SYNC_SUCCESS_MS ", s.job_id, " SYNC_OPEN                                   \
+	", coalesce(e.state, s.last_state), " SYNC_ENDED_MS ", s.last_result"                                         \
+	", c.sync_id IS NOT NULL, c.started, c.every_ms, " SYNC_MS(                                                   \
+	    "c.next_run_at") ", c.frequency"                                                                          \
+			     " FROM sync s JOIN function f ON f.id = s.function_id"                                   \
+			     " LEFT JOIN function_version v ON v.id = f.version_id AND f.enabled"                     \
+			     "  AND f.deleted_at IS NULL"                                                             \
+			     " LEFT JOIN LATERAL (SELECT r.state, r.ended_at FROM result r WHERE r.job_id = s.job_id" \
+			     "  LIMIT 1) e ON true LEFT JOIN schedule c ON c.sync_id = s.id "
 
 /* Two that make the same sync agree on the name of its key, and with it on the key. */
 static const struct unit_statement sync_make = {
@@ -55,14 +57,15 @@ static const struct unit_statement sync_by_id = {"sync_by_id",
 
 static const struct unit_statement sync_of_connection = {
     "sync_of_connection", SYNC_SELECT "WHERE s.connection_id = $1::bigint AND f.deleted_at IS NULL"
+				      " AND s.removed_at IS NULL"
 				      " ORDER BY f.name COLLATE \"C\", s.variant COLLATE \"C\""};
 
 /* A row without an id: there, but not ours to take. */
 static const struct unit_statement sync_claim = {
     "sync_claim",
     "WITH u AS (UPDATE sync s SET job_id = $2::uuid, claimed_at = now() WHERE s.id = $1::bigint"
-    "  AND (s.job_id = $2::uuid OR NOT " SYNC_OPEN ") RETURNING s.id)"
-    " SELECT (SELECT u.id FROM u) FROM sync WHERE sync.id = $1::bigint"};
+    "  AND s.removed_at IS NULL AND (s.job_id = $2::uuid OR NOT " SYNC_OPEN ") RETURNING s.id)"
+    " SELECT (SELECT u.id FROM u) FROM sync WHERE sync.id = $1::bigint AND sync.removed_at IS NULL"};
 
 /* The checkpoint keeps counting: what a run that saw it before still writes is refused. */
 static const struct unit_statement sync_forget[] = {
@@ -117,6 +120,11 @@ sync_read_row(struct sync_row *row, const PGresult *result, int i)
 	row->last_state = (enum job_state)value_int(result, i, 13);
 	row->last_ended_ms = value_int(result, i, 14);
 	row->last_result = value_text(result, i, 15);
+	row->scheduled = value_bool(result, i, 16);
+	row->started = value_bool(result, i, 17);
+	row->every_ms = value_int(result, i, 18);
+	row->next_run_ms = value_int(result, i, 19);
+	row->frequency = value_text(result, i, 20);
 }
 
 static void

@@ -36,6 +36,11 @@ struct sync_row {
 	enum job_state last_state;  /* of the newest run that ended, lost ones too; 0: none */
 	int64_t last_ended_ms;      /* 0: none */
 	const char *last_result;    /* JSON as in settle_run.result; "" if none */
+	bool scheduled;             /* it has a schedule, and what follows is of that */
+	bool started;               /* false: paused */
+	int64_t every_ms;           /* 0: it never runs by itself */
+	int64_t next_run_ms;        /* wall; 0: paused, or never by itself */
+	const char *frequency;      /* the connection's own; "": the function's */
 };
 typedef void sync_rows_cb(void *arg, enum sl_code code, const struct sync_row *rows, int count,
 			  const struct sl_error *error);

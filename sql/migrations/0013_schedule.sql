@@ -1,0 +1,265 @@
+-- 0013_schedule: when syncs run by themselves; what is to be made and removed for functions and connections
+--                that come and go; syncs that were removed.
+-- Locks:  ACCESS EXCLUSIVE on sync for a moment (no rewrite); SHARE ROW EXCLUSIVE on function and connection
+--         (triggers).
+-- Online: yes, adds only.  An earlier release starts nothing by itself while its scheduler leads; what it
+--         deploys and connects is in schedule_work for the next one.
+SET LOCAL lock_timeout = '2s';
+
+ALTER TABLE sync ADD COLUMN removed_at timestamptz; -- never due, claimed or listed; see remove_sync()
+
+CREATE TABLE schedule (                        -- of one sync
+    sync_id     bigint      PRIMARY KEY REFERENCES sync ON DELETE CASCADE,
+    started     boolean     NOT NULL,          -- false: paused
+    frequency   text,                          -- the connection's own, normalised; null: the function's
+    every_ms    bigint CHECK (every_ms > 0),   -- what holds; null: it never runs by itself
+    anchor      timestamptz NOT NULL DEFAULT now(), -- slots: anchor + k * every_ms
+    next_run_at timestamptz,                   -- null: paused, or never by itself
+    CHECK (next_run_at IS NULL OR (started AND every_ms IS NOT NULL))
+) WITH (fillfactor = 50);
+CREATE INDEX schedule_due ON schedule (next_run_at) WHERE next_run_at IS NOT NULL;
+
+-- Written with the change that asks for it; done in pieces and deleted by the scheduler that leads.  No
+-- foreign keys: what is gone meanwhile has nothing to do.
+CREATE TABLE schedule_work (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    integration_id bigint  NOT NULL,
+    function_id    bigint,                     -- deployed, or removed
+    connection_id  bigint,                     -- created
+    sync_id        bigint,                     -- removed
+    removed        boolean NOT NULL DEFAULT false,
+    at_sync        bigint  NOT NULL DEFAULT 0, -- how far it came: connection of what is made, sync of what
+    at_model       text    NOT NULL DEFAULT '', -- is removed, and its record
+    at_id          text    NOT NULL DEFAULT ''
+);
+
+-- Milliseconds of an interval as base/interval.h reads it; null: none, or out of its bounds.
+CREATE FUNCTION every_ms(frequency text) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT AS $$
+    SELECT CASE WHEN e.ms BETWEEN 30000 AND 31622400000 THEN e.ms END
+      FROM regexp_match(frequency, '^(?:every )?(?:(?:([0-9]{1,9}) ?)?(s|secs?|seconds?|m|mins?|minutes?|hrs?|h|hours?|d|days?)'
+                                   '|(week|month|half day|half hour|quarter hour))$') m,
+           LATERAL (SELECT coalesce(m[1], '1')::bigint * CASE
+               WHEN m[3] = 'week' THEN 604800000
+               WHEN m[3] = 'month' THEN 2592000000
+               WHEN m[3] = 'half day' THEN 43200000
+               WHEN m[3] = 'half hour' THEN 1800000
+               WHEN m[3] = 'quarter hour' THEN 900000
+               WHEN m[2] LIKE 's%' THEN 1000
+               WHEN m[2] LIKE 'm%' THEN 60000
+               WHEN m[2] LIKE 'h%' THEN 3600000
+               WHEN m[2] LIKE 'd%' THEN 86400000
+           END AS ms) e
+$$;
+
+-- The first slot behind a moment; slots also lie before the anchor (a clock that was set back).
+CREATE FUNCTION next_slot(anchor timestamptz, every_ms bigint, after timestamptz) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE STRICT AS $$
+    SELECT anchor + ((floor(extract(epoch FROM after - anchor) * 1000 / every_ms) + 1) * every_ms)::float8
+                    * interval '1 millisecond'
+$$;
+
+-- By how much a run is late on purpose: less than its interval.
+CREATE FUNCTION some_jitter(every_ms bigint, jitter_ms bigint) RETURNS interval LANGUAGE sql VOLATILE AS $$
+    SELECT random() * least(jitter_ms, every_ms) * interval '1 millisecond'
+$$;
+
+-- A member of a stored definition as text; null: it is not there.  Escapes are of no interest in what is
+-- looked for, and some of them are refused by what reads JSON here: each becomes one letter.
+CREATE FUNCTION definition_member(definition text, name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN regexp_replace(definition, '\\.', '_', 'g')::json ->> name;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END $$;
+
+-- Makes the missing schedules of syncs that are there, and gives those without a frequency of their own the
+-- one of the active version: of these functions and connections, and this variant (null: all).  Started
+-- unless the definition says otherwise, with the first run at once.
+CREATE FUNCTION make_schedules(functions bigint[], connections bigint[], variant text, jitter_ms bigint) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO schedule AS o (sync_id, started, every_ms, next_run_at)
+        SELECT s.id, f.started, f.every_ms,
+               CASE WHEN f.started AND f.every_ms IS NOT NULL THEN now() + some_jitter(f.every_ms, jitter_ms) END
+          FROM (SELECT f.id, coalesce(definition_member(v.definition, 'auto_start') <> 'false', true) AS started,
+                       every_ms(definition_member(v.definition, 'runs')) AS every_ms
+                  FROM function f JOIN function_version v ON v.id = f.version_id
+                 WHERE f.id = ANY (functions) AND f.type = 'sync' AND f.deleted_at IS NULL OFFSET 0) f
+          JOIN sync s ON s.function_id = f.id AND s.connection_id = ANY (connections)
+           AND (make_schedules.variant IS NULL OR s.variant = make_schedules.variant) AND s.removed_at IS NULL
+         ORDER BY s.id
+    ON CONFLICT (sync_id) DO UPDATE SET every_ms = excluded.every_ms, next_run_at = CASE
+            WHEN NOT o.started OR excluded.every_ms IS NULL THEN NULL
+            WHEN o.next_run_at <= now() THEN o.next_run_at
+            ELSE next_slot(o.anchor, excluded.every_ms, now()) + some_jitter(excluded.every_ms, jitter_ms) END
+        WHERE o.frequency IS NULL AND o.every_ms IS DISTINCT FROM excluded.every_ms
+$$;
+
+-- Makes what is missing of the syncs of these functions and connections (those of one integration belong
+-- together) in this variant, with key and schedule; how many syncs were made.  Of two that make the same
+-- one makes it: they agree on the name of its key, and with it on the key.  A connection that is being
+-- deleted is waited for.
+CREATE FUNCTION make_syncs(functions bigint[], connections bigint[], variant text, jitter_ms bigint DEFAULT 0)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    there bigint[];
+    made  bigint;
+BEGIN
+    SELECT array_agg(c.id) INTO there FROM (SELECT id FROM connection WHERE id = ANY (connections) ORDER BY id FOR KEY SHARE) c;
+    WITH w AS MATERIALIZED (
+        SELECT f.id AS function_id, c.id AS connection_id, f.environment_id,
+               'sync:' || c.id || ':' || f.id || ':' || make_syncs.variant AS key
+          FROM function f JOIN connection c ON c.integration_id = f.integration_id
+         WHERE f.id = ANY (functions) AND f.type = 'sync' AND f.deleted_at IS NULL AND f.version_id IS NOT NULL
+           AND c.id = ANY (there)
+           AND NOT EXISTS (SELECT FROM sync s WHERE s.function_id = f.id AND s.connection_id = c.id
+                                                AND s.variant = make_syncs.variant)),
+    k AS (
+        INSERT INTO concurrency_key (environment_id, name) SELECT w.environment_id, w.key FROM w ORDER BY w.key
+            ON CONFLICT (environment_id, name) DO UPDATE SET name = excluded.name RETURNING id, name)
+    INSERT INTO sync (environment_id, function_id, connection_id, variant, key_id)
+        SELECT w.environment_id, w.function_id, w.connection_id, make_syncs.variant, k.id
+          FROM w JOIN k ON k.name = w.key ORDER BY w.key
+        ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS made = ROW_COUNT;
+    PERFORM make_schedules(functions, there, make_syncs.variant, jitter_ms);
+    RETURN made;
+END $$;
+
+-- Takes one sync away: its schedule and checkpoint at once, its place for one that is made again; its
+-- records and its row go with the work.  False: no such sync.
+CREATE FUNCTION remove_sync(sync bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    it record;
+BEGIN
+    SELECT s.* INTO it FROM sync s WHERE s.id = remove_sync.sync AND s.removed_at IS NULL FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM schedule c WHERE c.sync_id = it.id;
+    DELETE FROM checkpoint p WHERE p.function_id = it.function_id AND p.connection_id = it.connection_id
+                               AND p.variant = it.variant;
+    UPDATE concurrency_key k SET name = k.name || ':removed:' || it.id WHERE k.id = it.key_id;
+    UPDATE sync s SET removed_at = now(), variant = s.variant || ':removed:' || s.id WHERE s.id = it.id;
+    INSERT INTO schedule_work (integration_id, sync_id, removed)
+        SELECT c.integration_id, it.id, true FROM connection c WHERE c.id = it.connection_id;
+    PERFORM pg_notify('sluice_schedule', '');
+    RETURN true;
+END $$;
+
+-- Does what is to be made, up to about so many syncs; returns 0 when nothing is left, or another does it.
+-- New connections go first: a function that is deployed to many does not hold them up.
+CREATE FUNCTION make_scheduled(at_most int, jitter_ms bigint) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+    w           record;
+    functions   bigint[];
+    connections bigint[];
+    done        int := 0;
+BEGIN
+    PERFORM set_config('lock_timeout', '1s', true);
+    FOR w IN SELECT * FROM schedule_work o WHERE NOT o.removed
+              ORDER BY o.connection_id IS NULL, o.id LIMIT at_most FOR UPDATE SKIP LOCKED
+    LOOP
+        EXIT WHEN done >= at_most;
+        IF w.connection_id IS NOT NULL THEN
+            connections := ARRAY[w.connection_id];
+            functions := ARRAY(SELECT f.id FROM function f WHERE f.integration_id = w.integration_id
+                                  AND f.type = 'sync' AND f.deleted_at IS NULL);
+        ELSE
+            functions := ARRAY[w.function_id];
+            connections := ARRAY(SELECT c.id FROM connection c WHERE c.integration_id = w.integration_id
+                                    AND c.id > w.at_sync ORDER BY c.id LIMIT at_most - done);
+        END IF;
+        IF cardinality(functions) > 0 AND cardinality(connections) > 0 THEN
+            PERFORM make_syncs(functions, connections, 'base', jitter_ms);
+            PERFORM make_schedules(functions, connections, NULL, jitter_ms);
+        END IF;
+        IF w.connection_id IS NULL AND cardinality(connections) = at_most - done THEN
+            UPDATE schedule_work o SET at_sync = connections[cardinality(connections)] WHERE o.id = w.id;
+        ELSE
+            DELETE FROM schedule_work o WHERE o.id = w.id;
+        END IF;
+        done := done + greatest(cardinality(functions) * cardinality(connections), 1);
+    END LOOP;
+    RETURN done;
+END $$;
+
+-- Removes up to about so many records, and the syncs whose records are gone; returns 0 when nothing is left,
+-- or another does it.  It walks through all records of a sync's connection: which of them are the sync's is
+-- in no index, and what another sync has written again since is that one's.
+CREATE FUNCTION remove_scheduled(at_most int) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+    w    schedule_work;
+    s    sync;
+    seen int;
+    done int := 0;
+BEGIN
+    PERFORM set_config('lock_timeout', '1s', true);
+    SELECT * INTO w FROM schedule_work o WHERE o.removed ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    WHILE w.id IS NOT NULL AND done < at_most LOOP
+        done := done + 1;
+        SELECT * INTO s FROM sync o WHERE o.id = w.sync_id OR o.function_id = w.function_id AND o.id >= w.at_sync
+         ORDER BY o.id LIMIT 1;
+        IF s.id IS NULL THEN
+            DELETE FROM schedule_work o WHERE o.id = w.id;
+            DELETE FROM checkpoint p WHERE p.function_id = w.function_id;
+            RETURN done;
+        END IF;
+        IF s.id <> w.at_sync THEN
+            w.at_sync := s.id;
+            w.at_model := '';
+            w.at_id := '';
+        END IF;
+        WITH page AS MATERIALIZED (
+            SELECT r.model, r.id, r.sync_id FROM record r
+             WHERE r.connection_id = s.connection_id AND (r.model, r.id) > (w.at_model, w.at_id)
+             ORDER BY r.model, r.id LIMIT at_most),
+        gone AS (
+            DELETE FROM record r USING page p WHERE r.connection_id = s.connection_id AND r.model = p.model
+               AND r.id = p.id AND p.sync_id = s.id AND r.sync_id = s.id)
+        SELECT n.count, l.model, l.id INTO seen, w.at_model, w.at_id
+          FROM (SELECT count(*)::int AS count FROM page) n
+          LEFT JOIN (SELECT p.model, p.id FROM page p ORDER BY p.model DESC, p.id DESC LIMIT 1) l ON true;
+        done := done + seen;
+        IF seen < at_most THEN
+            DELETE FROM checkpoint p WHERE p.function_id = s.function_id AND p.connection_id = s.connection_id
+                                       AND p.variant = s.variant;
+            DELETE FROM sync o WHERE o.id = s.id;
+        END IF;
+    END LOOP;
+    UPDATE schedule_work o SET at_sync = w.at_sync, at_model = coalesce(w.at_model, ''), at_id = coalesce(w.at_id, '')
+     WHERE o.id = w.id;
+    RETURN done;
+END $$;
+
+-- In triggers, not in the statements of a deploy and of a new connection: what an earlier release writes
+-- counts, too.  A function without a version is no function yet.
+CREATE FUNCTION function_scheduled() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.deleted_at IS NOT NULL THEN
+        DELETE FROM schedule c USING sync s WHERE s.function_id = NEW.id AND c.sync_id = s.id;
+    END IF;
+    INSERT INTO schedule_work (integration_id, function_id, removed)
+        VALUES (NEW.integration_id, NEW.id, NEW.deleted_at IS NOT NULL);
+    PERFORM pg_notify('sluice_schedule', '');
+    RETURN NULL;
+END $$;
+CREATE TRIGGER function_scheduled AFTER UPDATE ON function FOR EACH ROW
+    WHEN (NEW.type = 'sync' AND (NEW.version_id IS DISTINCT FROM OLD.version_id
+                                 OR NEW.deleted_at IS DISTINCT FROM OLD.deleted_at))
+    EXECUTE FUNCTION function_scheduled();
+
+-- Whether the integration has syncs is not asked here: a deploy may be under way.
+CREATE FUNCTION connection_scheduled() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO schedule_work (integration_id, connection_id) VALUES (NEW.integration_id, NEW.id);
+    PERFORM pg_notify('sluice_schedule', '');
+    RETURN NULL;
+END $$;
+CREATE TRIGGER connection_scheduled AFTER INSERT ON connection FOR EACH ROW EXECUTE FUNCTION connection_scheduled();
+
+-- What an earlier release has left: syncs without schedules, functions that were removed with their syncs.
+INSERT INTO schedule_work (integration_id, function_id, removed)
+    SELECT f.integration_id, f.id, f.deleted_at IS NOT NULL FROM function f
+     WHERE f.type = 'sync' AND (f.deleted_at IS NULL AND f.version_id IS NOT NULL
+                                OR f.deleted_at IS NOT NULL AND EXISTS (SELECT FROM sync s WHERE s.function_id = f.id))
+     ORDER BY f.id;
