@@ -85,8 +85,8 @@ sha256_step(EVP_MD_CTX *context, const EVP_MD *kind, struct slice a, struct slic
 	     "SHA-256");
 }
 
-static void
-sha256(struct slice bytes, uint8_t out[32])
+void
+secret_sha256(struct slice bytes, uint8_t out[32])
 {
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 
@@ -100,7 +100,7 @@ secret_sha256_hex(struct slice bytes, char *out)
 	static const char digits[] = "0123456789abcdef";
 	uint8_t digest[32];
 
-	sha256(bytes, digest);
+	secret_sha256(bytes, digest);
 	for (size_t i = 0; i < sizeof(digest); i++) {
 		out[2 * i] = digits[digest[i] >> 4];
 		out[2 * i + 1] = digits[digest[i] & 15];
@@ -116,7 +116,7 @@ secret_hmac_sha256(struct slice key, struct slice bytes, uint8_t out[32])
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 
 	if (key.len > sizeof(short_key))
-		sha256(key, short_key);
+		secret_sha256(key, short_key);
 	else if (key.len > 0)
 		memcpy(short_key, key.data, key.len);
 	for (size_t i = 0; i < sizeof(pad); i++)

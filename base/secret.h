@@ -39,6 +39,7 @@ bool secret_equal(const void *a, const void *b, size_t len);
 void secret_wipe(void *bytes, size_t len);
 
 #define SECRET_SHA256_HEX 65
+void secret_sha256(struct slice bytes, uint8_t out[32]);
 void secret_sha256_hex(struct slice bytes, char *out); /* 64 hex digits and a NUL */
 void secret_hmac_sha256(struct slice key, struct slice bytes, uint8_t out[32]);
 

@@ -11,6 +11,15 @@
 #define TIME_TEXT 40
 #define PLACE_MAX 1000
 
+void
+record_digest(struct slice plain, uint8_t out[RECORD_DIGEST])
+{
+	uint8_t full[32];
+
+	secret_sha256(plain, full);
+	memcpy(out, full, RECORD_DIGEST);
+}
+
 static char *
 seal_row(int64_t connection_id, const char *model, const char *id)
 {

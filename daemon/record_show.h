@@ -12,6 +12,8 @@
 
 #define RECORD_PLAIN_MAX (100 << 20) /* bytes of a record, opened */
 
+/* What tells whether a record changed: of its JSON text as it came. */
+void record_digest(struct slice plain, uint8_t out[RECORD_DIGEST]);
 /* Seals the JSON text of a record, for its model with the variant and its id. */
 void record_seal(const struct secret_ring *ring, int64_t connection_id, const char *model,
 		 const char *id, struct slice plain, struct buf *out);

@@ -7,7 +7,6 @@
 #define RECORD_LIMIT_MAX 10000
 /* A page ends early when its payloads pass this: it is held in memory as a whole. */
 #define RECORD_PAGE_BYTES "67108864"
-#define RECORD_NO_UUID "00000000-0000-0000-0000-000000000000"
 
 #define RECORD_FIRST_SEEN SYNC_US("first_seen")
 #define RECORD_LAST_MODIFIED SYNC_US("last_modified")

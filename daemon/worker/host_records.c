@@ -170,16 +170,6 @@ batch_read(struct host_call *call)
 	return read_entries(call, batch, list) ? batch : NULL;
 }
 
-static void
-digest_of(struct slice plain, uint8_t out[RECORD_DIGEST])
-{
-	char hex[SECRET_SHA256_HEX];
-
-	secret_sha256_hex(plain, hex);
-	for (int i = 0; i < RECORD_DIGEST; i++)
-		out[i] = (uint8_t)(hex_digit(hex[2 * i]) * 16 + hex_digit(hex[2 * i + 1]));
-}
-
 static struct record_item *
 add_item(struct host_call *call, const char *id, struct slice plain)
 {
@@ -188,7 +178,7 @@ add_item(struct host_call *call, const char *id, struct slice plain)
 	struct buf sealed;
 
 	*item = (struct record_item){.id = id};
-	digest_of(plain, item->digest);
+	record_digest(plain, item->digest);
 	buf_init(&sealed, SEALED_MAX);
 	record_seal(call->attempt->daemon->ring, call->attempt->sync->connection_id,
 		    call->model->full, id, plain, &sealed);
@@ -208,7 +198,7 @@ send_items(struct host_call *call,
 	    .connection_id = call->attempt->sync->connection_id,
 	    .sync_id = call->attempt->sync->id,
 	    .model = call->model->full,
-	    .session = attempt_session(call->attempt),
+	    .fence = attempt_write_fence(call->attempt),
 	    .unless_changed_since_us = call->model->since_us,
 	    .items = batch->items,
 	    .count = batch->item_count,
