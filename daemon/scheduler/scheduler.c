@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "base/metrics.h"
 #include "daemon/scheduler/schedule.h"
+#include "daemon/scheduler/retention.h"
 #include "daemon/scheduler/survey.h"
 #include "daemon/scheduler/sweep.h"
 #include "daemon/scheduler/upkeep.h"
@@ -39,6 +40,7 @@ struct scheduler {
 	struct upkeep *upkeep;
 	struct survey *survey;
 	struct schedule *schedule;
+	struct retention *retention;
 	struct loop_timer *timer;
 	struct map *sessions; /* id -> seen */
 	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_partitions;
@@ -310,6 +312,7 @@ on_tick(void *arg)
 	if (!reclaim_is_leader(scheduler->reclaim)) {
 		survey_forget(scheduler->survey);
 		schedule_rest(scheduler->schedule);
+		retention_stop(scheduler->retention);
 		if (!scheduler->asking_lead) {
 			scheduler->asking_lead = true;
 			reclaim_lead(scheduler->reclaim, on_lead, scheduler);
@@ -331,6 +334,7 @@ on_tick(void *arg)
 	upkeep_tick(scheduler->upkeep);
 	survey_tick(scheduler->survey);
 	schedule_tick(scheduler->schedule);
+	retention_tick(scheduler->retention);
 }
 
 bool
@@ -351,6 +355,7 @@ scheduler_new(struct daemon *daemon, const char *conninfo)
 	scheduler->upkeep = upkeep_new(daemon, scheduler->reclaim);
 	scheduler->survey = survey_new(daemon, scheduler->reclaim);
 	scheduler->schedule = schedule_new(daemon, conninfo);
+	scheduler->retention = retention_new(daemon, conninfo);
 	scheduler->sessions = map_new();
 	scheduler->timer = loop_timer_new(daemon->loop, on_tick, scheduler);
 	loop_timer_every(scheduler->timer, TICK_MS);
@@ -376,6 +381,7 @@ scheduler_free(struct scheduler *scheduler)
 	upkeep_free(scheduler->upkeep);
 	survey_free(scheduler->survey);
 	schedule_free(scheduler->schedule);
+	retention_free(scheduler->retention);
 	reclaim_free(scheduler->reclaim);
 	/* Redis still answers, with failures, what is under way. */
 	loop_free_later(scheduler->daemon->loop, free_now, scheduler);
