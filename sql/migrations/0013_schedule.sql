@@ -191,51 +191,55 @@ END $$;
 
 -- Removes up to about so many records, and the syncs whose records are gone; returns 0 when nothing is left,
 -- or another does it.  It walks through all records of a sync's connection: which of them are the sync's is
--- in no index, and what another sync has written again since is that one's.
+-- in no index, and what another sync has saved again since is that one's.  Locks as who saves records: the
+-- sync, models, rows.
 CREATE FUNCTION remove_scheduled(at_most int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
-    w    schedule_work;
-    s    sync;
-    seen int;
-    done int := 0;
+    w      schedule_work;
+    s      sync;
+    seen   int;
+    done   int := 0;
+    models text[];
+    ids    text[];
+    last   text[];
 BEGIN
     PERFORM set_config('lock_timeout', '1s', true);
     SELECT * INTO w FROM schedule_work o WHERE o.removed ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED;
     WHILE w.id IS NOT NULL AND done < at_most LOOP
-        done := done + 1;
-        SELECT * INTO s FROM sync o WHERE o.id = w.sync_id OR o.function_id = w.function_id AND o.id >= w.at_sync
-         ORDER BY o.id LIMIT 1;
+        SELECT * INTO s FROM sync o
+         WHERE o.id = w.sync_id OR o.function_id = w.function_id AND o.id >= w.at_sync ORDER BY o.id LIMIT 1;
         IF s.id IS NULL THEN
             DELETE FROM schedule_work o WHERE o.id = w.id;
             DELETE FROM checkpoint p WHERE p.function_id = w.function_id;
-            RETURN done;
+            RETURN done + 1;
         END IF;
-        PERFORM FROM sync o WHERE o.id = s.id FOR UPDATE; -- waits for who writes for it, and they for us
+        PERFORM FROM sync o WHERE o.id = s.id FOR UPDATE; -- who writes for it is waited for, and finds it removed
         UPDATE sync o SET removed_at = now() WHERE o.id = s.id AND o.removed_at IS NULL;
         IF s.id <> w.at_sync THEN
             w.at_sync := s.id;
             w.at_model := '';
             w.at_id := '';
         END IF;
-        WITH page AS MATERIALIZED (
-            SELECT r.model, r.id, r.sync_id FROM record r
-             WHERE r.connection_id = s.connection_id AND (r.model, r.id) > (w.at_model, w.at_id)
-             ORDER BY r.model, r.id LIMIT at_most),
-        gone AS (
-            DELETE FROM record r USING page p WHERE r.connection_id = s.connection_id AND r.model = p.model
-               AND r.id = p.id AND p.sync_id = s.id AND r.sync_id = s.id)
-        SELECT n.count, l.model, l.id INTO seen, w.at_model, w.at_id
-          FROM (SELECT count(*)::int AS count FROM page) n
-          LEFT JOIN (SELECT p.model, p.id FROM page p ORDER BY p.model DESC, p.id DESC LIMIT 1) l ON true;
-        done := done + seen;
-        IF seen < at_most THEN
+        SELECT count(*), array_agg(p.model) FILTER (WHERE p.sync_id = s.id), array_agg(p.id) FILTER (WHERE p.sync_id = s.id),
+               max(ARRAY[p.model, p.id]) INTO seen, models, ids, last
+          FROM (SELECT r.model, r.id, r.sync_id FROM record r
+                 WHERE r.connection_id = s.connection_id AND (r.model, r.id) > (w.at_model, w.at_id)
+                 ORDER BY r.model, r.id LIMIT at_most) p;
+        PERFORM pg_advisory_xact_lock(hashtextextended(m.model, s.connection_id))
+           FROM (SELECT DISTINCT u.model FROM unnest(models) u(model) ORDER BY 1) m;
+        DELETE FROM record r USING unnest(models, ids) p(model, id)
+         WHERE r.connection_id = s.connection_id AND r.model = p.model AND r.id = p.id AND r.sync_id = s.id;
+        IF seen = at_most THEN
+            w.at_model := last[1];
+            w.at_id := last[2];
+        ELSE
             DELETE FROM checkpoint p WHERE p.function_id = s.function_id AND p.connection_id = s.connection_id
                                        AND p.variant = s.variant;
             DELETE FROM sync o WHERE o.id = s.id;
         END IF;
+        done := done + 1 + seen;
     END LOOP;
-    UPDATE schedule_work o SET at_sync = w.at_sync, at_model = coalesce(w.at_model, ''), at_id = coalesce(w.at_id, '')
-     WHERE o.id = w.id;
+    UPDATE schedule_work o SET at_sync = w.at_sync, at_model = w.at_model, at_id = w.at_id WHERE o.id = w.id;
     RETURN done;
 END $$;
 
