@@ -7,41 +7,48 @@
 
 #define STEER_TELL "pg_notify('sluice_schedule', '')"
 
-/* $1 connection or 0, $2 functions and $3 variants of the picks. */
-#define STEER_MEANT                                                                            \
-	"meant AS MATERIALIZED (SELECT s.id, s.function_id"                                    \
-	"  FROM unnest($2::bigint[], $3::text[]) p(f, v) JOIN sync s ON s.function_id = p.f"   \
-	"  WHERE ($1::bigint = 0 OR s.connection_id = $1::bigint) AND s.removed_at IS NULL"    \
-	"   AND (p.v IS NULL OR s.variant = p.v))"
+/* $1 connection, $2 functions and $3 variants of the picks.  Of one connection and of all in
+ * statements of their own: one plan would read all for one. */
+#define STEER_MEANT(of)                                                                      \
+	"meant AS MATERIALIZED (SELECT s.id, s.function_id"                                  \
+	"  FROM unnest($2::bigint[], $3::text[]) p(f, v) JOIN sync s ON s.function_id = p.f" \
+	"  WHERE " of " AND s.removed_at IS NULL AND (p.v IS NULL OR s.variant = p.v))"
+#define STEER_ONE "s.connection_id = $1::bigint"
+#define STEER_ALL "$1::bigint = 0"
 
-/* Locked in the order of ids: two that steer the same syncs wait for each other, not in a circle. */
-static const struct unit_statement steer_schedules = {
-    "steer_schedules",
-    "WITH " STEER_MEANT ","
-    " held AS MATERIALIZED (SELECT h.sync_id FROM schedule h"
-    "  WHERE h.sync_id = ANY (ARRAY(SELECT id FROM meant)) AND h.started <> $4::bool"
-    "  ORDER BY h.sync_id FOR UPDATE),"
-    " written AS (UPDATE schedule h SET started = $4::bool, next_run_at ="
-    "   CASE WHEN $4::bool THEN next_slot(h.anchor, h.every_ms, now()) END"
-    "  FROM held WHERE h.sync_id = held.sync_id RETURNING h.sync_id)"
-    " SELECT (SELECT count(*) FROM meant), w.changed,"
-    "  CASE WHEN w.changed > 0 THEN " STEER_TELL " END"
-    " FROM (SELECT count(*) AS changed FROM written) w"};
+/* Locked in the order of ids: two that steer the same syncs wait for each other, not in a circle.
+ * Schedules are looked up by arrays, which no plan can turn into a scan of them all. */
+#define STEER_WRITE                                                                       \
+	" held AS MATERIALIZED (SELECT h.sync_id FROM schedule h"                         \
+	"  WHERE h.sync_id = ANY (ARRAY(SELECT id FROM meant)) AND h.started <> $4::bool" \
+	"  ORDER BY h.sync_id FOR UPDATE),"                                               \
+	" written AS (UPDATE schedule h SET started = $4::bool, next_run_at ="            \
+	"   CASE WHEN $4::bool THEN next_slot(h.anchor, h.every_ms, now()) END"           \
+	"  WHERE h.sync_id = ANY (ARRAY(SELECT sync_id FROM held)) RETURNING h.sync_id)"  \
+	" SELECT (SELECT count(*) FROM meant), w.changed,"                                \
+	"  CASE WHEN w.changed > 0 THEN " STEER_TELL " END"                               \
+	" FROM (SELECT count(*) AS changed FROM written) w"
 
-/* A run that is due stays due. */
+static const struct unit_statement steer_one = {"steer_one",
+						"WITH " STEER_MEANT(STEER_ONE) "," STEER_WRITE};
+static const struct unit_statement steer_all = {"steer_all",
+						"WITH " STEER_MEANT(STEER_ALL) "," STEER_WRITE};
+
+/* Of one sync.  A run that is due stays due. */
 static const struct unit_statement steer_frequency = {
     "steer_frequency",
-    "WITH " STEER_MEANT ","
-    " active AS MATERIALIZED (SELECT m.id, definition_member(v.definition, 'runs') AS declared"
-    "  FROM meant m JOIN function f ON f.id = m.function_id"
-    "  JOIN function_version v ON v.id = f.version_id),"
-    " written AS (UPDATE schedule h SET frequency = $4::text, every_ms = e.ms, next_run_at = CASE"
-    "   WHEN NOT h.started OR e.ms IS NULL THEN NULL"
-    "   WHEN h.next_run_at <= now() THEN h.next_run_at"
-    "   ELSE next_slot(h.anchor, e.ms, now()) END"
-    "  FROM active a, LATERAL (SELECT every_ms(coalesce($4::text, a.declared)) AS ms) e"
-    "  WHERE h.sync_id = a.id RETURNING h.sync_id)"
-    " SELECT a.declared, " STEER_TELL " FROM active a JOIN written w ON w.sync_id = a.id"};
+    "WITH " STEER_MEANT(
+	STEER_ONE) ","
+		   " active AS MATERIALIZED (SELECT definition_member((SELECT v.definition"
+		   "   FROM function_version v WHERE v.id = (SELECT f.version_id FROM function f"
+		   "    WHERE f.id = m.function_id)), 'runs') AS declared FROM meant m),"
+		   " written AS (UPDATE schedule h SET frequency = $4::text, every_ms = e.ms, next_run_at = CASE"
+		   "   WHEN NOT h.started OR e.ms IS NULL THEN NULL"
+		   "   WHEN h.next_run_at <= now() THEN h.next_run_at"
+		   "   ELSE next_slot(h.anchor, e.ms, now()) END"
+		   "  FROM (SELECT every_ms(coalesce($4::text, (SELECT declared FROM active))) AS ms) e"
+		   "  WHERE h.sync_id = (SELECT id FROM meant) RETURNING h.sync_id)"
+		   " SELECT (SELECT declared FROM active), " STEER_TELL " FROM written"};
 
 struct steer_call {
 	struct sync_call call; /* first: what sync_send() knows */
@@ -81,7 +88,7 @@ steer_write(struct steer_call *steer)
 {
 	struct unit *unit = unit_new();
 
-	unit_add(unit, &steer_schedules);
+	unit_add(unit, steer->set->connection_id != 0 ? &steer_one : &steer_all);
 	unit_bind_int(unit, steer->set->connection_id);
 	sync_set_bind_picks(unit, steer->set);
 	unit_bind_bool(unit, steer->start);

@@ -22,7 +22,7 @@ typedef void schedule_frequency_cb(void *arg, enum sl_code code, const char *dec
 				   const struct sl_error *error);
 /* Gives one sync (a set of one connection and one pick with its variant) a frequency of its own, as
  * normalised by interval_normal(), or with NULL the function's again; the next slot is counted anew,
- * from the same anchor.  SL_NOT_FOUND: no such sync, or its function has no active version. */
+ * from the same anchor.  SL_NOT_FOUND: no such sync. */
 void schedule_frequency(struct sync_store *store, const struct sync_set *set, const char *frequency,
 			schedule_frequency_cb *cb, void *arg);
 

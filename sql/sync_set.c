@@ -12,10 +12,10 @@
 #define SET_ROWS 500
 
 /* $1 integration, $2 connection or 0, $3 the first connection, $4 how many; $5 functions and $6
- * variants of the picks. */
-#define SET_PAGE                                                                \
-	"(SELECT o.id, o.connection_id FROM connection o"                       \
-	" WHERE o.integration_id = $1::bigint AND o.id >= $3::bigint"           \
+ * variants of the picks.  The one connection is also the first: no other is read on the way to it. */
+#define SET_PAGE                                                      \
+	"(SELECT o.id, o.connection_id FROM connection o"             \
+	" WHERE o.integration_id = $1::bigint AND o.id >= $3::bigint" \
 	"  AND ($2::bigint = 0 OR o.id = $2::bigint) ORDER BY o.id LIMIT $4::bigint)"
 #define SET_PICKS "unnest($5::bigint[], $6::text[]) p(f, v)"
 
@@ -25,7 +25,7 @@ static const struct unit_statement set_make = {
     "WITH o AS MATERIALIZED " SET_PAGE ","
     " w AS MATERIALIZED (SELECT p.f, o.id FROM o, " SET_PICKS
     "  WHERE (p.v IS NULL OR p.v = '" SYNC_BASE "')"
-    "   AND (SELECT h.sync_id FROM sync s JOIN schedule h ON h.sync_id = s.id"
+    "   AND (SELECT (SELECT h.sync_id FROM schedule h WHERE h.sync_id = s.id) FROM sync s"
     "    WHERE s.function_id = p.f AND s.connection_id = o.id"
     "     AND s.variant = '" SYNC_BASE "') IS NULL)"
     " SELECT make_syncs(array_agg(DISTINCT w.f), array_agg(DISTINCT w.id), '" SYNC_BASE "')"
@@ -34,24 +34,27 @@ static const struct unit_statement set_make = {
 static const struct unit_statement set_end = {
     "sync_set_end", "SELECT coalesce(max(o.id), 0), count(*) FROM " SET_PAGE " o"};
 
-/* $7 and $8: name and variant of the last row that was read of the first connection. */
+/* $7 and $8: name and variant of the last row that was read of the first connection, $9 how many rows.
+ * What a row has is looked up for it by LATERAL ... LIMIT, which no plan can turn into a scan. */
 static const struct unit_statement set_rows = {
     "sync_set_rows",
     "WITH o AS MATERIALIZED " SET_PAGE ","
-    " w AS MATERIALIZED (SELECT s.id, o.id AS connection_id, o.connection_id AS connection,"
-    "   f.name COLLATE \"C\" AS name, s.variant COLLATE \"C\" AS variant"
-    "  FROM o JOIN sync s ON s.connection_id = o.id JOIN function f ON f.id = s.function_id"
-    "  WHERE s.removed_at IS NULL AND f.deleted_at IS NULL"
-    "   AND EXISTS (SELECT FROM " SET_PICKS
+    " w AS MATERIALIZED (SELECT o.id AS connection_id, o.connection_id AS connection,"
+    "   f.name COLLATE \"C\" AS name, s.variant COLLATE \"C\" AS variant, s.id, s.function_id"
+    "  FROM o, LATERAL (SELECT s.id, s.function_id, s.variant FROM sync s"
+    "   WHERE s.connection_id = o.id AND s.removed_at IS NULL OFFSET 0) s,"
+    "  LATERAL (SELECT f.name FROM function f WHERE f.id = s.function_id"
+    "   AND f.deleted_at IS NULL LIMIT 1) f"
+    "  WHERE EXISTS (SELECT FROM " SET_PICKS
     "    WHERE p.f = s.function_id AND (p.v IS NULL OR p.v = s.variant))"
     "   AND (o.id, f.name COLLATE \"C\", s.variant COLLATE \"C\")"
     "    > ($3::bigint, $7::text, $8::text)"
-    "  ORDER BY 2, 4, 5 LIMIT $9::bigint)"
-    " SELECT " SYNC_COLUMNS("''") ", w.connection, coalesce(k.value, 'null')"
-    " FROM w," SYNC_TABLES
-    " LEFT JOIN LATERAL (SELECT k.value FROM checkpoint k WHERE k.function_id = s.function_id"
-    "  AND k.connection_id = s.connection_id AND k.variant = s.variant LIMIT 1) k ON true"
-    " WHERE s.id = w.id ORDER BY w.connection_id, w.name, w.variant"};
+    "  ORDER BY 1, 3, 4 LIMIT $9::bigint)"
+    " SELECT d.*, w.connection, coalesce(k.value, 'null') FROM w, LATERAL (SELECT " SYNC_COLUMNS(
+	"''") " FROM" SYNC_TABLES "WHERE s.id = w.id LIMIT 1) d"
+	      " LEFT JOIN LATERAL (SELECT k.value FROM checkpoint k WHERE k.function_id = w.function_id"
+	      "  AND k.connection_id = w.connection_id AND k.variant = w.variant LIMIT 1) k ON true"
+	      " ORDER BY w.connection_id, w.name, w.variant"};
 
 struct page_call {
 	struct sync_call call; /* first: what sync_send() knows */
@@ -61,10 +64,12 @@ struct page_call {
 static void
 set_bind(struct unit *unit, const struct sync_set *set, int64_t first_connection)
 {
+	int64_t one = set->connection_id;
+
 	unit_bind_int(unit, set->integration_id);
-	unit_bind_int(unit, set->connection_id);
-	unit_bind_int(unit, first_connection);
-	unit_bind_int(unit, SET_CONNECTIONS);
+	unit_bind_int(unit, one);
+	unit_bind_int(unit, one > first_connection ? one : first_connection);
+	unit_bind_int(unit, one != 0 ? 1 : SET_CONNECTIONS);
 }
 
 void

@@ -13,9 +13,9 @@ enum variant_found { VARIANT_FREE, VARIANT_THERE, VARIANT_GOING, VARIANT_MANY };
 	"FROM sync s WHERE s.function_id = $1::bigint AND s.connection_id = $2::bigint"
 
 static const struct unit_statement variant_base = {
-    "sync_variant_base", "SELECT make_syncs(ARRAY[$1::bigint], ARRAY[$2::bigint], '" SYNC_BASE "')"
-			 " WHERE (SELECT true " VARIANT_SIBLINGS
-			 " AND s.variant = '" SYNC_BASE "') IS NULL"};
+    "sync_variant_base",
+    "SELECT make_syncs(ARRAY[$1::bigint], ARRAY[$2::bigint], '" SYNC_BASE "')"
+    " WHERE (SELECT true " VARIANT_SIBLINGS " AND s.variant = '" SYNC_BASE "') IS NULL"};
 
 /* Whoever makes another variant of it waits here, so that they are counted one after the other. */
 static const struct unit_statement variant_lock = {

@@ -6,27 +6,16 @@
 bool
 sync_read_syncs(struct api_call *call, struct sync_scope *scope)
 {
-	struct json_value syncs = json_get(call->body, "syncs");
-	const char *wrong = syncs.type == JSON_ARRAY_ ? NULL : "invalid_type";
 	char path[40] = "syncs";
-	struct json_iter it;
+	int at;
+	const char *wrong = sync_scope_read_all(scope, json_get(call->body, "syncs"), &at);
 
-	if (wrong == NULL) {
-		json_iter_init(&it, syncs);
-		for (int at = 0; wrong == NULL && json_iter_next(&it); at++) {
-			snprintf(path, sizeof(path), "syncs.%d", at);
-			wrong = at == SYNC_WANTS_MAX ? "too_big" : sync_scope_read(scope, it.value);
-		}
-		json_iter_fini(&it);
-	}
 	if (wrong == NULL)
 		return true;
+	if (at >= 0)
+		snprintf(path, sizeof(path), "syncs.%d", at);
 	sync_scope_fini(scope);
-	api_fail_issue(
-	    call, "invalid_body", wrong, path,
-	    "syncs must be an array of at most %d of \"name\", \"name::variant\" or {name, "
-	    "variant}",
-	    SYNC_WANTS_MAX);
+	api_fail_issue(call, "invalid_body", wrong, path, "%s", SYNC_WANTS_RULE);
 	return false;
 }
 
