@@ -42,6 +42,8 @@ api_handler sync_trigger, sync_status, sync_steer_start, sync_steer_pause, sync_
     sync_variant_post, sync_variant_drop;
 /* record.c */
 api_handler record_read;
+/* record_prune.c */
+api_handler record_prune_run;
 /* webhook_in.c */
 api_handler webhook_in;
 /* endpoint.c */

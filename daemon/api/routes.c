@@ -36,6 +36,8 @@ const struct api_route api_routes[] = {
     {"DELETE", "/sync/:name/variant/:variant", SYNC "variant:delete", API_JSON | API_NO_QUERY, MIB,
      sync_variant_drop},
     {"GET", "/records", "environment:records:read", 0, 0, record_read},
+    {"PATCH", "/records/prune", "environment:records:write", API_JSON | API_NO_QUERY, MIB,
+     record_prune_run},
     {"POST", "/webhook/:environment/:key", NULL, API_OPEN | API_RAW | API_WEBHOOK, 8 * MIB,
      webhook_in},
 
