@@ -82,6 +82,7 @@ sql_tests = test_sql_migrate \
 	test_sql_account \
 	test_sql_memory \
 	test_sql_sync \
+	test_sql_schedule \
 	test_sql_record \
 	test_sql_fence \
 	test_sql_prune \
@@ -110,6 +111,9 @@ test_sql_memory_LDADD = $(sql_test_libs)
 test_sql_sync_SOURCES = tests/integration/test_sql_sync.c tests/integration/sync_rig.h
 test_sql_sync_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_sync_LDADD = $(sql_test_libs)
+test_sql_schedule_SOURCES = tests/integration/test_sql_schedule.c tests/integration/sync_rig.h
+test_sql_schedule_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_schedule_LDADD = $(sql_test_libs)
 test_sql_record_SOURCES = tests/integration/test_sql_record.c tests/integration/sync_rig.h
 test_sql_record_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_record_LDADD = $(sql_test_libs)
