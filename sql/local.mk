@@ -87,6 +87,7 @@ sql_tests = test_sql_migrate \
 	test_sql_memory \
 	test_sql_sync \
 	test_sql_sync_set \
+	test_sql_schedule \
 	test_sql_record \
 	test_sql_fence \
 	test_sql_prune \
@@ -118,6 +119,9 @@ test_sql_sync_LDADD = $(sql_test_libs)
 test_sql_sync_set_SOURCES = tests/integration/test_sql_sync_set.c tests/integration/sync_rig.h
 test_sql_sync_set_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_sync_set_LDADD = $(sql_test_libs)
+test_sql_schedule_SOURCES = tests/integration/test_sql_schedule.c tests/integration/sync_rig.h
+test_sql_schedule_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_schedule_LDADD = $(sql_test_libs)
 test_sql_record_SOURCES = tests/integration/test_sql_record.c tests/integration/sync_rig.h
 test_sql_record_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_record_LDADD = $(sql_test_libs)
