@@ -3,9 +3,10 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "sql/schedule.h"
 #include "sql/sync_row.h"
 
-#define STEER_TELL "pg_notify('sluice_schedule', '')"
+#define STEER_TELL "pg_notify('" SCHEDULE_CHANGED "', '')"
 
 /* $1 connection, $2 functions and $3 variants of the picks.  Of one connection and of all in
  * statements of their own: one plan would read all for one. */

@@ -1,6 +1,6 @@
 /* sql/schedule_steer.h - schedules as users start, pause and change them.
  *
- * Each call is one transaction that tells sluice_schedule what it changed: all of it happens, or none.
+ * Each call is one transaction that tells SCHEDULE_CHANGED what it did: all of it happens, or none.
  * To ask for what is so already changes nothing, in particular no next slot. */
 #ifndef SLUICE_SQL_SCHEDULE_STEER_H
 #define SLUICE_SQL_SCHEDULE_STEER_H

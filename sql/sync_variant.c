@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "sql/schedule.h"
 #include "sql/sync_row.h"
 
 enum variant_found { VARIANT_FREE, VARIANT_THERE, VARIANT_GOING, VARIANT_MANY };
@@ -33,18 +34,14 @@ static const struct unit_statement variant_make = {
     "   AND s.removed_at IS NULL) >= $4::bigint THEN 3 ELSE 0 END AS what)"
     " SELECT f.what, CASE f.what WHEN 0 THEN"
     "  make_syncs(ARRAY[$1::bigint], ARRAY[$2::bigint], $3::text) END,"
-    " CASE f.what WHEN 0 THEN pg_notify('sluice_schedule', '') END FROM found f"};
+    " CASE f.what WHEN 0 THEN pg_notify('" SCHEDULE_CHANGED "', '') END FROM found f"};
 
 static const struct unit_statement variant_find = {
     "sync_variant_find", SYNC_SELECT "WHERE s.function_id = $1::bigint"
 				     " AND s.connection_id = $2::bigint AND s.variant = $3::text"};
 
-/* Locked before it is read, so that a run which is being claimed is seen; the schedule before the sync,
- * as the scheduler does. */
+/* Locked before it is read: a run that is being claimed is seen. */
 static const struct unit_statement variant_remove[] = {
-    {"sync_variant_hold_schedule",
-     "SELECT h.sync_id FROM schedule h WHERE h.sync_id = (SELECT s.id " VARIANT_SIBLINGS
-     " AND s.variant = $3::text) FOR UPDATE"},
     {"sync_variant_hold", "SELECT s.id " VARIANT_SIBLINGS " AND s.variant = $3::text FOR UPDATE"},
     {"sync_variant_remove",
      "SELECT CASE WHEN " SYNC_OPEN " THEN s.job_id END, remove_sync(s.id) " VARIANT_SIBLINGS
