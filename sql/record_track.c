@@ -3,28 +3,37 @@
 #include "base/alloc.h"
 #include "sql/record_store.h"
 
+/* opened 0: an earlier release, which cannot read the lists of what was seen, deletes nothing. */
 static const struct unit_statement track_open = {
-    "track_open", "INSERT INTO track_window (sync_id, model, opened)"
-		  " SELECT $1::bigint, $2::text, nextval('record_seen') ON CONFLICT DO NOTHING"};
+    "track_open", "INSERT INTO track_window (sync_id, model, opened, since)"
+		  " SELECT $1::bigint, $2::text, 0, nextval('record_seen') ON CONFLICT DO NOTHING"};
 
 static const struct unit_statement track_is_open = {
     "track_is_open",
     "SELECT require((SELECT true FROM track_window WHERE sync_id = $1::bigint AND model = $2::text"
     " FOR UPDATE), 'SL404', 'no window of tracked deletes is open')"};
 
-/* Rows keep payload and digest: what was deleted can still be read. */
-#define TRACK_DELETE(from, opened)                                                      \
-	"gone AS (UPDATE record SET deleted = at, last_modified = at, last_action = 4," \
-	"  sync_id = $3::bigint FROM moment" from " WHERE " RECORD_MODEL                \
-	"  AND deleted IS NULL AND record.seen < " opened " RETURNING id) SELECT id FROM gone"
+/* Rows keep payload and digest: what was deleted can still be read.  What the lists name is taken
+ * out by grouping, which costs the same however wrong a plan made on empty tables guesses. */
+#define TRACK_DELETE(opened)                                                                    \
+	"unseen AS MATERIALIZED (SELECT max(e.place) AS place FROM ("                           \
+	"  SELECT o.id, o.ctid AS place FROM record o WHERE " RECORD_MODEL                      \
+	"   AND o.deleted IS NULL AND o.seen < " opened                                         \
+	"  UNION ALL SELECT unnest(u.ids), NULL FROM record_unchanged u WHERE " RECORD_MODEL    \
+	"   AND u.seen >= " opened "  ) e GROUP BY e.id HAVING bool_and(e.place IS NOT NULL))," \
+	" gone AS (UPDATE record r SET deleted = at, last_modified = at, last_action = 4,"      \
+	"  sync_id = $3::bigint FROM moment, unseen WHERE r.ctid = unseen.place"                \
+	"  RETURNING r.id), " RECORD_COUNTED(                                                   \
+	    "SELECT -count(*) AS live FROM gone HAVING count(*) > 0") " SELECT id FROM gone"
 
 static const struct unit_statement track_close = {
     "track_close",
     "WITH " RECORD_MOMENT ", closed AS (DELETE FROM track_window WHERE sync_id = $3::bigint"
-    "  AND track_window.model = $2::text RETURNING opened), " TRACK_DELETE(", closed", "opened")};
+    "  AND track_window.model = $2::text RETURNING coalesce(since, opened) AS opened), " TRACK_DELETE(
+	"(SELECT opened FROM closed)")};
 
-static const struct unit_statement track_delete = {
-    "track_delete", "WITH " RECORD_MOMENT ", " TRACK_DELETE("", "$4::bigint")};
+static const struct unit_statement track_delete = {"track_delete", "WITH " RECORD_MOMENT
+								   ", " TRACK_DELETE("$4::bigint")};
 
 static const struct unit_statement track_mark = {"track_mark", "SELECT nextval('record_seen')"};
 
@@ -39,14 +48,14 @@ static const struct unit_statement record_clear_rows = {
     "DELETE FROM record WHERE connection_id = $1::bigint AND sync_id = $2::bigint"};
 
 void
-record_track_start(struct sync_store *store, int64_t sync_id, const char *model, int64_t session,
-		   sync_done_cb *cb, void *arg)
+record_track_start(struct sync_store *store, int64_t sync_id, const char *model,
+		   const struct sync_fence *fence, sync_done_cb *cb, void *arg)
 {
 	struct sync_call *call = sync_call_new(arg, NULL);
 	struct unit *unit = unit_new();
 
 	call->cb.done = cb;
-	sync_add_fence(unit, session);
+	sync_add_fence(unit, fence);
 	unit_add(unit, &track_open);
 	unit_bind_int(unit, sync_id);
 	unit_bind_text(unit, model);
@@ -72,13 +81,13 @@ record_on_keys(void *arg, const struct unit_answer *answer)
 
 void
 record_track_end(struct sync_store *store, int64_t connection_id, int64_t sync_id,
-		 const char *model, int64_t session, record_keys_cb *cb, void *arg)
+		 const char *model, const struct sync_fence *fence, record_keys_cb *cb, void *arg)
 {
 	struct sync_call *call = sync_call_new(arg, NULL);
 	struct unit *unit = unit_new();
 
 	call->cb.keys = cb;
-	record_add_lock(unit, session, connection_id, model);
+	record_add_lock(unit, fence, connection_id, model);
 	unit_add(unit, &track_is_open);
 	unit_bind_int(unit, sync_id);
 	unit_bind_text(unit, model);
@@ -117,14 +126,14 @@ record_mark(struct sync_store *store, record_mark_cb *cb, void *arg)
 
 void
 record_delete_unseen(struct sync_store *store, int64_t connection_id, int64_t sync_id,
-		     const char *model, int64_t mark, int64_t session, record_keys_cb *cb,
-		     void *arg)
+		     const char *model, int64_t mark, const struct sync_fence *fence,
+		     record_keys_cb *cb, void *arg)
 {
 	struct sync_call *call = sync_call_new(arg, NULL);
 	struct unit *unit = unit_new();
 
 	call->cb.keys = cb;
-	record_add_lock(unit, session, connection_id, model);
+	record_add_lock(unit, fence, connection_id, model);
 	unit_add(unit, &track_delete);
 	unit_bind_int(unit, connection_id);
 	unit_bind_text(unit, model);
@@ -134,8 +143,8 @@ record_delete_unseen(struct sync_store *store, int64_t connection_id, int64_t sy
 }
 
 void
-record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id, int64_t session,
-	     sync_done_cb *cb, void *arg)
+record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id,
+	     const struct sync_fence *fence, sync_done_cb *cb, void *arg)
 {
 	static const struct unit_statement *const steps[] = {&record_lock_models,
 							     &record_clear_rows};
@@ -143,7 +152,7 @@ record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id, i
 	struct unit *unit = unit_new();
 
 	call->cb.done = cb;
-	sync_add_fence(unit, session);
+	sync_add_fence(unit, fence);
 	for (int i = 0; i < 2; i++) {
 		unit_add(unit, steps[i]);
 		unit_bind_int(unit, connection_id);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The random kill loop (F06): nodes, runners, Redis and Postgres fail at random under load, while an operator steers queues
-and nodes; then the history is judged.
+"""The random kill loop (F06): nodes, runners, Redis and Postgres fail at random under a load of jobs and of syncs whose lists
+change, while an operator steers queues and nodes and a reader follows cursors; then the history is judged.
 
 usage: chaos.py [--minutes N] [--seed S] [--rate JOBS]      (dev/check chaos builds first)
 
@@ -24,6 +24,7 @@ from history import read
 from judge import judge
 from load import Load
 from servers import RigError
+from syncs import Syncs
 
 ROLES = ("api,worker,scheduler", "api,worker", "api,scheduler")
 NODE_FAULTS = {"node_kill": 4, "node_stop": 3, "node_term": 2, "runner_kill": 3, "runner_stop": 1}
@@ -32,7 +33,8 @@ SERVER_FAULTS = {"redis_flush": 3, "redis_scripts": 2, "redis_kill": 2, "redis_s
                  "hold_postgres": 2, "lose_postgres": 4}
 STEERING = {"node_quiet": 3, "node_hup": 2, "queue_pause": 3, "queue_drain": 1}
 UNAVAILABLE = 69  # EX_UNAVAILABLE: who starts a node starts it again
-STATEMENTS = (b"ledger_insert", b"settle_results", b"settle_begins", b"claim_holds", b"settle_beat", b"settle_retries", b"death_jobs")
+STATEMENTS = (b"ledger_insert", b"settle_results", b"settle_begins", b"claim_holds", b"settle_beat", b"settle_retries", b"death_jobs",
+              b"record_save_items", b"record_delete_items", b"checkpoint_put", b"track_close", b"sync_claim", b"settle_runs")
 
 
 def schedule(seed, minutes, kinds, lane):
@@ -263,8 +265,9 @@ class Chaos:
 
 
 def prepare(fleet):
-    """dev has strict order; of prod three at once, and of each connection's `two` one."""
+    """dev has strict order; of prod three at once, and of each connection's `two` one.  Syncs are of dev."""
     Fleet.functions(fleet)
+    Syncs.prepare(fleet)
     fleet.concurrency("prod", "environment", 3)
     fleet.concurrency("prod", "connection", 2, function="w/two")
 
@@ -292,6 +295,7 @@ def keep(fleet, seed):
 
 def run(fleet, minutes, seed, rate):
     load = Load(fleet, seed=seed, clients=8, rate=rate / 8).start()
+    syncs = Syncs(fleet, seed=seed, failing=0.02).start()
     chaos = Chaos(fleet, load)
     began = time.monotonic()
     lanes = [threading.Thread(target=chaos.lane, args=(schedule(seed, minutes, kinds, lane), began, lane), daemon=True)
@@ -319,6 +323,7 @@ def run(fleet, minutes, seed, rate):
         node.wait_ready(60)
     chaos.resume_all()
     load.stop(90)
+    syncs.stop(120)
     return chaos
 
 

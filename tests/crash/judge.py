@@ -10,6 +10,7 @@ I12 what is refused says when to come back
 I13 what was accepted before a node was told to stop, ended (I1), and was not started twice (I5)
 R3  what was set aside for its deaths says so, and had as many as it takes
 R2  a poll never lies: 404 only while open and never for an unknown job, never after an end was told
+R1  and the others for runs of syncs: judge_sync.py
 
 A run is one start of a function: it draws a random id and sends it with each of its calls.  What makes a job come late
 without being a violation: its 202 came while Redis was in trouble, or from a node that was killed or stood still before
@@ -17,6 +18,8 @@ the push; nothing else does (Verdict.late counts them).  One call of an earlier 
 only when a fault stood between (Verdict.on_wire).
 """
 from collections import Counter, defaultdict
+
+from judge_sync import check_syncs
 
 STATES = {1: "succeeded", 2: "failed", 3: "cancelled", 4: "expired", 5: "worker_lost"}
 STATUS = {1: (200,), 2: (500, 424), 3: (410,), 4: (500,), 5: (500,)}
@@ -34,7 +37,8 @@ class Verdict:
         self.jobs = self.calls = self.lost = self.doubled = self.overlapped = self.out_of_order = 0
         self.dead = 0
         self.late = self.on_wire = self.after_cancel = self.unknown = self.refused = self.worker_lost = self.expired = 0
-        self.states = defaultdict(int)
+        self.runs = self.pages = self.reads = self.records = 0  # of syncs
+        self.states, self.run_states = defaultdict(int), defaultdict(int)
         self.faults = defaultdict(int)
 
     def add(self, invariant, text, count=None):
@@ -48,6 +52,7 @@ class Verdict:
 
     def table(self):
         kinds = ", ".join(f"{what} {count}" for what, count in sorted(self.faults.items()))
+        ends = ", ".join(f"{STATES.get(k, k)} {v}" for k, v in sorted(self.run_states.items()))
         rows = [("jobs accepted", self.jobs), ("ended as", ", ".join(f"{k} {v}" for k, v in sorted(self.states.items()))),
                 ("sync calls and polls of unknown outcome, or refused", f"{self.unknown}, {self.refused}"),
                 ("provider calls", self.calls), ("faults", f"{sum(self.faults.values())} ({kinds})"),
@@ -55,6 +60,8 @@ class Verdict:
                 ("out of order", self.out_of_order), ("late, as faults allow", self.late),
                 ("calls on the wire when the successor began", self.on_wire),
                 ("calls within the grace of a cancel", self.after_cancel), ("worker_lost", self.worker_lost), ("dead", self.dead),
+                ("runs of syncs, and their ends", f"{self.runs} ({ends})"),
+                ("pages, records kept, records read", f"{self.pages}, {self.records}, {self.reads}"),
                 ("violations", len(self.violations))]
         return [f"{name:52} {value}" for name, value in rows]
 
@@ -81,8 +88,9 @@ class Story:
 
     def __init__(self, events):
         self.setup, self.asked, self.ended, self.faults = {}, {}, {}, []
-        self.tables = {"job": [], "attempt": [], "result": [], "key": [], "dead": []}
+        self.tables = defaultdict(list)
         self.runs = {}
+        self.items, self.pages, self.reads, self.kept = [], [], [], []  # of syncs
         for event in events:
             getattr(self, "on_" + event["e"])(event)
         for run in self.runs.values():
@@ -119,6 +127,18 @@ class Story:
 
     def on_row(self, event):
         self.tables[event["table"]].append(event)
+
+    def on_item(self, event):
+        self.items.append(event)
+
+    def on_page(self, event):
+        self.pages.append(event)
+
+    def on_read(self, event):
+        self.reads.append(event)
+
+    def on_kept(self, event):
+        self.kept.append(event)
 
     def on_note(self, event):
         pass
@@ -288,10 +308,10 @@ def check_starts(story, verdict):
 
 # ---- I3, I6: at once, and in which order --------------------------------------------------------------
 
-def stale_calls(story, verdict, run, successor):
+def stale_calls(story, verdict, run, successor, key):
     """run still had effects when successor began: one call that was on the wire, or a violation."""
     after = [c for c in run.calls if c["began"] > successor.began]
-    what = f"run {run.id} of job {run.job}, run {successor.id} of job {successor.job} (key {story.jobs[run.job]['key']})"
+    what = f"run {run.id} of job {run.job}, run {successor.id} of job {successor.job} (key {key})"
     if not after:
         verdict.add("I3", f"two of one key at once: {what}; the first one's last call was still open", "overlapped")
     elif not story.fault_between(run.began - 1, after[0]["began"], slack=2 * story.setup.get("ttl", 15.0) + 5):
@@ -302,21 +322,26 @@ def stale_calls(story, verdict, run, successor):
         verdict.on_wire += 1
 
 
+def check_limit(story, verdict, runs, limit, key):
+    """runs, in the order of their starts, share a key."""
+    active = []
+    for run in runs:
+        active = [r for r in active if r.until > run.began]
+        same = [r for r in active if r.job == run.job]
+        for old in same:  # a job never runs twice at once, whatever the limit
+            stale_calls(story, verdict, old, run, key)
+            active.remove(old)
+        while len(active) >= limit:
+            stale_calls(story, verdict, active.pop(0), run, key)
+        active.append(run)
+
+
 def check_overlap(story, verdict):
     keys = defaultdict(list)
     for job, row in story.jobs.items():
         keys[row["key"]].extend(story.by_job[job])
     for key, runs in keys.items():
-        limit, active = story.limits.get(key, 1), []
-        for run in sorted(runs, key=lambda r: r.began):
-            active = [r for r in active if r.until > run.began]
-            same = [r for r in active if r.job == run.job]
-            for old in same:  # a job never runs twice at once, whatever the limit
-                stale_calls(story, verdict, old, run)
-                active.remove(old)
-            while len(active) >= limit:
-                stale_calls(story, verdict, active.pop(0), run)
-            active.append(run)
+        check_limit(story, verdict, sorted(runs, key=lambda r: r.began), story.limits.get(key, 1), key)
 
 
 def check_order(story, verdict, accepted):
@@ -379,4 +404,5 @@ def judge(events):
     check_overlap(story, verdict)
     check_order(story, verdict, accepted)
     check_refusals(story, verdict)
+    check_syncs(story, verdict, Run, lambda runs, limit, key: check_limit(story, verdict, runs, limit, key))
     return verdict

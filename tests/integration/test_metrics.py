@@ -153,16 +153,23 @@ def the_worker_serves_its_numbers_and_nothing_else(rig):
 
 # ---- jobs
 
-@test
-def jobs_are_counted_once_by_kind_and_outcome(rig):
-    for job in rig.jobs[:3]:
-        assert rig.finish(job).status == 200
-    wait_until("all that waited has run", lambda: rig.postgres.query(
-        "SELECT count(*) FROM job j WHERE NOT EXISTS (SELECT FROM result r WHERE r.job_id = j.id)"
-        " AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)") in ([["0"]], [["1"]]), 20)  # one is lost from Redis
-    wait_until("the node has heard of it", lambda: rig.call("echo", {}, {"X-Async": "true"}).status == 202, 10, 0.2)
-    rig.finish(rig.submit("echo", {}))  # behind it
-    before = numbers(rig, 1)
+def unless_lost(rig, claim):
+    """A worker that stood still for a ttl, as one may on a busy machine, runs again what had no effect yet: another start
+    and another run, rightly counted.  Only then is the claim made again."""
+    def losses():
+        seen = numbers(rig, 1)
+        return seen.total("sluice_lease_lost_total") + seen.total("sluice_session_lost_total")
+    for tries_left in (2, 1, 0):
+        before = losses()
+        try:
+            claim()
+            return
+        except AssertionError:
+            if tries_left == 0 or losses() == before:
+                raise
+
+
+def five_jobs_are_counted(rig):
     with Change(rig, 0, "sluice_jobs_enqueued_total", 5, kind="action"), \
             Change(rig, 1, "sluice_jobs_finished_total", 3, kind="action", outcome="succeeded"), \
             Change(rig, 1, "sluice_jobs_finished_total", 2, kind="action", outcome="failed"), \
@@ -172,6 +179,20 @@ def jobs_are_counted_once_by_kind_and_outcome(rig):
             Change(rig, 1, "sluice_runner_starts_total", 6):
         for job in [rig.submit("echo", {}) for _ in range(3)] + [rig.submit("fail", {}), rig.submit("fail", {}, retries=1)]:
             rig.finish(job)
+
+
+@test
+def jobs_are_counted_once_by_kind_and_outcome(rig):
+    for job in rig.jobs[:3]:
+        assert rig.finish(job).status == 200
+    # The one that Redis lost included: the scheduler brings it back within 15 s, and its run would be one more below.
+    wait_until("all that waited has run", lambda: rig.postgres.query(
+        "SELECT count(*) FROM job j WHERE NOT EXISTS (SELECT FROM result r WHERE r.job_id = j.id)"
+        " AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)") == [["0"]], 30)
+    wait_until("the node has heard of it", lambda: rig.call("echo", {}, {"X-Async": "true"}).status == 202, 10, 0.2)
+    rig.finish(rig.submit("echo", {}))  # behind it
+    before = numbers(rig, 1)
+    unless_lost(rig, lambda: five_jobs_are_counted(rig))
     after = numbers(rig, 1)
     for name in ("sluice_commit_batch_size_count", "sluice_postgres_latency_seconds_count", "sluice_redis_latency_seconds_count"):
         assert after.total(name) > before.total(name), name

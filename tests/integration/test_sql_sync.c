@@ -443,8 +443,10 @@ static struct checkpoint_place place;
 static void
 write_checkpoint(int64_t seen, const char *text, int64_t session, enum sl_code expected)
 {
+	struct sync_fence fence = {.session = session};
+
 	CALL(expected,
-	     checkpoint_write(rig_store, &place, seen, text, session, on_checkpoint, NULL));
+	     checkpoint_write(rig_store, &place, seen, text, &fence, on_checkpoint, NULL));
 }
 
 static void
@@ -529,7 +531,7 @@ a_reset_forgets_what_the_sync_had_reached(void)
 
 	place = (struct checkpoint_place){rig_connection, rig_function, "reset"};
 	write_checkpoint(0, "{\"n\":1}", 0, SL_OK);
-	CALL(SL_OK, record_track_start(rig_store, id, "M", 0, rig_on_done, NULL));
+	CALL(SL_OK, record_track_start(rig_store, id, "M", NULL, rig_on_done, NULL));
 	snprintf(text, sizeof(text), "UPDATE sync SET last_success = now() WHERE id = %lld",
 		 (long long)id);
 	rig_sql(text);
@@ -582,7 +584,7 @@ statements_read_their_rows_and_no_others(void)
 						  rig_function, "plans2"};
 		write_checkpoint(0, "{}", settle_session(worker), SL_OK);
 		read_checkpoint(1, "{}");
-		CALL(SL_OK, record_track_start(rig_store, id, "M", 0, rig_on_done, NULL));
+		CALL(SL_OK, record_track_start(rig_store, id, "M", NULL, rig_on_done, NULL));
 		CALL(SL_OK, sync_reset(rig_store, id, rig_on_done, NULL));
 		settle_run_of(id, job, 1, JOB_SUCCEEDED, 1, "{}", SL_OK);
 		CALL(SL_OK, sync_list(rig_store, rig_second, on_rows, NULL));
@@ -609,11 +611,12 @@ a_deleted_connection_takes_all_along(void)
 {
 	int64_t id = ensure(rig_second, "base");
 	struct record_item item = {.id = "1", .payload = slice_text("{}")};
-	struct record_batch batch = {rig_second, id, "M", 0, 0, &item, 1};
+	struct record_batch batch = {
+	    .connection_id = rig_second, .sync_id = id, .model = "M", .items = &item, .count = 1};
 	char text[100];
 
 	CALL(SL_OK, record_save(rig_store, &batch, on_counts, NULL));
-	CALL(SL_OK, record_track_start(rig_store, id, "M", 0, rig_on_done, NULL));
+	CALL(SL_OK, record_track_start(rig_store, id, "M", NULL, rig_on_done, NULL));
 	check_int(rig_sql("SELECT count(*) FROM record"), ==, 1);
 	snprintf(text, sizeof(text), "DELETE FROM connection WHERE id = %lld",
 		 (long long)rig_second);

@@ -9,10 +9,12 @@ class History:
     """Writes a history; tests/crash/judge.py decides on it, now or again later.  Times are CLOCK_MONOTONIC seconds, which
     every process of the machine shares.
 
-    invoke: op, do (submit, call, poll, cancel), and what was asked      ok: it was done (status, job, ...)
+    invoke: op, do (submit, call, poll, cancel, trigger, ...), and what was asked      ok: it was done (status, job, ...)
     fail: refused, without any effect                                    unknown: nobody knows
     fault: what, t, until, node                                          call: a request that the provider saw
-    row: table and columns of the ledger at the end                      setup: ttl, keys {name: N}
+    row: table and columns of the ledger at the end                      setup: ttl, wall: CLOCK_REALTIME at 0, ...
+    item, page: a change of a provider's list, and what it served of it (source.py)
+    read: a record that was read by cursor                               kept: a record, at the end
     """
 
     def __init__(self, path):
@@ -58,6 +60,7 @@ class History:
             if n != "":
                 self.write("row", table="job", job=job, environment=int(env), key=int(key), seq=int(seq),
                            retries=int(retries), n=int(n))
+        self._syncs(postgres, since)
         for job, number, session in postgres.query("SELECT job_id, number, session_id FROM attempt ORDER BY job_id, number"):
             self.write("row", table="attempt", job=job, number=int(number), session=int(session))
         for job, attempt, state, output in postgres.query(
@@ -69,6 +72,15 @@ class History:
             self.write("row", table="key", key=int(key), slots=int(slots))
         for job, deaths in postgres.query("SELECT job_id, deaths FROM dead"):
             self.write("row", table="dead", job=job, deaths=int(deaths))
+
+    def _syncs(self, postgres, since):
+        for ident, name, function in postgres.query(
+                "SELECT s.id, c.connection_id, f.name FROM sync s JOIN connection c ON c.id = s.connection_id"
+                " JOIN function f ON f.id = s.function_id ORDER BY s.id"):
+            self.write("row", table="sync", sync=int(ident), list=name, name=function)
+        for job, sync in postgres.query("SELECT id, json_view(convert_from(input, 'UTF8'))->>'sync' FROM job"
+                                        f" WHERE kind = 2 AND seq > {since} ORDER BY seq"):
+            self.write("row", table="run", job=job, sync=int(sync))
 
     def close(self):
         self._file.close()

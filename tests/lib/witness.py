@@ -5,6 +5,7 @@ Paths:  /ok            200 and {"path", "n"}
         /slow?ms=N     200 after N milliseconds
         /hang/NAME     200 once the test called release(NAME), at latest after 30 s
         /script/NAME   the next answer of script(NAME, [...]), then 200
+        /X/...         what routes[X](call) returns: status, headers, body as bytes
 """
 import json
 import threading
@@ -33,6 +34,7 @@ class Witness:
         self._counts = {}
         self._scripts = {}
         self._gates = {}
+        self.routes = {}
         witness = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -82,6 +84,8 @@ class Witness:
 
     def _answer(self, call, number):
         words = call.path.strip("/").split("/")
+        if words[0] in self.routes:
+            return self.routes[words[0]](call)
         if words[0] == "status" and len(words) > 1:
             return int(words[1]), {}, b'{"message":"as asked"}'
         if words[0] == "slow":
