@@ -23,6 +23,7 @@ struct probe {
 	struct loop *loop;
 	struct sync_store *store;
 	struct secret_ring *ring;
+	struct record_box *box;
 	int64_t connection, sync;
 	const char *model;
 	long first, count, bytes, revision;
@@ -78,10 +79,9 @@ make_item(struct probe *probe, int i)
 		plain[len] = (char)('a' + (len * 7 + number) % 26);
 	memcpy(plain + len, "\"}", 3);
 	*item = (struct record_item){.id = probe->ids[i]};
-	record_digest(slice_text(plain), item->digest);
+	record_digest(probe->box, slice_text(plain), item->digest);
 	buf_init(&sealed, 2 * PLAIN_MAX);
-	record_seal(probe->ring, probe->connection, probe->model, item->id, slice_text(plain),
-		    &sealed);
+	record_seal(probe->box, item->id, slice_text(plain), &sealed);
 	item->payload.data = buf_take(&sealed, &item->payload.len);
 }
 
@@ -139,6 +139,7 @@ main(int argc, char **argv)
 	probe.count = atol(argv[7]);
 	probe.bytes = atol(argv[8]);
 	probe.revision = atol(argv[9]);
+	probe.box = record_box_new(probe.ring, probe.connection, probe.model);
 	probe.loop = loop_new();
 	probe.store = sync_store_new(probe.loop, &settings);
 	loop_soon(probe.loop, start, &probe);
@@ -149,6 +150,7 @@ main(int argc, char **argv)
 	       probe.counts.updated, probe.counts.unchanged);
 	sync_store_free(probe.store);
 	loop_free(probe.loop);
+	record_box_free(probe.box);
 	secret_ring_free(probe.ring);
 	return 0;
 }

@@ -16,6 +16,8 @@ sql_migrations = \
 	sql/migrations/0011_node.sql \
 	sql/migrations/0012_steer.sql \
 	sql/migrations/0013_schedule.sql \
+	sql/migrations/0014_sync_lane.sql \
+	sql/migrations/0015_sync_state.sql \
 	sql/migrations/0016_record.sql \
 	sql/migrations/0017_retention.sql
 
@@ -80,6 +82,7 @@ sql_tests = test_sql_migrate \
 	test_sql_memory \
 	test_sql_sync \
 	test_sql_record \
+	test_sql_fence \
 	test_sql_prune \
 	test_sql_retain \
 	test_sql_reader
@@ -110,6 +113,9 @@ test_sql_sync_LDADD = $(sql_test_libs)
 test_sql_record_SOURCES = tests/integration/test_sql_record.c tests/integration/sync_rig.h
 test_sql_record_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_record_LDADD = $(sql_test_libs)
+test_sql_fence_SOURCES = tests/integration/test_sql_fence.c tests/integration/sync_rig.h
+test_sql_fence_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_fence_LDADD = $(sql_test_libs)
 test_sql_prune_SOURCES = tests/integration/test_sql_prune.c tests/integration/sync_rig.h
 test_sql_prune_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_prune_LDADD = $(sql_test_libs)

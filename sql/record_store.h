@@ -36,6 +36,7 @@
 	"    coalesce((SELECT newest FROM moment), '-infinity') THEN k.counted_at END)"
 
 /* Adds the fence and the lock of a model; $1 and $2 of what follows are bound by the caller. */
-void record_add_lock(struct unit *unit, int64_t session, int64_t connection_id, const char *model);
+void record_add_lock(struct unit *unit, const struct sync_fence *fence, int64_t connection_id,
+		     const char *model);
 
 #endif
