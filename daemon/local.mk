@@ -56,6 +56,7 @@ sluiced_SOURCES = \
 	daemon/api/provider.c \
 	daemon/api/rate.c daemon/api/rate.h \
 	daemon/api/record.c daemon/api/record.h \
+	daemon/api/record_prune.c \
 	daemon/api/resources.h daemon/api/routes.c \
 	daemon/api/show.c daemon/api/show.h \
 	daemon/api/sync.c \

@@ -52,9 +52,10 @@ checkpoint_on_written(void *arg, const struct unit_answer *answer)
 	int count;
 	enum sl_code code = sync_outcome(call, answer, &count, &error);
 
-	if (code == SL_OK && count == 0)
+	if (code == SL_OK && count == 0) {
 		code = sl_fail(&error, SL_CONFLICT, "the checkpoint was written meanwhile");
-	if (code != SL_OK) {
+		call->cb.checkpoint(call->arg, code, CHECKPOINT_STALE, NULL, &error);
+	} else if (code != SL_OK) {
 		call->cb.checkpoint(call->arg, code, 0, NULL, &error);
 	} else {
 		rows = sync_answer_rows(answer);
@@ -87,14 +88,14 @@ checkpoint_read(struct sync_store *store, const struct checkpoint_place *place, 
 
 void
 checkpoint_write(struct sync_store *store, const struct checkpoint_place *place, int64_t seen,
-		 const char *value, int64_t session, checkpoint_cb *cb, void *arg)
+		 const char *value, const struct sync_fence *fence, checkpoint_cb *cb, void *arg)
 {
 	static const struct unit_statement *const steps[] = {&checkpoint_put, &checkpoint_written};
 	struct sync_call *call = sync_call_new(arg, NULL);
 	struct unit *unit = unit_new();
 
 	call->cb.checkpoint = cb;
-	sync_add_fence(unit, session);
+	sync_add_fence(unit, fence);
 	for (int i = 0; i < 2; i++) {
 		unit_add(unit, steps[i]);
 		checkpoint_bind(unit, place);

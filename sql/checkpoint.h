@@ -17,12 +17,14 @@ typedef void checkpoint_cb(void *arg, enum sl_code code, int64_t version, const 
 			   const struct sl_error *error);
 void checkpoint_read(struct sync_store *store, const struct checkpoint_place *place,
 		     checkpoint_cb *cb, void *arg);
-/* value NULL clears.  seen: the version that the caller knows.  session: must be live in the ledger
- * (settle.h); 0: not asked.  cb gets the new version.  SL_CONFLICT: another version is there, or the
- * session has ended; nothing was written.  SL_NOT_FOUND: no such connection or function.
+/* value NULL clears.  seen: the version that the caller knows.  fence NULL: not asked.  cb gets the new
+ * version.  SL_CONFLICT with the version CHECKPOINT_STALE: another version is there; with 0: refused by
+ * the fence; nothing was written.  SL_NOT_FOUND: no such connection or function.
  * SL_UNAVAILABLE may mean that it was written: the same write again is SL_OK if it was and nobody
  * wrote since. */
+#define CHECKPOINT_STALE (-1)
 void checkpoint_write(struct sync_store *store, const struct checkpoint_place *place, int64_t seen,
-		      const char *value, int64_t session, checkpoint_cb *cb, void *arg);
+		      const char *value, const struct sync_fence *fence, checkpoint_cb *cb,
+		      void *arg);
 
 #endif

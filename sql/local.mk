@@ -16,7 +16,10 @@ sql_migrations = \
 	sql/migrations/0011_node.sql \
 	sql/migrations/0012_steer.sql \
 	sql/migrations/0013_schedule.sql \
-	sql/migrations/0016_record.sql
+	sql/migrations/0014_sync_lane.sql \
+	sql/migrations/0015_sync_state.sql \
+	sql/migrations/0016_record.sql \
+	sql/migrations/0017_retention.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
@@ -41,6 +44,7 @@ libsql_a_SOURCES = \
 	sql/record.c sql/record.h sql/record_store.h \
 	sql/record_count.c sql/record_count.h \
 	sql/record_list.c \
+	sql/record_prune.c sql/record_prune.h \
 	sql/record_track.c \
 	sql/resolve.c sql/resolve.h \
 	sql/settle.c sql/settle.h sql/settle_state.h \
@@ -76,7 +80,9 @@ sql_tests = test_sql_migrate \
 	test_sql_account \
 	test_sql_memory \
 	test_sql_sync \
-	test_sql_record
+	test_sql_record \
+	test_sql_fence \
+	test_sql_prune
 check_PROGRAMS += $(sql_tests)
 TESTS += $(sql_tests)
 sql_test_libs = libsql.a $(base_test_libs) $(LIBPQ_LIBS)
@@ -104,6 +110,12 @@ test_sql_sync_LDADD = $(sql_test_libs)
 test_sql_record_SOURCES = tests/integration/test_sql_record.c tests/integration/sync_rig.h
 test_sql_record_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_record_LDADD = $(sql_test_libs)
+test_sql_fence_SOURCES = tests/integration/test_sql_fence.c tests/integration/sync_rig.h
+test_sql_fence_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_fence_LDADD = $(sql_test_libs)
+test_sql_prune_SOURCES = tests/integration/test_sql_prune.c tests/integration/sync_rig.h
+test_sql_prune_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_prune_LDADD = $(sql_test_libs)
 test_sql_cancel_SOURCES = tests/integration/test_sql_cancel.c tests/integration/sql_rig.h
 test_sql_cancel_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_cancel_LDADD = $(sql_test_libs)

@@ -98,6 +98,12 @@ static const struct unit_statement reclaim_count_delayed = {
 	  " FULL JOIN (SELECT id, paused_at, draining_at FROM environment"
 	  "  WHERE paused_at IS NOT NULL OR draining_at IS NOT NULL) e ON e.id = d.id"};
 
+/* The setting of the node that leads holds for the fleet. */
+static const struct unit_statement reclaim_lanes = {
+    NULL, "UPDATE concurrency_key k SET slots = coalesce(e.sync_limit, $1::bigint)"
+	  " FROM environment e WHERE e.id = k.environment_id AND k.name = 'syncs'"
+	  " AND k.slots <> coalesce(e.sync_limit, $1::bigint)"};
+
 static const struct unit_statement reclaim_slots = {
     NULL, "SELECT id, environment_id, slots FROM key_limits()"};
 
@@ -373,13 +379,14 @@ reclaim_on_limits(void *arg, const struct unit_answer *answer)
 {
 	struct reclaim_call *call = arg;
 	struct reclaim_limit *limits;
-	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
+	const PGresult *rows = answer->code == SL_OK ? answer->results[1] : NULL;
+	int count = rows != NULL ? PQntuples(rows) : 0;
 
 	limits = sl_calloc((size_t)count + 1, sizeof(*limits));
 	for (int i = 0; i < count; i++) {
-		limits[i].key_id = value_int(answer->results[0], i, 0);
-		limits[i].environment_id = value_int(answer->results[0], i, 1);
-		limits[i].slots = (int)value_int(answer->results[0], i, 2);
+		limits[i].key_id = value_int(rows, i, 0);
+		limits[i].environment_id = value_int(rows, i, 1);
+		limits[i].slots = (int)value_int(rows, i, 2);
 	}
 	call->limits_cb(call->arg, answer->code, limits, count);
 	free(limits);
@@ -387,12 +394,14 @@ reclaim_on_limits(void *arg, const struct unit_answer *answer)
 }
 
 void
-reclaim_limits(struct reclaim *reclaim, reclaim_limits_cb *cb, void *arg)
+reclaim_limits(struct reclaim *reclaim, int sync_limit, reclaim_limits_cb *cb, void *arg)
 {
 	struct reclaim_call *call = reclaim_call_new(reclaim, NULL, arg);
 	struct unit *unit = unit_new();
 
 	call->limits_cb = cb;
+	unit_add(unit, &reclaim_lanes);
+	unit_bind_int(unit, sync_limit);
 	unit_add(unit, &reclaim_slots);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_limits, call);
 }

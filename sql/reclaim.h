@@ -59,7 +59,8 @@ struct reclaim_limit {
 /* Every key that more than one job may run of at a time, or that is paused (sql/steer.h), by id. */
 typedef void reclaim_limits_cb(void *arg, enum sl_code code, const struct reclaim_limit *limits,
 			       int count);
-void reclaim_limits(struct reclaim *reclaim, reclaim_limits_cb *cb, void *arg);
+/* Before that, the keys of runs of syncs get sync_limit slots where their environment says no number. */
+void reclaim_limits(struct reclaim *reclaim, int sync_limit, reclaim_limits_cb *cb, void *arg);
 
 struct reclaim_job { /* what an envelope needs */
 	char id[UUID_TEXT];

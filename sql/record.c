@@ -97,9 +97,10 @@ static const struct unit_statement record_delete_items = {
 enum record_extra { RECORD_NOTHING, RECORD_EXPECTED, RECORD_DELETED_MS };
 
 void
-record_add_lock(struct unit *unit, int64_t session, int64_t connection_id, const char *model)
+record_add_lock(struct unit *unit, const struct sync_fence *fence, int64_t connection_id,
+		const char *model)
 {
-	sync_add_fence(unit, session);
+	sync_add_fence(unit, fence);
 	unit_add(unit, &record_lock);
 	unit_bind_int(unit, connection_id);
 	unit_bind_text(unit, model);
@@ -219,7 +220,7 @@ record_write(struct sync_store *store, const struct record_batch *batch,
 		return;
 	}
 	unit = unit_new();
-	record_add_lock(unit, batch->session, batch->connection_id, batch->model);
+	record_add_lock(unit, &batch->fence, batch->connection_id, batch->model);
 	unit_add(unit, &record_window);
 	unit_bind_int(unit, batch->sync_id);
 	unit_bind_text(unit, batch->model);

@@ -2,7 +2,8 @@
  *
  * Payloads are sealed by the caller and kept as bytes.  A record whose digest did not change is not
  * rewritten, only marked as seen.  Deletes are soft.  Order of "seen" is a database sequence, so no
- * clock matters to tracked deletes.  Writes of a run are refused once its session has ended.
+ * clock matters to tracked deletes.  Writes of a run are refused once another one may
+ * have taken its place (struct sync_fence).
  *
  * SL_UNAVAILABLE may mean that it was written: to save, update or delete again is harmless, but
  * what was written then counts as unchanged; a window may be closed already (SL_NOT_FOUND).
@@ -27,7 +28,7 @@ struct record_item {
 struct record_batch {
 	int64_t connection_id, sync_id; /* row ids */
 	const char *model;              /* "Model" or "Model::variant" */
-	int64_t session;                /* must be live; 0: not asked */
+	struct sync_fence fence;        /* all 0: not asked */
 	int64_t
 	    unless_changed_since_us; /* not 0: leaves rows alone that changed after this wall time
 					  */
@@ -41,8 +42,8 @@ struct record_counts {
 };
 typedef void record_counts_cb(void *arg, enum sl_code code, const struct record_counts *counts,
 			      const struct sl_error *error);
-/* New or deleted before: added; another digest: updated; else only seen.  SL_CONFLICT: the session
- * has ended; nothing was written. */
+/* New or deleted before: added; another digest: updated; else only seen.  SL_CONFLICT: refused by
+ * the fence; nothing was written. */
 void record_save(struct sync_store *store, const struct record_batch *batch, record_counts_cb *cb,
 		 void *arg);
 /* Writes the rows that are there, not deleted and have the expected digest. */
@@ -84,25 +85,27 @@ struct record_query {
 void record_list(struct sync_store *store, const struct record_query *query, record_rows_cb *cb,
 		 void *arg);
 
-/* Opens the window of tracked deletes of a model, unless one is open (it survives runs). */
+/* Opens the window of tracked deletes of a model, unless one is open (it survives runs).  fence NULL, here
+ * and below: not asked. */
 void record_track_start(struct sync_store *store, int64_t sync_id, const char *model,
-			int64_t session, sync_done_cb *cb, void *arg);
+			const struct sync_fence *fence, sync_done_cb *cb, void *arg);
 /* Soft-deletes what was not seen since the window opened, keeping payloads, and closes it.
  * SL_NOT_FOUND: no window is open.  ids: borrowed for the call. */
 typedef void record_keys_cb(void *arg, enum sl_code code, const char *const *ids, int count,
 			    const struct sl_error *error);
 void record_track_end(struct sync_store *store, int64_t connection_id, int64_t sync_id,
-		      const char *model, int64_t session, record_keys_cb *cb, void *arg);
+		      const char *model, const struct sync_fence *fence, record_keys_cb *cb,
+		      void *arg);
 /* The place in the order of "seen" as of now, and the deprecated delete of what was not seen since
  * such a place. */
 typedef void record_mark_cb(void *arg, enum sl_code code, int64_t mark,
 			    const struct sl_error *error);
 void record_mark(struct sync_store *store, record_mark_cb *cb, void *arg);
 void record_delete_unseen(struct sync_store *store, int64_t connection_id, int64_t sync_id,
-			  const char *model, int64_t mark, int64_t session, record_keys_cb *cb,
-			  void *arg);
+			  const char *model, int64_t mark, const struct sync_fence *fence,
+			  record_keys_cb *cb, void *arg);
 /* Removes every record of a sync for good (emptyCache). */
-void record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id, int64_t session,
-		  sync_done_cb *cb, void *arg);
+void record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id,
+		  const struct sync_fence *fence, sync_done_cb *cb, void *arg);
 
 #endif

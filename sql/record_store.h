@@ -11,6 +11,8 @@
 #define RECORD_MODEL "connection_id = $1::bigint AND model = $2::text"
 /* Every row; said, so that the planner may use the index record_order. */
 #define RECORD_ORDERED "last_modified > '-infinity'"
+/* Before every place of its time. */
+#define RECORD_NO_UUID "00000000-0000-0000-0000-000000000000"
 #define RECORD_LOCK(model) "pg_advisory_xact_lock(hashtextextended(" model ", $1::bigint))"
 /* The moment of a write: its place in the order of "seen", the newest place in the model, and a time
  * later than that, even if the clock was set back.  Not max(): planned while the table is empty it
@@ -31,6 +33,7 @@
 	"    coalesce((SELECT newest FROM moment), '-infinity') THEN k.counted_at END)"
 
 /* Adds the fence and the lock of a model; $1 and $2 of what follows are bound by the caller. */
-void record_add_lock(struct unit *unit, int64_t session, int64_t connection_id, const char *model);
+void record_add_lock(struct unit *unit, const struct sync_fence *fence, int64_t connection_id,
+		     const char *model);
 
 #endif

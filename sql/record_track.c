@@ -48,14 +48,14 @@ static const struct unit_statement record_clear_rows = {
     "DELETE FROM record WHERE connection_id = $1::bigint AND sync_id = $2::bigint"};
 
 void
-record_track_start(struct sync_store *store, int64_t sync_id, const char *model, int64_t session,
-		   sync_done_cb *cb, void *arg)
+record_track_start(struct sync_store *store, int64_t sync_id, const char *model,
+		   const struct sync_fence *fence, sync_done_cb *cb, void *arg)
 {
 	struct sync_call *call = sync_call_new(arg, NULL);
 	struct unit *unit = unit_new();
 
 	call->cb.done = cb;
-	sync_add_fence(unit, session);
+	sync_add_fence(unit, fence);
 	unit_add(unit, &track_open);
 	unit_bind_int(unit, sync_id);
 	unit_bind_text(unit, model);
@@ -81,13 +81,13 @@ record_on_keys(void *arg, const struct unit_answer *answer)
 
 void
 record_track_end(struct sync_store *store, int64_t connection_id, int64_t sync_id,
-		 const char *model, int64_t session, record_keys_cb *cb, void *arg)
+		 const char *model, const struct sync_fence *fence, record_keys_cb *cb, void *arg)
 {
 	struct sync_call *call = sync_call_new(arg, NULL);
 	struct unit *unit = unit_new();
 
 	call->cb.keys = cb;
-	record_add_lock(unit, session, connection_id, model);
+	record_add_lock(unit, fence, connection_id, model);
 	unit_add(unit, &track_is_open);
 	unit_bind_int(unit, sync_id);
 	unit_bind_text(unit, model);
@@ -126,14 +126,14 @@ record_mark(struct sync_store *store, record_mark_cb *cb, void *arg)
 
 void
 record_delete_unseen(struct sync_store *store, int64_t connection_id, int64_t sync_id,
-		     const char *model, int64_t mark, int64_t session, record_keys_cb *cb,
-		     void *arg)
+		     const char *model, int64_t mark, const struct sync_fence *fence,
+		     record_keys_cb *cb, void *arg)
 {
 	struct sync_call *call = sync_call_new(arg, NULL);
 	struct unit *unit = unit_new();
 
 	call->cb.keys = cb;
-	record_add_lock(unit, session, connection_id, model);
+	record_add_lock(unit, fence, connection_id, model);
 	unit_add(unit, &track_delete);
 	unit_bind_int(unit, connection_id);
 	unit_bind_text(unit, model);
@@ -143,8 +143,8 @@ record_delete_unseen(struct sync_store *store, int64_t connection_id, int64_t sy
 }
 
 void
-record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id, int64_t session,
-	     sync_done_cb *cb, void *arg)
+record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id,
+	     const struct sync_fence *fence, sync_done_cb *cb, void *arg)
 {
 	static const struct unit_statement *const steps[] = {&record_lock_models,
 							     &record_clear_rows};
@@ -152,7 +152,7 @@ record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id, i
 	struct unit *unit = unit_new();
 
 	call->cb.done = cb;
-	sync_add_fence(unit, session);
+	sync_add_fence(unit, fence);
 	for (int i = 0; i < 2; i++) {
 		unit_add(unit, steps[i]);
 		unit_bind_int(unit, connection_id);

@@ -1,5 +1,6 @@
 #include "sql/sync.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,9 @@ static const struct unit_statement sync_key_make = {
 static const struct unit_statement sync_key_find = {
     "sync_key_find",
     "SELECT id FROM concurrency_key WHERE environment_id = $1::int AND name = $2::text"};
+
+static const struct unit_statement sync_lane_key = {
+    "sync_lane_key", "SELECT k FROM sync_lane($1::bigint, $2::bigint::int) k WHERE k IS NOT NULL"};
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
@@ -283,5 +287,19 @@ sync_key(struct sync_store *store, int64_t environment_id, const char *name, int
 	unit_add(unit, &sync_key_find);
 	unit_bind_int(unit, environment_id);
 	unit_bind_text(unit, name);
+	sync_send(store, unit, sync_on_key, call);
+}
+
+void
+sync_lane(struct sync_store *store, int64_t environment_id, int slots, sync_key_cb *cb, void *arg)
+{
+	struct sync_call *call = sync_call_new(arg, "environment");
+	struct unit *unit = unit_new();
+
+	assert(slots >= 1 && slots <= SYNC_SLOTS_MAX);
+	call->cb.key = cb;
+	unit_add(unit, &sync_lane_key);
+	unit_bind_int(unit, environment_id);
+	unit_bind_int(unit, slots);
 	sync_send(store, unit, sync_on_key, call);
 }

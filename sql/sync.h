@@ -62,6 +62,17 @@ void sync_claim_run(struct sync_store *store, int64_t id, const char *job_id, sy
  * versions: a run that saw the old one cannot write it any more. */
 void sync_reset(struct sync_store *store, int64_t id, sync_done_cb *cb, void *arg);
 
+/* Who writes records, windows and checkpoints.  A write is refused with SL_CONFLICT, and nothing of it
+ * happens, unless all that is asked for holds; it goes on to hold until the write has committed. */
+struct sync_fence {
+	int64_t session; /* must be live in the ledger (settle.h); 0: not asked */
+	const char
+	    *job_id; /* a uuid, borrowed for the call: must have no result; NULL or "": not asked */
+	int number;  /* its attempt: the newest one, begun by that session and not given up */
+	int64_t sync_id; /* must be there, else SL_NOT_FOUND; 0: writes for no sync */
+	bool newest;     /* of JOB_SYNC: the job is the newest run of the sync */
+};
+
 /* The concurrency key of that name in an environment, made if missing, with so many slots (1 to
  * SYNC_SLOTS_MAX); one with another number gets this one.  The settings of the environment and its
  * functions go before what a caller believes: where they govern the name (0010_concurrency.sql),
@@ -71,5 +82,9 @@ typedef void sync_key_cb(void *arg, enum sl_code code, int64_t key_id,
 			 const struct sl_error *error);
 void sync_key(struct sync_store *store, int64_t environment_id, const char *name, int slots,
 	      sync_key_cb *cb, void *arg);
+/* The key of an environment's runs of syncs, made if missing, with so many slots (1 to SYNC_SLOTS_MAX)
+ * unless the environment says it for itself.  SL_NOT_FOUND: no such environment. */
+void sync_lane(struct sync_store *store, int64_t environment_id, int slots, sync_key_cb *cb,
+	       void *arg);
 
 #endif

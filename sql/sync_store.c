@@ -10,8 +10,7 @@ struct sync_store {
 };
 
 static const struct unit_statement sync_fence = {
-    "sync_fence", "SELECT require((SELECT live FROM session WHERE id = $1::bigint FOR SHARE),"
-		  " 'SL409', 'the session has ended')"};
+    "sync_fence", "SELECT fence($1::bigint, $2::uuid, $3::bigint, $4::bigint, $5::boolean)"};
 
 struct sync_store *
 sync_store_new(struct loop *loop, const struct pg_settings *settings)
@@ -75,12 +74,21 @@ sync_refuse(struct sync_store *store, unit_cb *answered, struct sync_call *call,
 }
 
 void
-sync_add_fence(struct unit *unit, int64_t session)
+sync_add_fence(struct unit *unit, const struct sync_fence *fence)
 {
-	if (session == 0)
+	const char *job_id;
+
+	if (fence == NULL)
+		return;
+	job_id = fence->job_id != NULL && fence->job_id[0] != '\0' ? fence->job_id : NULL;
+	if (fence->session == 0 && job_id == NULL && fence->sync_id == 0)
 		return;
 	unit_add(unit, &sync_fence);
-	unit_bind_int(unit, session);
+	unit_bind_int(unit, fence->session);
+	unit_bind_text(unit, job_id);
+	unit_bind_int(unit, fence->number);
+	unit_bind_int(unit, fence->sync_id);
+	unit_bind_bool(unit, fence->newest);
 }
 
 const PGresult *

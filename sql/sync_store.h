@@ -1,9 +1,10 @@
 /* sql/sync_store.h - what sync.c, record*.c and checkpoint.c share.  Private to them.
  *
- * Each call is one unit.  A unit that writes for a run starts with the fence: the session's row, if
- * live, is locked against being ended until the commit; if not, the unit is refused as a whole
- * (require() of the schema), so what follows need not ask again.  Locks are taken in one order
- * everywhere: session, connection or sync, model, rows. */
+ * Each call is one unit.  A unit that writes for a run starts with the fence (fence() of
+ * 0015_sync_state.sql): until the commit neither the session nor the try can be ended and no other run
+ * of the sync can begin; if one of it has happened the unit is refused as a whole, so what follows need
+ * not ask again.  Locks are taken in one order everywhere: session, connection, sync, attempt, model,
+ * rows. */
 #ifndef SLUICE_SQL_SYNC_STORE_H
 #define SLUICE_SQL_SYNC_STORE_H
 
@@ -41,8 +42,8 @@ void sync_send(struct sync_store *store, struct unit *unit, unit_cb *answered,
 /* Answers a call without asking the database: its input is wrong.  From the loop, like others. */
 void sync_refuse(struct sync_store *store, unit_cb *answered, struct sync_call *call,
 		 enum sl_code code, const char *why);
-/* Adds the fence unless session is 0. */
-void sync_add_fence(struct unit *unit, int64_t session);
+/* Adds the fence, unless it asks for nothing or is NULL. */
+void sync_add_fence(struct unit *unit, const struct sync_fence *fence);
 /* How a call ended, and how many rows its last command gave (0 unless SL_OK). */
 enum sl_code sync_outcome(const struct sync_call *call, const struct unit_answer *answer,
 			  int *count, struct sl_error *error);

@@ -41,6 +41,8 @@ api_handler deploy_confirm, deploy_run, cli_telemetry;
 api_handler sync_trigger, sync_status;
 /* record.c */
 api_handler record_read;
+/* record_prune.c */
+api_handler record_prune_run;
 /* webhook_in.c */
 api_handler webhook_in;
 /* endpoint.c */

@@ -28,6 +28,8 @@ const struct api_route api_routes[] = {
      sync_trigger},
     {"GET", "/sync/status", "environment:syncs:read", 0, 0, sync_status},
     {"GET", "/records", "environment:records:read", 0, 0, record_read},
+    {"PATCH", "/records/prune", "environment:records:write", API_JSON | API_NO_QUERY, MIB,
+     record_prune_run},
     {"POST", "/webhook/:environment/:key", NULL, API_OPEN | API_RAW | API_WEBHOOK, 8 * MIB,
      webhook_in},
 

@@ -159,13 +159,15 @@ delete_unseen(void *arg, bool allowed)
 {
 	struct attempt *attempt = arg;
 	const struct sync_run *sync = attempt->sync;
+	struct sync_fence fence;
 
 	if (!allowed)
 		return; /* refused: the gate aborts the attempt */
 	attempt->pending = true;
+	fence = attempt_write_fence(attempt);
 	record_delete_unseen(attempt->daemon->syncs, sync->connection_id, sync->id,
 			     sync->models[sync->model_count - 1 - attempt->closing].full,
-			     sync->mark, attempt_session(attempt), on_unseen, attempt);
+			     sync->mark, &fence, on_unseen, attempt);
 }
 
 static void

@@ -16,6 +16,7 @@
 #include "daemon/api/directory.h"
 #include "daemon/daemon.h"
 #include "runtime/pool.h"
+#include "sql/sync.h"
 
 struct attempt_ask {
 	const char *job_id; /* NULL: a sync call */
@@ -119,7 +120,7 @@ struct attempt {
 	int64_t began_ms;     /* wall time of the start */
 	int starts_left;
 	bool aborting;
-	bool cancelled; /* attempt_cancel() was called while it ran */
+	bool cancelled;          /* attempt_cancel() was called while it ran */
 	int closing;             /* models whose unseen records are still to be deleted */
 	bool pending;            /* the ledger will answer in PREPARING or CLOSING */
 	int64_t log_bytes;       /* of lines that the function logged */
@@ -167,9 +168,8 @@ void attempt_note_call(struct attempt *attempt, const char *op, const char *meth
 
 /* The job's id, of the outermost attempt; "" for a sync call. */
 const char *attempt_job(const struct attempt *attempt);
-/* The session that its writes to the ledger must name, and then are refused if it has ended; 0: none
- * is asked of a sync call. */
-#define ATTEMPT_NO_SESSION (-1) /* the worker's has ended: refused in any case */
-int64_t attempt_session(const struct attempt *attempt);
+/* What its writes of records and checkpoints must name: the outermost attempt, which they are refused with.
+ * A sync call names nothing.  job_id is borrowed from the attempt. */
+struct sync_fence attempt_write_fence(const struct attempt *attempt);
 
 #endif

@@ -10,9 +10,11 @@
 #include "base/log.h"
 #include "daemon/worker/attempt_parts.h"
 #include "daemon/worker/dispatch.h"
+#include "daemon/worker/sync_run.h"
 #include "sql/settle.h"
 
 #define EFFECT_LOOK_MS 50
+#define NO_SESSION (-1) /* the worker's has ended: no such row, so the ledger refuses */
 
 struct effect { /* waits for "begun", or for a beat of the session */
 	struct effect *next;
@@ -76,15 +78,25 @@ attempt_note_call(struct attempt *attempt, const char *op, const char *method, c
 	make_plain(out);
 }
 
-int64_t
-attempt_session(const struct attempt *attempt)
+struct sync_fence
+attempt_write_fence(const struct attempt *attempt)
 {
-	int64_t session;
+	struct sync_fence fence = {0};
 
-	if (attempt_job(attempt)[0] == '\0')
-		return 0;
-	session = settle_session(attempt->daemon->settle);
-	return session != 0 ? session : ATTEMPT_NO_SESSION;
+	while (attempt->parent != NULL)
+		attempt = attempt->parent;
+	if (attempt->job_id[0] == '\0')
+		return fence;
+	fence.session = settle_session(attempt->daemon->settle);
+	if (fence.session == 0)
+		fence.session = NO_SESSION;
+	fence.job_id = attempt->job_id;
+	fence.number = attempt->number;
+	if (attempt->sync != NULL) {
+		fence.sync_id = attempt->sync->id;
+		fence.newest = attempt->kind == JOB_SYNC;
+	}
+	return fence;
 }
 
 struct attempt_gate *

@@ -11,7 +11,6 @@
 #include "daemon/worker/sync_run.h"
 #include "sql/record.h"
 
-
 /* May the attempt go on after this answer?  If not, it is gone. */
 static bool
 went_well(struct attempt *attempt, const char *what, enum sl_code code,
@@ -87,12 +86,14 @@ static void
 clear(void *arg, bool allowed)
 {
 	struct attempt *attempt = arg;
+	struct sync_fence fence;
 
 	if (!allowed)
 		return; /* refused: the gate aborts the attempt */
 	attempt->pending = true;
+	fence = attempt_write_fence(attempt);
 	record_clear(attempt->daemon->syncs, attempt->sync->connection_id, attempt->sync->id,
-		     attempt_session(attempt), on_cleared, attempt);
+		     &fence, on_cleared, attempt);
 }
 
 static void

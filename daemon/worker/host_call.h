@@ -53,7 +53,7 @@ void host_fail(struct host_call *call, const char *code, const char *message);
 void host_failf(struct host_call *call, const char *code, const char *format, ...) SL_PRINTF(3, 4);
 /* For what the ledger or a lookup of the connection said. */
 void host_fail_sl(struct host_call *call, enum sl_code code, const struct sl_error *error);
-/* For a write under a session: SL_CONFLICT is its end. */
+/* For a write behind a fence (sql/sync.h): SL_CONFLICT is the end of this run. */
 void host_fail_write(struct host_call *call, enum sl_code code, const struct sl_error *error);
 /* Postgres is away: serves the call of a job again after a moment, until it is back or the session
  * is lost with the attempt.  again NULL: the op as a whole, past the gate, its state is

@@ -236,11 +236,13 @@ on_started(void *arg, enum sl_code code, const struct sl_error *error)
 void
 host_track_start(struct host_call *call)
 {
+	struct sync_fence fence = attempt_write_fence(call->attempt);
+
 	if (!host_find_model(call))
 		return;
 	call->pending = true;
 	record_track_start(call->attempt->daemon->syncs, call->attempt->sync->id, call->model->full,
-			   attempt_session(call->attempt), on_started, call);
+			   &fence, on_started, call);
 }
 
 static void
@@ -282,25 +284,26 @@ void
 host_track_end(struct host_call *call)
 {
 	const struct sync_run *sync = call->attempt->sync;
+	struct sync_fence fence = attempt_write_fence(call->attempt);
 
 	if (!host_find_model(call))
 		return;
 	call->pending = true;
 	record_track_end(call->attempt->daemon->syncs, sync->connection_id, sync->id,
-			 call->model->full, attempt_session(call->attempt), on_deleted, call);
+			 call->model->full, &fence, on_deleted, call);
 }
 
 void
 host_delete_unseen(struct host_call *call)
 {
 	const struct sync_run *sync = call->attempt->sync;
+	struct sync_fence fence = attempt_write_fence(call->attempt);
 
 	if (!host_find_model(call))
 		return;
 	call->pending = true;
 	record_delete_unseen(call->attempt->daemon->syncs, sync->connection_id, sync->id,
-			     call->model->full, sync->mark, attempt_session(call->attempt),
-			     on_deleted, call);
+			     call->model->full, sync->mark, &fence, on_deleted, call);
 }
 
 /* ---- merging ----------------------------------------------------------------------------------- */

@@ -89,7 +89,8 @@ checkpoint_done(struct host_call *call)
 }
 
 static void
-checkpoint_failed(struct host_call *call, enum sl_code code, const struct sl_error *error)
+checkpoint_failed(struct host_call *call, enum sl_code code, int64_t version,
+		  const struct sl_error *error)
 {
 	struct host_call *next;
 
@@ -97,9 +98,7 @@ checkpoint_failed(struct host_call *call, enum sl_code code, const struct sl_err
 	if (code == SL_UNAVAILABLE && host_retry(call, ((struct step *)call->state)->serve))
 		return;
 	next = leave_line(call);
-	if (code == SL_CONFLICT && attempt_session(call->attempt) == ATTEMPT_NO_SESSION)
-		host_fail_write(call, code, error);
-	else if (code == SL_CONFLICT)
+	if (code == SL_CONFLICT && version == CHECKPOINT_STALE)
 		host_fail(call, "checkpoint_conflict",
 			  "the checkpoint was changed by another run since this one read it");
 	else
@@ -129,7 +128,7 @@ on_got(void *arg, enum sl_code code, int64_t version, const char *value,
 	if (host_is_orphan(call))
 		return;
 	if (code != SL_OK) {
-		checkpoint_failed(call, code, error);
+		checkpoint_failed(call, code, version, error);
 		return;
 	}
 	note(&call->attempt->checkpoint, version, value);
@@ -169,7 +168,7 @@ on_written(void *arg, enum sl_code code, int64_t version, const char *value,
 	if (host_is_orphan(call))
 		return;
 	if (code != SL_OK) {
-		checkpoint_failed(call, code, error);
+		checkpoint_failed(call, code, version, error);
 		return;
 	}
 	saved = json_get(call->meta, "checkpoint");
@@ -197,6 +196,7 @@ write_now(struct host_call *call)
 	const struct attempt_checkpoint *checkpoint = &call->attempt->checkpoint;
 	struct checkpoint_place place = place_of(call->attempt);
 	struct json_value value = json_get(call->meta, "checkpoint");
+	struct sync_fence fence = attempt_write_fence(call->attempt);
 	char *text;
 
 	if (value.type != JSON_OBJECT_ && checkpoint->after == NULL) {
@@ -205,8 +205,8 @@ write_now(struct host_call *call)
 	}
 	text = value.type == JSON_OBJECT_ ? sl_strndup(value.raw.data, value.raw.len) : NULL;
 	call->pending = true;
-	checkpoint_write(call->attempt->daemon->syncs, &place, checkpoint->version, text,
-			 attempt_session(call->attempt), on_written, call);
+	checkpoint_write(call->attempt->daemon->syncs, &place, checkpoint->version, text, &fence,
+			 on_written, call);
 	free(text);
 }
 
@@ -219,7 +219,7 @@ on_version_read(void *arg, enum sl_code code, int64_t version, const char *value
 	if (host_is_orphan(call))
 		return;
 	if (code != SL_OK) {
-		checkpoint_failed(call, code, error);
+		checkpoint_failed(call, code, version, error);
 		return;
 	}
 	note(&call->attempt->checkpoint, version, value);

@@ -81,7 +81,8 @@ batch_of(const char *text)
 	char *save = NULL, *part;
 
 	snprintf(batch_text, sizeof(batch_text), "%s", text);
-	batch = (struct record_batch){rig_connection, sync_id, model, 0, 0, items, 0};
+	batch = (struct record_batch){
+	    .connection_id = rig_connection, .sync_id = sync_id, .model = model, .items = items};
 	for (part = strtok_r(batch_text, " ", &save); part != NULL;
 	     part = strtok_r(NULL, " ", &save)) {
 		struct record_item *item = &items[batch.count++];
@@ -566,14 +567,18 @@ places_become_visible_in_their_order(void)
 static void
 track_start(int64_t session, enum sl_code expected)
 {
-	CALL(expected, record_track_start(rig_store, sync_id, model, session, rig_on_done, NULL));
+	struct sync_fence fence = {.session = session};
+
+	CALL(expected, record_track_start(rig_store, sync_id, model, &fence, rig_on_done, NULL));
 }
 
 static void
 track_end(int64_t session, enum sl_code expected)
 {
+	struct sync_fence fence = {.session = session};
+
 	CALL(expected,
-	     record_track_end(rig_store, rig_connection, sync_id, model, session, on_keys, NULL));
+	     record_track_end(rig_store, rig_connection, sync_id, model, &fence, on_keys, NULL));
 }
 
 static void
@@ -629,11 +634,11 @@ what_was_not_seen_since_a_mark_is_deleted(void)
 	save("1=a 2=b");
 	CALL(SL_OK, record_mark(rig_store, on_mark, NULL));
 	save("2=b 3=c");
-	CALL(SL_OK, record_delete_unseen(rig_store, rig_connection, sync_id, model, mark, 0,
+	CALL(SL_OK, record_delete_unseen(rig_store, rig_connection, sync_id, model, mark, NULL,
 					 on_keys, NULL));
 	check_int(row_count, ==, 1);
 	check_text(ids[0], "1");
-	CALL(SL_OK, record_delete_unseen(rig_store, rig_connection, sync_id, model, mark, 0,
+	CALL(SL_OK, record_delete_unseen(rig_store, rig_connection, sync_id, model, mark, NULL,
 					 on_keys, NULL));
 	check_int(row_count, ==, 0);
 }
@@ -648,7 +653,7 @@ clearing_removes_the_records_of_one_sync(void)
 	batch_of("2=b");
 	batch.sync_id = sync_id + 1;
 	CALL(SL_OK, record_save(rig_store, &batch, on_counts, NULL));
-	CALL(SL_OK, record_clear(rig_store, rig_connection, sync_id, 0, rig_on_done, NULL));
+	CALL(SL_OK, record_clear(rig_store, rig_connection, sync_id, NULL, rig_on_done, NULL));
 	check_int(rig_sql("SELECT count(*) FROM record"), ==, 1);
 	read_one("2");
 	model = "M";
@@ -665,13 +670,13 @@ an_ended_session_writes_nothing(void)
 
 	fresh("M");
 	batch_of("1=a 2=b");
-	batch.session = session;
+	batch.fence.session = session;
 	CALL(SL_OK, record_save(rig_store, &batch, on_counts, NULL));
 	check_counts(2, 0, 0, 0, 0);
 	track_start(session, SL_OK);
 	rig_end_session(session);
 	batch_of("1=b 3=c");
-	batch.session = session;
+	batch.fence.session = session;
 	digest_of(slice_text("a"), items[0].expected);
 	CALL(SL_CONFLICT, record_save(rig_store, &batch, on_counts, NULL));
 	check_counts(0, 0, 0, 0, 0);
@@ -679,12 +684,12 @@ an_ended_session_writes_nothing(void)
 	CALL(SL_CONFLICT, record_delete(rig_store, &batch, on_counts, NULL));
 	track_end(session, SL_CONFLICT);
 	CALL(SL_CONFLICT, record_delete_unseen(rig_store, rig_connection, sync_id, model, INT64_MAX,
-					       session, on_keys, NULL));
+					       &batch.fence, on_keys, NULL));
 	CALL(SL_CONFLICT,
-	     record_clear(rig_store, rig_connection, sync_id, session, rig_on_done, NULL));
+	     record_clear(rig_store, rig_connection, sync_id, &batch.fence, rig_on_done, NULL));
 	model = "N";
 	track_start(session, SL_CONFLICT);
-	batch.session = 123456; /* never was */
+	batch.fence.session = 123456; /* never was */
 	CALL(SL_CONFLICT, record_save(rig_store, &batch, on_counts, NULL));
 	check_int(rig_sql("SELECT count(*) FROM record WHERE last_action = 1 AND deleted IS NULL"),
 		  ==, 2);
@@ -701,7 +706,7 @@ a_session_ends_before_or_after_a_batch(void)
 	rig_sql("BEGIN");
 	rig_end_session(session); /* not committed yet */
 	batch_of("1=a");
-	batch.session = session;
+	batch.fence.session = session;
 	rig_calls = 0;
 	record_save(rig_store, &batch, on_counts, NULL);
 	rig_turns(100);
@@ -745,7 +750,7 @@ statements_read_their_rows_and_no_others(void)
 		list(&page);
 		check_int(row_count, ==, round == 0 ? 3 : 10);
 		batch_of("9=a");
-		batch.session = rig_new_session();
+		batch.fence.session = rig_new_session();
 		CALL(SL_OK, record_save(rig_store, &batch, on_counts, NULL));
 	}
 	check_int(rig_rows_read(true) - before, <, 500);

@@ -250,6 +250,31 @@ a_key_made_during_a_change_of_the_settings_gets_the_new_slots(void)
 	rig_sql("UPDATE environment SET concurrency_limit = 1");
 }
 
+/* The nodes' setting is what a new key gets; from then on only those who set write. */
+static void
+runs_of_syncs_share_a_key_with_the_slots_of_their_environment(void)
+{
+	int64_t first;
+
+	limits_told();
+	CALL(SL_OK, sync_lane(rig_store, RIG_ENVIRONMENT, 100, on_key, NULL));
+	first = key_id;
+	check_int(slots_of("syncs"), ==, 100);
+	check_int(limits_told(), ==, 1);
+	CALL(SL_OK, sync_lane(rig_store, RIG_ENVIRONMENT, 7, on_key, NULL));
+	check_int(key_id, ==, first);
+	check_int(slots_of("syncs"), ==, 100);
+	check_int(limits_told(), ==, 0);
+	rig_sql("DELETE FROM concurrency_key WHERE name = 'syncs';"
+		" UPDATE environment SET sync_limit = 3");
+	CALL(SL_OK, sync_lane(rig_store, RIG_ENVIRONMENT, 100, on_key, NULL));
+	check_int(slots_of("syncs"), ==, 3);
+	CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "syncs", 9, on_key, NULL));
+	check_int(slots_of("syncs"), ==, 3);
+	CALL(SL_NOT_FOUND, sync_lane(rig_store, 999, 100, on_key, NULL));
+	rig_sql("UPDATE environment SET sync_limit = NULL");
+}
+
 /* ---- runs ----------------------------------------------------------------------------------- */
 
 static void
@@ -418,8 +443,10 @@ static struct checkpoint_place place;
 static void
 write_checkpoint(int64_t seen, const char *text, int64_t session, enum sl_code expected)
 {
+	struct sync_fence fence = {.session = session};
+
 	CALL(expected,
-	     checkpoint_write(rig_store, &place, seen, text, session, on_checkpoint, NULL));
+	     checkpoint_write(rig_store, &place, seen, text, &fence, on_checkpoint, NULL));
 }
 
 static void
@@ -504,7 +531,7 @@ a_reset_forgets_what_the_sync_had_reached(void)
 
 	place = (struct checkpoint_place){rig_connection, rig_function, "reset"};
 	write_checkpoint(0, "{\"n\":1}", 0, SL_OK);
-	CALL(SL_OK, record_track_start(rig_store, id, "M", 0, rig_on_done, NULL));
+	CALL(SL_OK, record_track_start(rig_store, id, "M", NULL, rig_on_done, NULL));
 	snprintf(text, sizeof(text), "UPDATE sync SET last_success = now() WHERE id = %lld",
 		 (long long)id);
 	rig_sql(text);
@@ -557,7 +584,7 @@ statements_read_their_rows_and_no_others(void)
 						  rig_function, "plans2"};
 		write_checkpoint(0, "{}", settle_session(worker), SL_OK);
 		read_checkpoint(1, "{}");
-		CALL(SL_OK, record_track_start(rig_store, id, "M", 0, rig_on_done, NULL));
+		CALL(SL_OK, record_track_start(rig_store, id, "M", NULL, rig_on_done, NULL));
 		CALL(SL_OK, sync_reset(rig_store, id, rig_on_done, NULL));
 		settle_run_of(id, job, 1, JOB_SUCCEEDED, 1, "{}", SL_OK);
 		CALL(SL_OK, sync_list(rig_store, rig_second, on_rows, NULL));
@@ -584,11 +611,12 @@ a_deleted_connection_takes_all_along(void)
 {
 	int64_t id = ensure(rig_second, "base");
 	struct record_item item = {.id = "1", .payload = slice_text("{}")};
-	struct record_batch batch = {rig_second, id, "M", 0, 0, &item, 1};
+	struct record_batch batch = {
+	    .connection_id = rig_second, .sync_id = id, .model = "M", .items = &item, .count = 1};
 	char text[100];
 
 	CALL(SL_OK, record_save(rig_store, &batch, on_counts, NULL));
-	CALL(SL_OK, record_track_start(rig_store, id, "M", 0, rig_on_done, NULL));
+	CALL(SL_OK, record_track_start(rig_store, id, "M", NULL, rig_on_done, NULL));
 	check_int(rig_sql("SELECT count(*) FROM record"), ==, 1);
 	snprintf(text, sizeof(text), "DELETE FROM connection WHERE id = %lld",
 		 (long long)rig_second);
@@ -639,6 +667,7 @@ main(void)
 	CHECK_RUN(a_key_gets_the_slots_it_is_asked_for);
 	CHECK_RUN(settings_go_before_the_slots_that_a_caller_believes_in);
 	CHECK_RUN(a_key_made_during_a_change_of_the_settings_gets_the_new_slots);
+	CHECK_RUN(runs_of_syncs_share_a_key_with_the_slots_of_their_environment);
 	CHECK_RUN(a_second_run_is_refused_while_the_first_is_open);
 	CHECK_RUN(a_settled_run_is_told_to_its_sync);
 	CHECK_RUN(runs_and_other_results_share_a_batch);

@@ -324,7 +324,7 @@ def a_run_whose_session_has_ended_writes_nothing(rig):
     rig.postgres.query("UPDATE session SET live = false")
     rig.witness.release("fence")
     out = json.loads(rig.witness.wait_seen("/ok/fence", 1, 20)[0].body)["out"]
-    assert [each.get("code") for each in out] == ["script_aborted"] * 4 + ["checkpoint_conflict"], out
+    assert [each.get("code") for each in out] == ["script_aborted"] * 5, out
     assert rig.postgres.query("SELECT id, last_action FROM record WHERE connection_id = (SELECT id FROM connection"
                               " WHERE connection_id = 'fence')") == [["before", "1"]]
     assert rig.postgres.query("SELECT count(*) FROM checkpoint c JOIN function f ON f.id = c.function_id WHERE f.name = 'fence'") == [["0"]]
