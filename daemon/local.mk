@@ -63,6 +63,7 @@ sluiced_SOURCES = \
 	daemon/api/sync_scope.c daemon/api/sync_scope.h \
 	daemon/api/webhook_in.c \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
+	daemon/scheduler/retention.c daemon/scheduler/retention.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/survey.c daemon/scheduler/survey.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \

@@ -45,6 +45,7 @@ libsql_a_SOURCES = \
 	sql/record_count.c sql/record_count.h \
 	sql/record_list.c \
 	sql/record_prune.c sql/record_prune.h \
+	sql/record_retain.c sql/record_retain.h \
 	sql/record_track.c \
 	sql/resolve.c sql/resolve.h \
 	sql/settle.c sql/settle.h sql/settle_state.h \
@@ -82,7 +83,8 @@ sql_tests = test_sql_migrate \
 	test_sql_sync \
 	test_sql_record \
 	test_sql_fence \
-	test_sql_prune
+	test_sql_prune \
+	test_sql_retain
 check_PROGRAMS += $(sql_tests)
 TESTS += $(sql_tests)
 sql_test_libs = libsql.a $(base_test_libs) $(LIBPQ_LIBS)
@@ -116,6 +118,9 @@ test_sql_fence_LDADD = $(sql_test_libs)
 test_sql_prune_SOURCES = tests/integration/test_sql_prune.c tests/integration/sync_rig.h
 test_sql_prune_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_prune_LDADD = $(sql_test_libs)
+test_sql_retain_SOURCES = tests/integration/test_sql_retain.c tests/integration/sync_rig.h
+test_sql_retain_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_retain_LDADD = $(sql_test_libs)
 test_sql_cancel_SOURCES = tests/integration/test_sql_cancel.c tests/integration/sql_rig.h
 test_sql_cancel_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_cancel_LDADD = $(sql_test_libs)

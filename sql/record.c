@@ -44,7 +44,9 @@ static const struct unit_statement record_lock = {
 
 /* Rows that were only seen keep all but who saw them and when.  They are not written at all but
  * when the sync was another's, so that each sync removes its own, or when the payload had been
- * pruned, which comes back. */
+ * pruned.  That comes back, or nobody who reads from the start would ever find it; it counts as
+ * unchanged and keeps its place: its content is what readers were shown there, and those who prune
+ * what they have read would else be given every record again after each full run. */
 #define RECORD_WRITE                                                                                                                                                 \
 	", tally AS MATERIALIZED (SELECT count(*) FILTER (WHERE action = 1) AS added,"                                                                               \
 	"   count(*) FILTER (WHERE action = 2) AS updated,"                                                                                                          \
@@ -73,7 +75,10 @@ static const struct unit_statement record_lock = {
 									   " listed AS (INSERT INTO record_unchanged (connection_id, model, seen, ids)"              \
 									   "  SELECT $1::bigint, $2::text, seen, ARRAY(SELECT id FROM item WHERE action = 0)"        \
 									   "   FROM moment, tally WHERE unchanged >= " RECORD_LISTED                                 \
-									   ") SELECT added, updated, deleted, unchanged, refused FROM tally"
+									   "),"                                                                                      \
+									   " uncut AS (DELETE FROM record_cut WHERE " RECORD_MODEL                                   \
+									   "  AND EXISTS (SELECT FROM item WHERE action = 0 AND emptied))"                           \
+									   " SELECT added, updated, deleted, unchanged, refused FROM tally"
 
 static const struct unit_statement record_save_items = {
     "record_save_items",

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/metrics.h"
+#include "daemon/scheduler/retention.h"
 #include "daemon/scheduler/survey.h"
 #include "daemon/scheduler/sweep.h"
 #include "daemon/scheduler/upkeep.h"
@@ -37,6 +38,7 @@ struct scheduler {
 	struct reclaim *reclaim;
 	struct upkeep *upkeep;
 	struct survey *survey;
+	struct retention *retention;
 	struct loop_timer *timer;
 	struct map *sessions; /* id -> seen */
 	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_partitions;
@@ -307,6 +309,7 @@ on_tick(void *arg)
 	ask_leader_beat(scheduler);
 	if (!reclaim_is_leader(scheduler->reclaim)) {
 		survey_forget(scheduler->survey);
+		retention_stop(scheduler->retention);
 		if (!scheduler->asking_lead) {
 			scheduler->asking_lead = true;
 			reclaim_lead(scheduler->reclaim, on_lead, scheduler);
@@ -327,6 +330,7 @@ on_tick(void *arg)
 	}
 	upkeep_tick(scheduler->upkeep);
 	survey_tick(scheduler->survey);
+	retention_tick(scheduler->retention);
 }
 
 bool
@@ -346,6 +350,7 @@ scheduler_new(struct daemon *daemon, const char *conninfo)
 	scheduler->reclaim = reclaim_new(daemon->loop, &settings);
 	scheduler->upkeep = upkeep_new(daemon, scheduler->reclaim);
 	scheduler->survey = survey_new(daemon, scheduler->reclaim);
+	scheduler->retention = retention_new(daemon, conninfo);
 	scheduler->sessions = map_new();
 	scheduler->timer = loop_timer_new(daemon->loop, on_tick, scheduler);
 	loop_timer_every(scheduler->timer, TICK_MS);
@@ -370,6 +375,7 @@ scheduler_free(struct scheduler *scheduler)
 	loop_timer_free(scheduler->timer);
 	upkeep_free(scheduler->upkeep);
 	survey_free(scheduler->survey);
+	retention_free(scheduler->retention);
 	reclaim_free(scheduler->reclaim);
 	/* Redis still answers, with failures, what is under way. */
 	loop_free_later(scheduler->daemon->loop, free_now, scheduler);

@@ -24,7 +24,7 @@ HEADERS = {"Connection-Id": "c", "Provider-Config-Key": "w"}
 
 def prepare(rig):
     rig.integration()
-    for name in ("c", "order", "filter", "since", "bytes", "large", "states", "legacy", "prune"):
+    for name in ("c", "order", "filter", "since", "bytes", "large", "states", "legacy", "prune", "old", "idle"):
         rig.connection(name)
     done = rig.deploy_flows([
         flows.sync("puppet", PUPPET, endpoints=[{"method": "GET", "path": "/items"}]),
@@ -260,6 +260,34 @@ def a_bad_cursor_is_told_as_one(rig):
     refused(ask(rig, "model=Item&cursor=***"), "invalid_cursor")
     fine = base64.b64encode(f"{good}||{row}".encode()).decode().replace("+", "%2B")
     assert ask(rig, f"model=Item&cursor={fine}").status == 200
+
+
+# ---- retention
+
+@test(seconds=90)
+def old_payloads_are_emptied_and_records_of_a_sync_that_stands_still_go(rig):
+    for name in ("old", "idle"):
+        play(rig, name, ("batchSave", items("long-ago")))
+        play(rig, name, ("batchSave", items("lately")))
+    sql = rig.postgres.query
+    of = "connection_id = (SELECT id FROM connection WHERE connection_id = '%s')"
+    sql(f"UPDATE record SET last_modified = last_modified - interval '31 days' WHERE id = 'long-ago' AND {of % 'old'};"
+        f" UPDATE record SET last_modified = last_modified - interval '61 days' WHERE {of % 'idle'};"
+        f" UPDATE sync SET claimed_at = now() - interval '61 days', marked_at = NULL, last_ended = NULL WHERE {of % 'idle'};"
+        f" UPDATE record_model SET pruned_to = '-infinity' WHERE {of % 'old'}")
+    before = page(rig, "model=Item", "old")["records"]
+    assert rig.nodes[0].stop() == 0
+    rig.nodes[0].start()  # a pass begins when a scheduler comes to lead
+    wait_until("the old payload is emptied", lambda: len(page(rig, "model=Item", "old")["records"][0]) == 2, 20)
+    first, second = page(rig, "model=Item", "old")["records"]
+    assert first["id"] == "long-ago" and TIME.fullmatch(first["_nango_metadata"]["pruned_at"]), first
+    assert {**first["_nango_metadata"], "pruned_at": None} == before[0]["_nango_metadata"], (first, before)
+    assert second == before[1], second
+    wait_until("the records of the idle sync are deleted", lambda: not ids(rig, "model=Item", "idle"), 20)
+    [entry] = rig.request("GET", "/sync/status?syncs=puppet&provider_config_key=w&connection_id=idle").json["syncs"]
+    assert entry["recordCount"].get("Item", 0) == 0, entry
+    play(rig, "idle", ("batchSave", items("lately")))
+    assert ids(rig, "model=Item", "idle") == ["lately"]
 
 
 # ---- endpoints that functions declare

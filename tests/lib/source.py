@@ -16,8 +16,6 @@ import time
 
 import flows
 
-PAGE = 8  # items
-
 
 def text_of(ident, version):
     return f"{ident} as of {version} " * 3
@@ -28,7 +26,7 @@ class Source:
         self.lock = threading.Lock()
         self.items, self.log, self.pages = {}, [], []  # {list: {id: v}}, [(t, list, id, v, gone)], [page as the history has it]
         self.versions = {}
-        self.page_ms, self.failing = 0, 0.0  # how long a page takes, and how many of them fail
+        self.page, self.page_ms, self.failing = 8, 0, 0.0  # items of a page, how long it takes, and how many of them fail
         self.rng = random.Random(seed)
         witness.routes["source"] = self._serve
 
@@ -63,14 +61,14 @@ class Source:
     def _list(self, name, at):
         items = self.items.get(name, {})
         ids = sorted(i for i in items if i > at)
-        page = [{"id": i, "v": items[i], "text": text_of(i, items[i])} for i in ids[:PAGE]]
-        return page, page[-1]["id"] if len(ids) > PAGE else None, len(ids) <= PAGE
+        page = [{"id": i, "v": items[i], "text": text_of(i, items[i])} for i in ids[:self.page]]
+        return page, page[-1]["id"] if len(ids) > self.page else None, len(ids) <= self.page
 
     def _changes(self, name, at):
         latest = {ident: (version, gone) for _, n, ident, version, gone in self.log if n == name and version > int(at)}
         order = sorted(latest.items(), key=lambda entry: entry[1])
-        page = [{"id": i, "v": v, "gone": True} if gone else {"id": i, "v": v, "text": text_of(i, v)} for i, (v, gone) in order[:PAGE]]
-        return page, page[-1]["v"] if page else int(at), len(order) <= PAGE
+        page = [{"id": i, "v": v, "gone": True} if gone else {"id": i, "v": v, "text": text_of(i, v)} for i, (v, gone) in order[:self.page]]
+        return page, page[-1]["v"] if page else int(at), len(order) <= self.page
 
     def _serve(self, call):
         _, name, how = call.path.strip("/").split("/")
