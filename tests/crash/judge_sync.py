@@ -67,6 +67,10 @@ def check_runs(story, verdict, places):
 
 
 def check_goes_on(story, verdict, place, runs):
+    for run in runs:
+        versions = {page.get("version", "") for page in run.calls}
+        if len(versions) > 1:
+            verdict.add("R1", f"run {run.id} of {'/'.join(place)} used {len(versions)} versions: {sorted(versions)}")
     for before, run in zip(runs, runs[1:]):
         last = [page for page in before.calls if page["began"] < run.began][-1]
         allowed = {last["at"]} | ({last["to"]} if last["status"] == 200 else set())

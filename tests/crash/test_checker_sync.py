@@ -157,6 +157,12 @@ def _(tale):
     change(tale, {"e": "page", "job": "s-5"}, at="5")
 
 
+@objects("a_run_that_used_two_versions", "R1")
+def _(tale):
+    tale.run(6, "listing", 7.0, ("", "a", False), ("a", "", True))
+    change(tale, {"e": "page", "job": "s-6", "at": "a"}, version="2")
+
+
 @test
 def the_checker_allows_a_run_to_begin_where_a_reset_put_it():
     tale = good()
