@@ -65,6 +65,7 @@ sluiced_SOURCES = \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
 	daemon/scheduler/retention.c daemon/scheduler/retention.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
+	daemon/scheduler/schedule.c daemon/scheduler/schedule.h \
 	daemon/scheduler/survey.c daemon/scheduler/survey.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
 	daemon/scheduler/upkeep.c daemon/scheduler/upkeep.h \

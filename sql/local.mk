@@ -48,6 +48,7 @@ libsql_a_SOURCES = \
 	sql/record_retain.c sql/record_retain.h \
 	sql/record_track.c \
 	sql/resolve.c sql/resolve.h \
+	sql/schedule.c sql/schedule.h \
 	sql/settle.c sql/settle.h sql/settle_state.h \
 	sql/steer.c sql/steer.h \
 	sql/settle_batch.c sql/settle_batch.h \

@@ -8,15 +8,6 @@
 #include "sql/account.h"
 #include "sql/sync_store.h"
 
-/* The newest run is open: in the ledger without a result, or noted less than a minute ago and not
- * there yet.  Rows of the ledger are looked up by subqueries that the planner may not turn into
- * joins; see settle_batch.c. */
-#define SYNC_OPEN                                                            \
-	"(s.job_id IS NOT NULL"                                              \
-	" AND (SELECT true FROM result r WHERE r.job_id = s.job_id) IS NULL" \
-	" AND (s.claimed_at > now() - interval '1 minute'"                   \
-	"  OR (SELECT true FROM job j WHERE j.id = s.job_id) IS NOT NULL))"
-
 /* What the ledger says of the newest run goes before what the sync was told: a run whose worker was
  * lost told nothing. */
 #define SYNC_SUCCESS_MS SYNC_MS("s.last_success")
