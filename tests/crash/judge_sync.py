@@ -42,6 +42,7 @@ def check_runs(story, verdict, places):
         tries[row["job"]] += 1
     for page in story.pages:
         started[page["job"]].add(page["run"])
+    check_starts(story, verdict, places)
     told = defaultdict(set)
     for row in story.tables["outbox"]:
         if row["model"] in told[row["job"]]:
@@ -64,6 +65,19 @@ def check_runs(story, verdict, places):
             verdict.add("I4", f"{what} succeeded and did not read to the end")
         if "outbox" in story.setup and not told[job]:
             verdict.add("I7", f"{what} ended as {result['state']} and has no event", "lost")
+
+
+def check_starts(story, verdict, places):
+    """No more runs than were asked for or due, and one at once for a new connection."""
+    asked, runs = defaultdict(int), defaultdict(int)
+    for do in ("trigger", "reset", "due"):
+        for op, _ in story.ops(do):
+            asked[(op["list"], op["sync"])] += 1
+    for row in story.tables["run"]:
+        runs[places.get(row["sync"])] += 1
+    for place, count in runs.items():
+        if place is not None and count > asked[place] + 1:
+            verdict.add("R1", f"{'/'.join(place)} has {count} runs, {asked[place]} were asked for or due", "doubled")
 
 
 def check_goes_on(story, verdict, place, runs):

@@ -22,6 +22,7 @@ class SyncTale(Tale):
     def run(self, number, name, at, *pages, state=1, attempts=1):
         """pages: (at, to, last) each, half a second apart, or None: the call failed."""
         self.row("run", job=f"s-{number}", sync={"listing": 1, "changes": 2}[name])
+        self.ask("trigger", at - 0.1, at, answer={"status": 200}, list="c", sync=name)
         for attempt in range(1, attempts + 1):
             self.row("attempt", job=f"s-{number}", number=attempt, session=1)
         if state:
@@ -109,6 +110,13 @@ def _(tale):
 @objects("a_second_start_of_a_run_that_the_ledger_does_not_know", "I5")
 def _(tale):
     tale.page(5, "changes", 6.0, "5", "5", True, run="u-5b")
+
+
+@objects("more_runs_than_were_asked_for", "R1")
+def _(tale):
+    for number in (6, 7):
+        tale.run(number, "listing", 7.0 + number, ("", "", True))
+        tale.events.pop(next(i for i, e in reversed(list(enumerate(tale.events))) if e.get("do") == "trigger"))
 
 
 @objects("a_success_that_did_not_read_to_the_end", "I4")
