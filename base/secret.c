@@ -85,8 +85,8 @@ sha256_step(EVP_MD_CTX *context, const EVP_MD *kind, struct slice a, struct slic
 	     "SHA-256");
 }
 
-static void
-sha256(struct slice bytes, uint8_t out[32])
+void
+secret_sha256(struct slice bytes, uint8_t out[32])
 {
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 
@@ -100,7 +100,7 @@ secret_sha256_hex(struct slice bytes, char *out)
 	static const char digits[] = "0123456789abcdef";
 	uint8_t digest[32];
 
-	sha256(bytes, digest);
+	secret_sha256(bytes, digest);
 	for (size_t i = 0; i < sizeof(digest); i++) {
 		out[2 * i] = digits[digest[i] >> 4];
 		out[2 * i + 1] = digits[digest[i] & 15];
@@ -116,7 +116,7 @@ secret_hmac_sha256(struct slice key, struct slice bytes, uint8_t out[32])
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 
 	if (key.len > sizeof(short_key))
-		sha256(key, short_key);
+		secret_sha256(key, short_key);
 	else if (key.len > 0)
 		memcpy(short_key, key.data, key.len);
 	for (size_t i = 0; i < sizeof(pad); i++)
@@ -297,90 +297,180 @@ secret_ring_free(struct secret_ring *ring)
 	free(ring);
 }
 
+/* ---- sealing --------------------------------------------------------------------------------- */
+
+#define NONCES_MAX 64
+
+struct secret_work {
+	const struct secret_ring *ring;
+	EVP_CIPHER_CTX *sealing, *opening; /* with their key; NULL: not needed yet */
+	const struct ring_key *opens;      /* whose schedule `opening` has */
+	EVP_MD_CTX *digest;
+	uint8_t nonces[NONCES_MAX * NONCE_BYTES];
+	size_t nonces_left,
+	    nonces_next; /* the next stretch: a value alone takes no more than it needs */
+	struct buf bytes;
+};
+
+struct secret_work *
+secret_work_new(const struct secret_ring *ring)
+{
+	struct secret_work *work = sl_alloc(sizeof(*work));
+
+	work->ring = ring;
+	work->nonces_next = 1;
+	buf_init(&work->bytes, INT32_MAX);
+	return work;
+}
+
+void
+secret_work_free(struct secret_work *work)
+{
+	if (work == NULL)
+		return;
+	EVP_CIPHER_CTX_free(work->sealing);
+	EVP_CIPHER_CTX_free(work->opening);
+	EVP_MD_CTX_free(work->digest);
+	buf_fini(&work->bytes);
+	free(work);
+}
+
+void
+secret_work_sha256(struct secret_work *work, struct slice bytes, uint8_t out[32])
+{
+	const EVP_MD *kind = work->digest == NULL ? EVP_sha256() : NULL;
+
+	if (work->digest == NULL)
+		work->digest = EVP_MD_CTX_new();
+	sha256_step(work->digest, kind, bytes, SLICE_LITERAL(""), out);
+}
+
+static void
+take_nonce(struct secret_work *work, uint8_t *out)
+{
+	if (work->nonces_left == 0) {
+		work->nonces_left = work->nonces_next;
+		work->nonces_next = NONCES_MAX;
+		secret_random(work->nonces, work->nonces_left * NONCE_BYTES);
+	}
+	memcpy(out, work->nonces + --work->nonces_left * NONCE_BYTES, NONCE_BYTES);
+}
+
+void
+secret_work_seal(struct secret_work *work, struct slice plain, struct slice row, struct buf *out)
+{
+	const struct ring_key *key = &work->ring->key[0];
+	size_t len = NONCE_BYTES + plain.len + TAG_BYTES;
+	uint8_t *sealed;
+	int written;
+
+	must(plain.len < INT32_MAX - NONCE_BYTES - TAG_BYTES && row.len < INT32_MAX, "size check");
+	if (work->sealing == NULL) {
+		work->sealing = EVP_CIPHER_CTX_new();
+		must(work->sealing != NULL && EVP_EncryptInit_ex(work->sealing, EVP_aes_256_gcm(),
+								 NULL, key->bytes, NULL) == 1,
+		     "AES-256-GCM");
+	}
+	buf_clear(&work->bytes);
+	must(buf_reserve(&work->bytes, len), "size check");
+	sealed = (uint8_t *)work->bytes.data;
+	take_nonce(work, sealed);
+	must(EVP_EncryptInit_ex(work->sealing, NULL, NULL, NULL, sealed) == 1 &&
+		 EVP_EncryptUpdate(work->sealing, NULL, &written, (const uint8_t *)row.data,
+				   (int)row.len) == 1 &&
+		 EVP_EncryptUpdate(work->sealing, sealed + NONCE_BYTES, &written,
+				   (const uint8_t *)plain.data, (int)plain.len) == 1 &&
+		 EVP_EncryptFinal_ex(work->sealing, sealed + NONCE_BYTES + plain.len, &written) ==
+		     1 &&
+		 EVP_CIPHER_CTX_ctrl(work->sealing, EVP_CTRL_GCM_GET_TAG, TAG_BYTES,
+				     sealed + len - TAG_BYTES) == 1,
+	     "AES-256-GCM");
+	(void)buf_reserve(out, HEAD_LEN + (len + 2) / 3 * 4);
+	buf_add(out, form, FORM_LEN);
+	buf_add(out, key->id, ID_HEX);
+	buf_add_char(out, ':');
+	base64_add(out, sealed, len);
+}
+
 void
 secret_seal(const struct secret_ring *ring, struct slice plain, const char *row, struct buf *out)
 {
-	const struct ring_key *key = &ring->key[0];
-	size_t len = NONCE_BYTES + plain.len + TAG_BYTES;
-	uint8_t *sealed = sl_alloc(len);
-	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
-	int written;
+	struct secret_work *work = secret_work_new(ring);
 
-	must(plain.len < INT32_MAX && strlen(row) < INT32_MAX, "size check");
-	secret_random(sealed, NONCE_BYTES);
-	must(context != NULL &&
-		 EVP_EncryptInit_ex(context, EVP_aes_256_gcm(), NULL, key->bytes, sealed) == 1 &&
-		 EVP_EncryptUpdate(context, NULL, &written, (const uint8_t *)row,
-				   (int)strlen(row)) == 1 &&
-		 EVP_EncryptUpdate(context, sealed + NONCE_BYTES, &written,
-				   (const uint8_t *)plain.data, (int)plain.len) == 1 &&
-		 EVP_EncryptFinal_ex(context, sealed + NONCE_BYTES + plain.len, &written) == 1 &&
-		 EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, TAG_BYTES,
-				     sealed + len - TAG_BYTES) == 1,
-	     "AES-256-GCM");
-	EVP_CIPHER_CTX_free(context);
-	buf_printf(out, "%s%s:", form, key->id);
-	base64_add(out, sealed, len);
-	free(sealed);
+	secret_work_seal(work, plain, slice_text(row), out);
+	secret_work_free(work);
 }
 
 /* bytes is nonce | ciphertext | tag; plain has room for the ciphertext's length. */
 static bool
-open_bytes(const struct ring_key *key, struct slice bytes, const char *row, char *plain)
+open_bytes(struct secret_work *work, const struct ring_key *key, struct slice bytes,
+	   struct slice row, char *plain)
 {
 	const uint8_t *nonce = (const uint8_t *)bytes.data, *cipher = nonce + NONCE_BYTES;
 	size_t len = bytes.len - NONCE_BYTES - TAG_BYTES;
-	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+	const EVP_CIPHER *kind = work->opening == NULL ? EVP_aes_256_gcm() : NULL;
 	int written;
 	bool opened;
 
-	must(context != NULL &&
-		 EVP_DecryptInit_ex(context, EVP_aes_256_gcm(), NULL, key->bytes, nonce) == 1 &&
-		 EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, TAG_BYTES,
+	if (work->opening == NULL)
+		work->opening = EVP_CIPHER_CTX_new();
+	must(row.len < INT32_MAX && work->opening != NULL &&
+		 EVP_DecryptInit_ex(work->opening, kind, NULL,
+				    key == work->opens ? NULL : key->bytes, nonce) == 1 &&
+		 EVP_CIPHER_CTX_ctrl(work->opening, EVP_CTRL_GCM_SET_TAG, TAG_BYTES,
 				     (void *)(uintptr_t)(cipher + len)) == 1 &&
-		 EVP_DecryptUpdate(context, NULL, &written, (const uint8_t *)row,
-				   (int)strlen(row)) == 1 &&
-		 EVP_DecryptUpdate(context, (uint8_t *)plain, &written, cipher, (int)len) == 1,
+		 EVP_DecryptUpdate(work->opening, NULL, &written, (const uint8_t *)row.data,
+				   (int)row.len) == 1 &&
+		 EVP_DecryptUpdate(work->opening, (uint8_t *)plain, &written, cipher, (int)len) ==
+		     1,
 	     "AES-256-GCM");
-	opened = EVP_DecryptFinal_ex(context, (uint8_t *)plain + len, &written) == 1;
-	EVP_CIPHER_CTX_free(context);
+	work->opens = key;
+	opened = EVP_DecryptFinal_ex(work->opening, (uint8_t *)plain + len, &written) == 1;
 	if (!opened)
 		secret_wipe(plain, len);
 	return opened;
 }
 
 enum sl_code
-secret_open(const struct secret_ring *ring, struct slice sealed, const char *row, struct buf *plain,
-	    struct sl_error *error)
+secret_work_open(struct secret_work *work, struct slice sealed, struct slice row, struct buf *plain,
+		 struct sl_error *error)
 {
 	const struct ring_key *key;
 	enum sl_code code = SL_OK;
-	struct buf bytes;
 	size_t len;
 
 	if (sealed.len < HEAD_LEN || sealed.len >= INT32_MAX ||
 	    memcmp(sealed.data, form, FORM_LEN) != 0 || sealed.data[HEAD_LEN - 1] != ':')
 		return sl_fail(error, SL_INVALID, "sealed value: not of the form s1:KEY:BYTES");
-	key = find_key(ring, (struct slice){sealed.data + FORM_LEN, ID_HEX});
+	key = find_key(work->ring, (struct slice){sealed.data + FORM_LEN, ID_HEX});
 	if (key == NULL)
 		return sl_fail(error, SL_INVALID,
 			       "sealed value: its key is not in the key file (add the old key)");
-	buf_init(&bytes, sealed.len);
-	if (!base64_decode((struct slice){sealed.data + HEAD_LEN, sealed.len - HEAD_LEN}, &bytes) ||
-	    bytes.len < NONCE_BYTES + TAG_BYTES) {
-		buf_fini(&bytes);
+	buf_clear(&work->bytes);
+	if (!base64_decode((struct slice){sealed.data + HEAD_LEN, sealed.len - HEAD_LEN},
+			   &work->bytes) ||
+	    work->bytes.len < NONCE_BYTES + TAG_BYTES)
 		return sl_fail(error, SL_INVALID, "sealed value: damaged");
-	}
-	len = bytes.len - NONCE_BYTES - TAG_BYTES;
+	len = work->bytes.len - NONCE_BYTES - TAG_BYTES;
 	if (!buf_reserve(plain, len))
 		code = sl_fail(error, SL_EXHAUSTED, "sealed value: over %zu bytes", plain->cap);
-	else if (!open_bytes(key, buf_slice(&bytes), row, plain->data + plain->len))
+	else if (!open_bytes(work, key, buf_slice(&work->bytes), row, plain->data + plain->len))
 		code = sl_fail(error, SL_INVALID,
 			       "sealed value: damaged, or it belongs to another row");
 	else
 		plain->len += len;
 	if (plain->data != NULL)
 		plain->data[plain->len] = '\0';
-	buf_fini(&bytes);
+	return code;
+}
+
+enum sl_code
+secret_open(const struct secret_ring *ring, struct slice sealed, const char *row, struct buf *plain,
+	    struct sl_error *error)
+{
+	struct secret_work *work = secret_work_new(ring);
+	enum sl_code code = secret_work_open(work, sealed, slice_text(row), plain, error);
+
+	secret_work_free(work);
 	return code;
 }

@@ -30,6 +30,19 @@ void secret_seal(const struct secret_ring *ring, struct slice plain, const char 
 		 struct buf *out);
 SL_MUST_USE enum sl_code secret_open(const struct secret_ring *ring, struct slice sealed,
 				     const char *row, struct buf *plain, struct sl_error *error);
+
+/* The same for many values in a row: what OpenSSL looks up, the schedule of the key and the random
+ * bytes are had once.  It does not follow secret_ring_reload(): for one stretch of work. */
+struct secret_work;                                                  /* opaque */
+struct secret_work *secret_work_new(const struct secret_ring *ring); /* ring: borrowed */
+void secret_work_free(struct secret_work *work);                     /* NULL is fine; wipes */
+void secret_work_seal(struct secret_work *work, struct slice plain, struct slice row,
+		      struct buf *out);
+SL_MUST_USE enum sl_code secret_work_open(struct secret_work *work, struct slice sealed,
+					  struct slice row, struct buf *plain,
+					  struct sl_error *error);
+void secret_work_sha256(struct secret_work *work, struct slice bytes, uint8_t out[32]);
+
 /* A key for another purpose: HMAC-SHA256 of label under the key that seals.  Changes when another
  * key becomes the first of the file. */
 void secret_ring_derive(const struct secret_ring *ring, const char *label, uint8_t out[32]);
@@ -39,6 +52,7 @@ bool secret_equal(const void *a, const void *b, size_t len);
 void secret_wipe(void *bytes, size_t len);
 
 #define SECRET_SHA256_HEX 65
+void secret_sha256(struct slice bytes, uint8_t out[32]);
 void secret_sha256_hex(struct slice bytes, char *out); /* 64 hex digits and a NUL */
 void secret_hmac_sha256(struct slice key, struct slice bytes, uint8_t out[32]);
 

@@ -96,38 +96,48 @@ void
 base64_add(struct buf *out, const void *bytes, size_t len)
 {
 	const uint8_t *in = bytes;
+	char *at;
 
-	if (!buf_reserve(out, (len + 2) / 3 * 4))
+	if (len == 0 || !buf_reserve(out, (len + 2) / 3 * 4))
 		return;
-	for (size_t i = 0; i < len; i += 3) {
-		size_t left = len - i;
-		uint32_t group = (uint32_t)in[i] << 16;
-		char four[4] = {0, 0, '=', '='};
+	at = out->data + out->len;
+	for (; len >= 3; len -= 3, in += 3, at += 4) {
+		uint32_t group = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
 
-		if (left > 1)
-			group |= (uint32_t)in[i + 1] << 8;
-		if (left > 2)
-			group |= in[i + 2];
-		four[0] = alphabet[group >> 18];
-		four[1] = alphabet[group >> 12 & 63];
-		if (left > 1)
-			four[2] = alphabet[group >> 6 & 63];
-		if (left > 2)
-			four[3] = alphabet[group & 63];
-		buf_add(out, four, sizeof(four));
+		at[0] = alphabet[group >> 18];
+		at[1] = alphabet[group >> 12 & 63];
+		at[2] = alphabet[group >> 6 & 63];
+		at[3] = alphabet[group & 63];
 	}
+	if (len > 0) {
+		uint32_t group = (uint32_t)in[0] << 16 | (len > 1 ? (uint32_t)in[1] << 8 : 0);
+
+		at[0] = alphabet[group >> 18];
+		at[1] = alphabet[group >> 12 & 63];
+		at[2] = len > 1 ? alphabet[group >> 6 & 63] : '=';
+		at[3] = '=';
+		at += 4;
+	}
+	out->len = (size_t)(at - out->data);
+	*at = '\0';
 }
+
+/* The value of a character and one; 0: it is no digit. */
+/* clang-format off */
+static const uint8_t digit_of[256] = {
+    [32] = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 63, 0, 0, 0, 64,
+    [48] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 0, 0, 0, 0, 0, 0,
+    [64] = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+    [80] = 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 0, 0, 0, 0, 0,
+    [96] = 0, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41,
+    [112] = 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 0, 0, 0, 0, 0,
+};
+/* clang-format on */
 
 static int
 base64_value(char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
+	return (int)digit_of[(unsigned char)c] - 1;
 }
 
 /* One group of four; returns how many bytes it stands for, 0 when it is malformed.  Bits that no
@@ -159,14 +169,29 @@ base64_group(const char *four, bool last, uint8_t out[3])
 bool
 base64_decode(struct slice text, struct buf *out)
 {
-	size_t before = out->len;
+	size_t before = out->len, left = text.len;
+	const char *in = text.data;
+	uint8_t *at;
 
 	if (text.len % 4 != 0 ||
 	    !buf_reserve(out, text.len / 4 * 3 >= 2 ? text.len / 4 * 3 - 2 : 0))
 		return false;
-	for (size_t i = 0; i < text.len; i += 4) {
+	at = (uint8_t *)out->data + before;
+	for (; left > 4; left -= 4, in += 4, at += 3) {
+		uint32_t a = digit_of[(unsigned char)in[0]], b = digit_of[(unsigned char)in[1]],
+			 c = digit_of[(unsigned char)in[2]], d = digit_of[(unsigned char)in[3]],
+			 group = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+
+		if (a == 0 || b == 0 || c == 0 || d == 0)
+			break;
+		at[0] = (uint8_t)(group >> 16);
+		at[1] = (uint8_t)(group >> 8);
+		at[2] = (uint8_t)group;
+	}
+	out->len = (size_t)(at - (uint8_t *)out->data);
+	for (; left > 0; left -= 4, in += 4) {
 		uint8_t three[3];
-		size_t len = base64_group(text.data + i, i + 4 == text.len, three);
+		size_t len = base64_group(in, left == 4, three);
 
 		if (len == 0 || !buf_add(out, three, len)) {
 			out->len = before;

@@ -112,6 +112,28 @@ on_key(void *arg, enum sl_code code, int64_t key_id, const struct sl_error *erro
 	free(ask);
 }
 
+/* Answers from what is known; else what is to be asked of the ledger. */
+static struct ask *
+look_up(struct concurrency *concurrency, int64_t environment_id, const char *name,
+	concurrency_cb *cb, void *arg)
+{
+	const struct known *known;
+	struct ask *ask;
+	char *full;
+
+	tidy(concurrency);
+	full = sl_asprintf("%lld:%s", (long long)environment_id, name);
+	known = map_get_text(concurrency->keys, full);
+	if (known != NULL) {
+		free(full);
+		cb(arg, SL_OK, known->key_id, NULL);
+		return NULL;
+	}
+	ask = sl_alloc(sizeof(*ask));
+	*ask = (struct ask){concurrency, full, concurrency->generation, cb, arg};
+	return ask;
+}
+
 void
 concurrency_key(struct daemon *daemon, const struct directory_environment *environment,
 		const struct directory_function *function, int64_t connection_row_id,
@@ -119,24 +141,25 @@ concurrency_key(struct daemon *daemon, const struct directory_environment *envir
 {
 	struct concurrency *concurrency = daemon->concurrency;
 	struct concurrency_rule rule = concurrency_rule(&environment->row, &function->row);
-	char name[CONCURRENCY_NAME_SIZE], *full;
-	const struct known *known;
+	char name[CONCURRENCY_NAME_SIZE];
 	struct ask *ask;
 
 	if (rule.by == ACCOUNT_CONCURRENCY_ENVIRONMENT) {
 		cb(arg, SL_OK, environment->row.key_id, NULL);
 		return;
 	}
-	tidy(concurrency);
 	concurrency_name(&rule, function->row.id, connection_row_id, name);
-	full = sl_asprintf("%lld:%s", (long long)environment->row.id, name);
-	known = map_get_text(concurrency->keys, full);
-	if (known != NULL) {
-		free(full);
-		cb(arg, SL_OK, known->key_id, NULL);
-		return;
-	}
-	ask = sl_alloc(sizeof(*ask));
-	*ask = (struct ask){concurrency, full, concurrency->generation, cb, arg};
-	sync_key(daemon->syncs, environment->row.id, name, rule.limit, on_key, ask);
+	ask = look_up(concurrency, environment->row.id, name, cb, arg);
+	if (ask != NULL)
+		sync_key(daemon->syncs, environment->row.id, name, rule.limit, on_key, ask);
+}
+
+void
+concurrency_sync_key(struct daemon *daemon, int64_t environment_id, concurrency_cb *cb, void *arg)
+{
+	struct ask *ask = look_up(daemon->concurrency, environment_id, "syncs", cb, arg);
+
+	if (ask != NULL)
+		sync_lane(daemon->syncs, environment_id,
+			  (int)config_int(daemon->config, "sync_limit"), on_key, ask);
 }

@@ -1,8 +1,9 @@
-/* daemon/concurrency.h - which concurrency key an async action gets.
+/* daemon/concurrency.h - which concurrency key an async action or a run of a sync gets.
  *
  * The environment says by what its actions are kept apart (all together, by connection, by function),
  * a function may say it for itself; each key runs as many at a time as that setting allows
- * (sql/account.h).  Keys are rows of the ledger, made when they are first needed. */
+ * (sql/account.h).  All runs of syncs of an environment have one key, with a limit of its own.  Keys are
+ * rows of the ledger, made when they are first needed. */
 #ifndef SLUICE_DAEMON_CONCURRENCY_H
 #define SLUICE_DAEMON_CONCURRENCY_H
 
@@ -38,5 +39,8 @@ typedef void concurrency_cb(void *arg, enum sl_code code, int64_t key_id,
 void concurrency_key(struct daemon *daemon, const struct directory_environment *environment,
 		     const struct directory_function *function, int64_t connection_row_id,
 		     concurrency_cb *cb, void *arg);
+/* The same for a run of a sync. */
+void concurrency_sync_key(struct daemon *daemon, int64_t environment_id, concurrency_cb *cb,
+			  void *arg);
 
 #endif

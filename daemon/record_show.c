@@ -8,61 +8,117 @@
 #include "base/alloc.h"
 #include "provider/moment.h"
 
-#define TIME_TEXT 40
+#define TIME_TEXT 33 /* "2026-01-31T12:00:00.990544+00:00" */
 #define PLACE_MAX 1000
 
-static char *
-seal_row(int64_t connection_id, const char *model, const char *id)
+struct record_box {
+	struct secret_work *work;
+	struct buf row; /* what is sealed with a record: "record:CONNECTION:MODEL:" and its id */
+	size_t row_len; /* without the id */
+	struct buf plain;
+	int64_t
+	    last_us; /* the newest time that was written, and its text: records of a batch share it */
+	char last_time[TIME_TEXT];
+};
+
+struct record_box *
+record_box_new(const struct secret_ring *ring, int64_t connection_id, const char *model)
 {
-	return sl_asprintf("record:%lld:%s:%s", (long long)connection_id, model, id);
+	struct record_box *box = sl_alloc(sizeof(*box));
+
+	box->work = secret_work_new(ring);
+	buf_init(&box->row, PLACE_MAX);
+	buf_init(&box->plain, RECORD_PLAIN_MAX);
+	buf_printf(&box->row, "record:%lld:%s:", (long long)connection_id, model);
+	box->row_len = box->row.len;
+	return box;
 }
 
 void
-record_seal(const struct secret_ring *ring, int64_t connection_id, const char *model,
-	    const char *id, struct slice plain, struct buf *out)
+record_box_free(struct record_box *box)
 {
-	char *row = seal_row(connection_id, model, id);
+	if (box == NULL)
+		return;
+	secret_work_free(box->work);
+	buf_fini(&box->row);
+	buf_fini(&box->plain);
+	free(box);
+}
 
-	secret_seal(ring, plain, row, out);
-	free(row);
+void
+record_digest(struct record_box *box, struct slice plain, uint8_t out[RECORD_DIGEST])
+{
+	uint8_t full[32];
+
+	secret_work_sha256(box->work, plain, full);
+	memcpy(out, full, RECORD_DIGEST);
+}
+
+static struct slice
+seal_row(struct record_box *box, const char *id)
+{
+	box->row.len = box->row_len;
+	buf_add_text(&box->row, id);
+	return buf_slice(&box->row);
+}
+
+void
+record_seal(struct record_box *box, const char *id, struct slice plain, struct buf *out)
+{
+	secret_work_seal(box->work, plain, seal_row(box, id), out);
 }
 
 enum sl_code
-record_open(const struct secret_ring *ring, int64_t connection_id, const char *model,
-	    const struct record_row *row, struct buf *out, struct sl_error *error)
+record_open(struct record_box *box, const struct record_row *row, struct buf *out,
+	    struct sl_error *error)
 {
-	enum sl_code code = SL_OK;
-	char *name;
-
 	if (row->payload.len == 0 || row->pruned_us != 0)
 		return SL_OK;
-	name = seal_row(connection_id, model, row->id);
-	code = secret_open(ring, row->payload, name, out, error);
-	free(name);
-	return code;
+	return secret_work_open(box->work, row->payload, seal_row(box, row->id), out, error);
 }
 
 /* ---- times and places ------------------------------------------------------------------------- */
+
+static char *
+put_digits(char *at, int number, int width)
+{
+	for (int i = width - 1; i >= 0; i--, number /= 10)
+		at[i] = (char)('0' + number % 10);
+	return at + width;
+}
 
 static void
 time_text(int64_t wall_us, char out[TIME_TEXT])
 {
 	time_t seconds = (time_t)(wall_us / 1000000);
 	struct tm parts;
-	char text[24];
+	char *at = out;
 
 	gmtime_r(&seconds, &parts);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-	snprintf(out, TIME_TEXT, "%s.%06d+00:00", text, (int)(wall_us % 1000000));
+	at = put_digits(at, parts.tm_year + 1900, 4);
+	*at++ = '-';
+	at = put_digits(at, parts.tm_mon + 1, 2);
+	*at++ = '-';
+	at = put_digits(at, parts.tm_mday, 2);
+	*at++ = 'T';
+	at = put_digits(at, parts.tm_hour, 2);
+	*at++ = ':';
+	at = put_digits(at, parts.tm_min, 2);
+	*at++ = ':';
+	at = put_digits(at, parts.tm_sec, 2);
+	*at++ = '.';
+	at = put_digits(at, (int)(wall_us % 1000000), 6);
+	memcpy(at, "+00:00", 7);
 }
 
 void
 record_place(const struct record_row *row, struct buf *out)
 {
-	char place[TIME_TEXT + UUID_TEXT + 2], at[TIME_TEXT];
+	char place[TIME_TEXT + UUID_TEXT + 2];
 
-	time_text(row->last_modified_us, at);
-	snprintf(place, sizeof(place), "%s||%s", at, row->uuid);
+	time_text(row->last_modified_us, place);
+	memcpy(place + TIME_TEXT - 1, "||", 2);
+	memcpy(place + TIME_TEXT + 1, row->uuid, UUID_TEXT);
 	base64_add(out, place, strlen(place));
 }
 
@@ -106,16 +162,6 @@ record_place_parse(const char *cursor, int64_t *last_modified_us, char uuid[UUID
 
 /* ---- a record --------------------------------------------------------------------------------- */
 
-static void
-member_time(struct json_writer *w, const char *key, int64_t wall_us)
-{
-	char text[TIME_TEXT];
-
-	if (wall_us != 0)
-		time_text(wall_us, text);
-	jw_member_text(w, key, wall_us != 0 ? text : NULL);
-}
-
 static const char *
 action_name(enum record_action action)
 {
@@ -131,22 +177,59 @@ action_name(enum record_action action)
 }
 
 static void
-write_metadata(struct json_writer *w, const struct record_row *row)
+add_time(struct record_box *box, struct buf *out, const char *key, int64_t wall_us)
 {
-	struct buf place;
+	buf_add_text(out, key);
+	if (wall_us == 0) {
+		buf_add(out, "null", 4);
+		return;
+	}
+	if (wall_us != box->last_us)
+		time_text(wall_us, box->last_time);
+	box->last_us = wall_us;
+	buf_add_char(out, '"');
+	buf_add(out, box->last_time, TIME_TEXT - 1);
+	buf_add_char(out, '"');
+}
 
-	buf_init(&place, PLACE_MAX);
-	record_place(row, &place);
+/* Nothing in it needs escaping. */
+static void
+write_metadata(struct record_box *box, struct json_writer *w, const struct record_row *row)
+{
+	struct buf *out = w->out;
+
 	jw_key(w, "_nango_metadata");
 	jw_object(w);
-	member_time(w, "first_seen_at", row->first_seen_us);
-	member_time(w, "last_modified_at", row->last_modified_us);
-	jw_member_text(w, "last_action", action_name(row->last_action));
-	member_time(w, "deleted_at", row->deleted_us);
-	member_time(w, "pruned_at", row->pruned_us);
-	jw_member_text(w, "cursor", place.data);
+	add_time(box, out, "\"first_seen_at\":", row->first_seen_us);
+	add_time(box, out, ",\"last_modified_at\":", row->last_modified_us);
+	buf_add_text(out, ",\"last_action\":\"");
+	buf_add_text(out, action_name(row->last_action));
+	buf_add_char(out, '"');
+	add_time(box, out, ",\"deleted_at\":", row->deleted_us);
+	add_time(box, out, ",\"pruned_at\":", row->pruned_us);
+	buf_add_text(out, ",\"cursor\":\"");
+	record_place(row, out);
+	buf_add_char(out, '"');
 	jw_object_end(w);
-	buf_fini(&place);
+}
+
+/* Is it an object with one id, a text, and nothing that is ours? */
+static bool
+is_as_shown(struct json_value payload)
+{
+	struct json_iter it;
+	bool as_shown = true;
+	int ids = 0;
+
+	json_iter_init(&it, payload);
+	while (as_shown && json_iter_next(&it)) {
+		if (it.key_len == 2 && memcmp(it.key, "id", 2) == 0)
+			as_shown = it.value.type == JSON_TEXT && ++ids == 1;
+		else
+			as_shown = strcmp(it.key, "_nango_metadata") != 0;
+	}
+	json_iter_fini(&it);
+	return as_shown && ids == 1;
 }
 
 /* The members as they were saved; only id becomes a text. */
@@ -157,7 +240,7 @@ write_members(struct json_writer *w, struct json_value payload, const char *id)
 	bool has_id = false;
 
 	json_iter_init(&it, payload);
-	while (payload.type == JSON_OBJECT_ && json_iter_next(&it)) {
+	while (json_iter_next(&it)) {
 		if (it.key_len == 2 && memcmp(it.key, "id", 2) == 0) {
 			jw_member_text(w, "id", id);
 			has_id = true;
@@ -175,23 +258,25 @@ write_members(struct json_writer *w, struct json_value payload, const char *id)
 }
 
 enum sl_code
-record_show(const struct secret_ring *ring, int64_t connection_id, const char *model,
-	    const struct record_row *row, struct json_writer *w, struct sl_error *error)
+record_show(struct record_box *box, const struct record_row *row, struct json_writer *w,
+	    struct sl_error *error)
 {
 	struct json_value payload = {0};
-	struct buf plain;
 	enum sl_code code;
 
-	buf_init(&plain, RECORD_PLAIN_MAX);
-	code = record_open(ring, connection_id, model, row, &plain, error);
-	if (code == SL_OK && plain.len > 0)
-		code = json_check(buf_slice(&plain), &payload, error);
-	if (code == SL_OK) {
-		jw_object(w);
+	buf_clear(&box->plain);
+	code = record_open(box, row, &box->plain, error);
+	if (code != SL_OK)
+		return code;
+	/* It was checked before it was sealed, and nobody else can have sealed it. */
+	if (box->plain.len > 0 && box->plain.data[0] == '{')
+		payload = (struct json_value){JSON_OBJECT_, buf_slice(&box->plain)};
+	jw_object(w);
+	if (payload.type == JSON_OBJECT_ && is_as_shown(payload))
+		jw_raw(w, (struct slice){payload.raw.data + 1, payload.raw.len - 2});
+	else
 		write_members(w, payload, row->id);
-		write_metadata(w, row);
-		jw_object_end(w);
-	}
-	buf_fini(&plain);
+	write_metadata(box, w, row);
+	jw_object_end(w);
 	return code;
 }

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "daemon/concurrency.h"
 #include "daemon/submit.h"
 
 struct start {
@@ -74,8 +75,7 @@ on_cancelled(void *arg, enum sl_code code, const struct sl_error *error)
 }
 
 /* The claim comes before the reset: a sync that runs keeps its checkpoint under its feet.  A reset
- * ends the run that is open; its process may last a moment longer, but the key is not free before
- * that. */
+ * ends the run that is open; its process may last a moment longer, but has no effect from then on. */
 static void
 on_claimed(void *arg, enum sl_code code, const struct sl_error *error)
 {
@@ -97,6 +97,19 @@ on_claimed(void *arg, enum sl_code code, const struct sl_error *error)
 	}
 }
 
+static void
+on_key(void *arg, enum sl_code code, int64_t key_id, const struct sl_error *error)
+{
+	struct start *start = arg;
+
+	if (code != SL_OK) {
+		finish(start, code, false, error);
+		return;
+	}
+	start->job.key_id = key_id;
+	sync_claim_run(start->daemon->syncs, start->sync_id, start->job.id, on_claimed, start);
+}
+
 void
 sync_start(struct daemon *daemon, const struct sync_row *row, const struct sync_start_how *how,
 	   sync_start_cb *cb, void *arg)
@@ -112,7 +125,6 @@ sync_start(struct daemon *daemon, const struct sync_row *row, const struct sync_
 		memcpy(start->running, row->job_id, sizeof(start->running));
 	start->job = (struct ledger_job){
 	    .environment_id = row->environment_id,
-	    .key_id = row->key_id,
 	    .function_version_id = row->version_id,
 	    .connection_id = row->connection_id,
 	    .kind = JOB_SYNC,
@@ -127,5 +139,5 @@ sync_start(struct daemon *daemon, const struct sync_row *row, const struct sync_
 		return;
 	}
 	start->admitted = true;
-	sync_claim_run(daemon->syncs, row->id, start->job.id, on_claimed, start);
+	concurrency_sync_key(daemon, row->environment_id, on_key, start);
 }

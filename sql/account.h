@@ -63,6 +63,11 @@ void account_function_concurrency(struct account *account, int64_t environment_i
 				  int64_t function_id, enum account_concurrency by, int limit,
 				  account_done_cb *cb, void *arg);
 
+/* The same for runs of syncs, which have one key in an environment.  limit 0: taken back, and standard
+ * (the setting sync_limit) holds.  SL_INVALID: not 0 to ACCOUNT_CONCURRENCY_MAX. */
+void account_environment_sync_limit(struct account *account, int64_t environment_id, int limit,
+				    int standard, account_done_cb *cb, void *arg);
+
 /* ---- environments and keys ------------------------------------------------------------------ */
 struct account_environment {
 	int64_t id;
@@ -75,6 +80,7 @@ struct account_environment {
 	const char *callback_url; /* "" if none */
 	enum account_concurrency concurrency_by; /* never INHERIT */
 	int concurrency_limit;
+	int sync_limit; /* runs of syncs at a time; 0: as the setting says */
 };
 typedef void account_environments_cb(void *arg, enum sl_code code,
 				     const struct account_environment *rows, int count,

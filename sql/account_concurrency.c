@@ -1,7 +1,8 @@
-/* sql/account_concurrency.c - how many async actions may run at a time, and by what they are apart.
+/* sql/account_concurrency.c - how many async actions may run at a time, and by what they are apart; how
+ * many runs of syncs.
  *
  * A setting and the slots of the keys it governs change in one transaction.  It locks the
- * environment's row first, and so does sync_key(), which adds keys: a key that is made meanwhile
+ * environment's row first, and so do sync_key() and sync_lane(), which add keys: a key that is made meanwhile
  * either is seen here or sees what was written here. */
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,14 @@ static const struct unit_statement concurrency_keys = {
     "  concurrency_slots(environment_id, name) AS slots FROM concurrency_key"
     "  WHERE environment_id = $1::bigint AND (name = 'actions' OR name LIKE 'actions:%')) w"
     " WHERE k.id = w.id AND k.slots <> w.slots"};
+
+static const struct unit_statement concurrency_syncs = {
+    "concurrency_syncs",
+    "UPDATE environment SET sync_limit = nullif($2::bigint, 0) WHERE id = $1::bigint"};
+
+static const struct unit_statement concurrency_sync_key = {
+    "concurrency_sync_key", "UPDATE concurrency_key SET slots = $2::bigint"
+			    " WHERE environment_id = $1::bigint AND name = 'syncs'"};
 
 #define CONCURRENCY_TOLD ACCOUNT_NOTIFY("e.id") ", pg_notify('" ACCOUNT_LIMITS "', (e.id)::text)"
 
@@ -83,13 +92,24 @@ concurrency_on_refused(void *arg)
 	free(refusal);
 }
 
+static void
+concurrency_refuse(struct account *account, const struct sl_error *error, account_done_cb *cb,
+		   void *arg)
+{
+	struct refusal *refusal = sl_alloc(sizeof(*refusal));
+
+	refusal->cb = cb;
+	refusal->arg = arg;
+	refusal->error = *error;
+	loop_soon(account_loop(account), concurrency_on_refused, refusal);
+}
+
 /* True: the values are good.  Otherwise cb comes from the loop, as any answer does. */
 static bool
 concurrency_check(struct account *account, enum account_concurrency by, bool may_inherit, int limit,
 		  account_done_cb *cb, void *arg)
 {
 	struct sl_error error = {0};
-	struct refusal *refusal;
 
 	if (by == ACCOUNT_CONCURRENCY_INHERIT && may_inherit)
 		return true;
@@ -101,11 +121,7 @@ concurrency_check(struct account *account, enum account_concurrency by, bool may
 			ACCOUNT_CONCURRENCY_MAX);
 	else
 		return true;
-	refusal = sl_alloc(sizeof(*refusal));
-	refusal->cb = cb;
-	refusal->arg = arg;
-	refusal->error = error;
-	loop_soon(account_loop(account), concurrency_on_refused, refusal);
+	concurrency_refuse(account, &error, cb, arg);
 	return false;
 }
 
@@ -156,4 +172,31 @@ account_function_concurrency(struct account *account, int64_t environment_id, in
 	unit_bind_int(unit, environment_id);
 	unit_bind_int(unit, function_id);
 	account_send_done(account, unit, "function", cb, arg);
+}
+
+void
+account_environment_sync_limit(struct account *account, int64_t environment_id, int limit,
+			       int standard, account_done_cb *cb, void *arg)
+{
+	struct sl_error error;
+	struct unit *unit;
+
+	if (limit < 0 || limit > ACCOUNT_CONCURRENCY_MAX) {
+		sl_fail(&error, SL_INVALID, "sync_limit is %d; it must be 1 to %d", limit,
+			ACCOUNT_CONCURRENCY_MAX);
+		concurrency_refuse(account, &error, cb, arg);
+		return;
+	}
+	unit = unit_new();
+	unit_add(unit, &concurrency_lock);
+	unit_bind_int(unit, environment_id);
+	unit_add(unit, &concurrency_syncs);
+	unit_bind_int(unit, environment_id);
+	unit_bind_int(unit, limit);
+	unit_add(unit, &concurrency_sync_key);
+	unit_bind_int(unit, environment_id);
+	unit_bind_int(unit, limit > 0 ? limit : standard);
+	unit_add(unit, &concurrency_environment_told);
+	unit_bind_int(unit, environment_id);
+	account_send_done(account, unit, "environment", cb, arg);
 }

@@ -4,9 +4,10 @@
 #include "sql/account.h"
 #include "sql/account_rows.h"
 
-#define ENVIRONMENT_SELECT                                                               \
-	"SELECT e.id, k.id, e.name, e.uuid, e.is_production, e.signing_key, e.settings," \
-	" e.callback_url, e.concurrency_by, e.concurrency_limit FROM environment e"      \
+#define ENVIRONMENT_SELECT                                                                  \
+	"SELECT e.id, k.id, e.name, e.uuid, e.is_production, e.signing_key, e.settings,"    \
+	" e.callback_url, e.concurrency_by, e.concurrency_limit, coalesce(e.sync_limit, 0)" \
+	" FROM environment e"                                                               \
 	" JOIN concurrency_key k ON k.environment_id = e.id AND k.name = 'actions' "
 
 static const struct unit_statement environment_list = {"environment_list",
@@ -103,6 +104,7 @@ account_on_environments(void *arg, const struct unit_answer *answer)
 		rows[i].callback_url = value_text(result, i, 7);
 		rows[i].concurrency_by = account_concurrency_parse(value_text(result, i, 8));
 		rows[i].concurrency_limit = (int)value_int(result, i, 9);
+		rows[i].sync_limit = (int)value_int(result, i, 10);
 	}
 	call->cb.environments(call->arg, code, rows, count, code == SL_OK ? NULL : &error);
 	free(rows);

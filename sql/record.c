@@ -9,6 +9,12 @@
 #define RECORD_ID_MAX 255
 #define RECORD_BATCH_BYTES ((size_t)256 << 20)
 
+/* From its first write by this release a window of tracked deletes is this release's: an earlier one
+ * cannot read the lists of what was seen. */
+static const struct unit_statement record_window = {
+    "record_window", "UPDATE track_window SET since = opened, opened = 0"
+		     " WHERE sync_id = $1::bigint AND model = $2::text AND opened <> 0"};
+
 /* A key that is being deleted with its connection is waited for here, before any row is locked. */
 static const struct unit_statement record_lock = {
     "record_lock",
@@ -17,43 +23,65 @@ static const struct unit_statement record_lock = {
 
 /* $3 sync, $4 time after which a changed row is left alone, or null; arrays: $5 ids, $6 payloads,
  * $7 digests, $8 of the caller.  Each statement says in `action` what becomes of each item:
- * 1, 2, 4: enum record_action; 0: only seen; -1: refused; null: left as it is; is_new: no such row.
- * Rows are looked up one by one, which the planner may not turn into a join. */
+ * 1, 2, 4: enum record_action; 0: only seen; -1: refused; null: left as it is.  Rows are looked up
+ * one by one, which the planner may not turn into a join, and written by their place: the model's
+ * lock is held, so nobody else inserts, and a row that moved meanwhile is followed. */
 #define RECORD_ITEMS(arrays, columns, deleted, action)                                             \
 	"WITH " RECORD_MOMENT ", item AS MATERIALIZED (SELECT u.id, u.payload, u.digest, " deleted \
-	" AS deleted, r.digest IS NULL AS is_new, CASE " action " END AS action"                   \
+	" AS deleted, r.place, r.sync_id, r.pruned IS NOT NULL AND r.digest = u.digest"            \
+	" AS emptied, CASE " action " END AS action"                                               \
 	" FROM unnest($5::text[], $6::bytea[], $7::bytea[]" arrays                                 \
 	") u(id, payload, digest" columns                                                          \
-	") LEFT JOIN LATERAL (SELECT o.digest, o.deleted, o.last_modified FROM record o"           \
+	") LEFT JOIN LATERAL (SELECT o.ctid AS place, o.digest, o.deleted, o.last_modified,"       \
+	"   o.pruned, o.sync_id FROM record o"                                                     \
 	"  WHERE o.connection_id = $1::bigint AND o.model = $2::text AND o.id = u.id LIMIT 1) r"   \
 	"  ON true)"
 #define RECORD_SINCE SYNC_AT_US("$4")
 #define RECORD_LEFT "WHEN r.last_modified > " RECORD_SINCE " THEN 0"
 #define RECORD_DELETED_AT SYNC_AT_MS("nullif(u.deleted_ms, 0)")
+/* So many rows that were only seen are worth a list of them; fewer are marked each. */
+#define RECORD_LISTED "20"
 
-/* An action of 0 is never stored: items that were only seen have a row, and that keeps all but who
- * saw it and when. */
-#define RECORD_WRITE                                                                              \
-	", written AS (INSERT INTO record AS r (connection_id, model, id, sync_id, seen,"         \
-	"   last_action, first_seen, last_modified, deleted, digest, payload)"                    \
+/* Rows that were only seen keep all but who saw them and when.  They are not written at all but
+ * when the sync was another's, so that each sync removes its own, or when the payload had been
+ * pruned.  That comes back, or nobody who reads from the start would ever find it; it counts as
+ * unchanged and keeps its place: its content is what readers were shown there, and those who prune
+ * what they have read would else be given every record again after each full run. */
+#define RECORD_TALLY                                                                   \
+	", tally AS MATERIALIZED (SELECT count(*) FILTER (WHERE action = 1) AS added," \
+	"   count(*) FILTER (WHERE action = 2) AS updated,"                            \
+	"   count(*) FILTER (WHERE action = 4 AND place IS NOT NULL) AS deleted,"      \
+	"   count(*) FILTER (WHERE action = 0) AS unchanged,"                          \
+	"   count(*) FILTER (WHERE action = -1) AS refused,"                           \
+	"   count(*) FILTER (WHERE action > 0) AS written FROM item), "
+#define RECORD_ROWS                                                                               \
+	", added AS (INSERT INTO record (connection_id, model, id, sync_id, seen, last_action,"   \
+	"   first_seen, last_modified, deleted, digest, payload)"                                 \
 	"  SELECT $1::bigint, $2::text, id, $3::bigint, seen, action, at, at,"                    \
 	"   CASE action WHEN 4 THEN coalesce(deleted, at) END, digest, payload"                   \
-	"   FROM item, moment WHERE action >= 0"                                                  \
-	"  ON CONFLICT (connection_id, model, id) DO UPDATE SET"                                  \
-	"   sync_id = excluded.sync_id, seen = excluded.seen,"                                    \
-	"   first_seen = CASE excluded.last_action WHEN 1 THEN excluded.first_seen"               \
-	"    ELSE r.first_seen END,"                                                              \
-	"   last_action = CASE excluded.last_action WHEN 0 THEN r.last_action"                    \
-	"    ELSE excluded.last_action END,"                                                      \
-	"   last_modified = CASE excluded.last_action WHEN 0 THEN r.last_modified"                \
-	"    ELSE excluded.last_modified END,"                                                    \
-	"   deleted = CASE excluded.last_action WHEN 0 THEN r.deleted ELSE excluded.deleted END," \
-	"   pruned = CASE excluded.last_action WHEN 0 THEN r.pruned END,"                         \
-	"   digest = CASE excluded.last_action WHEN 0 THEN r.digest ELSE excluded.digest END,"    \
-	"   payload = CASE excluded.last_action WHEN 0 THEN r.payload ELSE excluded.payload END)" \
-	" SELECT count(*) FILTER (WHERE action = 1), count(*) FILTER (WHERE action = 2),"         \
-	" count(*) FILTER (WHERE action = 4 AND NOT is_new), count(*) FILTER (WHERE action = 0)," \
-	" count(*) FILTER (WHERE action = -1) FROM item"
+	"   FROM item, moment WHERE action > 0 AND place IS NULL),"                               \
+	" changed AS (UPDATE record r SET sync_id = $3::bigint, seen = m.seen,"                   \
+	"   first_seen = CASE i.action WHEN 1 THEN m.at ELSE r.first_seen END,"                   \
+	"   last_action = CASE i.action WHEN 0 THEN r.last_action ELSE i.action END,"             \
+	"   last_modified = CASE i.action WHEN 0 THEN r.last_modified ELSE m.at END,"             \
+	"   deleted = CASE i.action WHEN 0 THEN r.deleted"                                        \
+	"    WHEN 4 THEN coalesce(i.deleted, m.at) END,"                                          \
+	"   pruned = CASE WHEN i.action = 0 AND NOT i.emptied THEN r.pruned END,"                 \
+	"   digest = CASE i.action WHEN 0 THEN r.digest ELSE i.digest END,"                       \
+	"   payload = CASE WHEN i.action = 0 AND NOT i.emptied THEN r.payload ELSE i.payload END" \
+	"  FROM item i, moment m, tally t WHERE r.ctid = i.place AND (i.action > 0"               \
+	"   OR i.action = 0 AND (t.unchanged < " RECORD_LISTED                                    \
+	"    OR i.emptied OR i.sync_id <> $3::bigint))),"                                         \
+	" listed AS (INSERT INTO record_unchanged (connection_id, model, seen, ids)"              \
+	"  SELECT $1::bigint, $2::text, seen, ARRAY(SELECT id FROM item WHERE action = 0)"        \
+	"   FROM moment, tally WHERE unchanged >= " RECORD_LISTED "),"                            \
+	" uncut AS (DELETE FROM record_cut WHERE " RECORD_MODEL                                   \
+	"  AND EXISTS (SELECT FROM item WHERE action = 0 AND emptied))"                           \
+	" SELECT added, updated, deleted, unchanged, refused FROM tally"
+#define RECORD_CHANGE "SELECT added - deleted AS live FROM tally WHERE written > 0"
+#define RECORD_WRITE                               \
+	RECORD_TALLY RECORD_COUNTED(RECORD_CHANGE) \
+	RECORD_ROWS
 
 static const struct unit_statement record_save_items = {
     "record_save_items",
@@ -201,6 +229,9 @@ record_write(struct sync_store *store, const struct record_batch *batch,
 	}
 	unit = unit_new();
 	record_add_lock(unit, &batch->fence, batch->connection_id, batch->model);
+	unit_add(unit, &record_window);
+	unit_bind_int(unit, batch->sync_id);
+	unit_bind_text(unit, batch->model);
 	unit_add(unit, statement);
 	unit_bind_int(unit, batch->connection_id);
 	unit_bind_text(unit, batch->model);

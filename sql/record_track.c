@@ -3,28 +3,37 @@
 #include "base/alloc.h"
 #include "sql/record_store.h"
 
+/* opened 0: an earlier release, which cannot read the lists of what was seen, deletes nothing. */
 static const struct unit_statement track_open = {
-    "track_open", "INSERT INTO track_window (sync_id, model, opened)"
-		  " SELECT $1::bigint, $2::text, nextval('record_seen') ON CONFLICT DO NOTHING"};
+    "track_open", "INSERT INTO track_window (sync_id, model, opened, since)"
+		  " SELECT $1::bigint, $2::text, 0, nextval('record_seen') ON CONFLICT DO NOTHING"};
 
 static const struct unit_statement track_is_open = {
     "track_is_open",
     "SELECT require((SELECT true FROM track_window WHERE sync_id = $1::bigint AND model = $2::text"
     " FOR UPDATE), 'SL404', 'no window of tracked deletes is open')"};
 
-/* Rows keep payload and digest: what was deleted can still be read. */
-#define TRACK_DELETE(from, opened)                                                      \
-	"gone AS (UPDATE record SET deleted = at, last_modified = at, last_action = 4," \
-	"  sync_id = $3::bigint FROM moment" from " WHERE " RECORD_MODEL                \
-	"  AND deleted IS NULL AND record.seen < " opened " RETURNING id) SELECT id FROM gone"
+/* Rows keep payload and digest: what was deleted can still be read.  What the lists name is taken
+ * out by grouping, which costs the same however wrong a plan made on empty tables guesses. */
+#define TRACK_GONE "SELECT -count(*) AS live FROM gone HAVING count(*) > 0"
+#define TRACK_DELETE(opened)                                                                    \
+	"unseen AS MATERIALIZED (SELECT max(e.place) AS place FROM ("                           \
+	"  SELECT o.id, o.ctid AS place FROM record o WHERE " RECORD_MODEL                      \
+	"   AND o.deleted IS NULL AND o.seen < " opened                                         \
+	"  UNION ALL SELECT unnest(u.ids), NULL FROM record_unchanged u WHERE " RECORD_MODEL    \
+	"   AND u.seen >= " opened "  ) e GROUP BY e.id HAVING bool_and(e.place IS NOT NULL))," \
+	" gone AS (UPDATE record r SET deleted = at, last_modified = at, last_action = 4,"      \
+	"  sync_id = $3::bigint FROM moment, unseen WHERE r.ctid = unseen.place"                \
+	"  RETURNING r.id), " RECORD_COUNTED(TRACK_GONE) " SELECT id FROM gone"
 
 static const struct unit_statement track_close = {
     "track_close",
     "WITH " RECORD_MOMENT ", closed AS (DELETE FROM track_window WHERE sync_id = $3::bigint"
-    "  AND track_window.model = $2::text RETURNING opened), " TRACK_DELETE(", closed", "opened")};
+    "  AND track_window.model = $2::text RETURNING coalesce(since, opened) AS opened), " TRACK_DELETE(
+	"(SELECT opened FROM closed)")};
 
-static const struct unit_statement track_delete = {
-    "track_delete", "WITH " RECORD_MOMENT ", " TRACK_DELETE("", "$4::bigint")};
+static const struct unit_statement track_delete = {"track_delete", "WITH " RECORD_MOMENT
+								   ", " TRACK_DELETE("$4::bigint")};
 
 static const struct unit_statement track_mark = {"track_mark", "SELECT nextval('record_seen')"};
 

@@ -144,6 +144,15 @@ value_int(const PGresult *result, int row, int column)
 	return 0;
 }
 
+/* Postgres counts from 2000. */
+int64_t
+value_us(const PGresult *result, int row, int column)
+{
+	if (PQgetisnull(result, row, column))
+		return 0;
+	return value_int(result, row, column) + INT64_C(946684800000000);
+}
+
 bool
 value_bool(const PGresult *result, int row, int column)
 {

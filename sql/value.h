@@ -40,6 +40,7 @@ char *value_array_take(struct value_array *array, size_t *len);
 /* Readers of a binary result.  A null reads as 0, false or "". */
 int64_t value_int(const PGresult *result, int row, int column); /* int2, int4 or int8 */
 bool value_bool(const PGresult *result, int row, int column);
+int64_t value_us(const PGresult *result, int row, int column); /* timestamptz: us since 1970 */
 const char *value_text(const PGresult *result, int row, int column);   /* borrowed from result */
 struct slice value_bytes(const PGresult *result, int row, int column); /* borrowed from result */
 void value_uuid(const PGresult *result, int row, int column, char out[UUID_TEXT]);

@@ -39,6 +39,8 @@ struct admin {
 	int tries;
 	const char *variable, *value;
 	struct admin_concurrency concurrency;
+	bool sync_limit_given;
+	int sync_limit; /* 0: taken back */
 	void (*found)(struct admin *admin, const struct account_environment *row);
 };
 
@@ -128,6 +130,11 @@ reply_environment(struct admin *admin, const struct account_environment *row)
 	jw_member_text(&w, "callback_url", row->callback_url[0] != '\0' ? row->callback_url : NULL);
 	show_settings(&w, row->settings);
 	admin_show_concurrency(&w, "concurrency", row->concurrency_by, row->concurrency_limit);
+	jw_key(&w, "sync_limit");
+	if (row->sync_limit > 0)
+		jw_int(&w, row->sync_limit);
+	else
+		jw_null(&w);
 	jw_object_end(&w);
 	api_reply_buf(admin->call, 200, &out);
 }
@@ -161,6 +168,20 @@ on_all_written(void *arg, enum sl_code code, int64_t id, const struct sl_error *
 }
 
 static void
+on_concurrency_written(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
+{
+	struct admin *admin = arg;
+	struct daemon *daemon = admin->call->daemon;
+
+	if (code == SL_OK && admin->sync_limit_given)
+		account_environment_sync_limit(daemon->account, admin->id, admin->sync_limit,
+					       (int)config_int(daemon->config, "sync_limit"),
+					       on_all_written, admin);
+	else
+		on_all_written(admin, code, id, error);
+}
+
+static void
 on_settings_written(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
 {
 	const struct admin_concurrency taken_back = {.by = ACCOUNT_CONCURRENCY_ENVIRONMENT,
@@ -173,10 +194,10 @@ on_settings_written(void *arg, enum sl_code code, int64_t id, const struct sl_er
 		look_up(admin); /* somebody else was faster: again, from what is there now */
 	else if (code == SL_OK && admin->concurrency.given)
 		account_environment_concurrency(admin->call->daemon->account, admin->id,
-						concurrency->by, concurrency->limit, on_all_written,
-						admin);
+						concurrency->by, concurrency->limit,
+						on_concurrency_written, admin);
 	else
-		on_all_written(admin, code, id, error);
+		on_concurrency_written(admin, code, id, error);
 }
 
 /* The members of the body that are kept as settings. */
@@ -215,16 +236,36 @@ write_settings(struct admin *admin, const struct account_environment *row)
 	buf_fini(&patch);
 }
 
+/* A column of its own: the ledger counts by it. */
+static bool
+read_sync_limit(struct admin *admin)
+{
+	struct json_value value = json_get(admin->call->body, "sync_limit");
+	int64_t number = 0;
+
+	admin->sync_limit_given = value.type != JSON_NONE;
+	if (value.type != JSON_NONE && value.type != JSON_NULL_ &&
+	    (!json_int(value, &number) || number < 1 || number > ACCOUNT_CONCURRENCY_MAX)) {
+		api_fail_issue(admin->call, "invalid_body", "invalid_value", "sync_limit",
+			       "sync_limit must be a whole number from 1 to %d, or null",
+			       ACCOUNT_CONCURRENCY_MAX);
+		return false;
+	}
+	admin->sync_limit = (int)number;
+	return true;
+}
+
 /* null takes a setting back. */
 static bool
 check_settings(struct admin *admin)
 {
-	const char *names[sizeof(settings) / sizeof(settings[0]) + 1] = {"concurrency"};
+	const char *names[sizeof(settings) / sizeof(settings[0]) + 2] = {"concurrency",
+									 "sync_limit"};
 	struct api_call *call = admin->call;
 	int64_t number;
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-		names[i + 1] = settings[i].name;
+		names[i + 2] = settings[i].name;
 	if (!api_strict(call, call->body, names))
 		return false;
 	for (const struct setting *setting = settings; setting->name != NULL; setting++) {
@@ -238,7 +279,7 @@ check_settings(struct admin *admin)
 			       (long long)setting->min, (long long)setting->max);
 		return false;
 	}
-	return admin_read_concurrency(call, &admin->concurrency);
+	return read_sync_limit(admin) && admin_read_concurrency(call, &admin->concurrency);
 }
 
 void

@@ -33,8 +33,14 @@ struct list {
 	struct record_query query;
 	const char *ids[IDS_MAX];
 	char after_uuid[UUID_TEXT];
-	int left; /* records that the page may still take */
+	int left; /* records that the page may still ask for */
 	int written;
+	bool asked;        /* a piece is under way */
+	bool over;         /* nothing more is written */
+	bool goes_on;      /* records follow what is written */
+	enum sl_code code; /* unless SL_OK the page failed */
+	struct sl_error error;
+	struct record_box *box;
 	struct buf place; /* of the last record written, as a cursor */
 	struct buf out;
 	struct json_writer w;
@@ -99,17 +105,7 @@ time_parse(const char *text, const char *zone, int64_t *wall_us)
 /* ---- the page --------------------------------------------------------------------------------- */
 
 static void
-list_fail(struct list *list, enum sl_code code, const struct sl_error *error)
-{
-	struct api_call *call = list->call;
-
-	buf_fini(&list->out);
-	buf_fini(&list->place);
-	api_fail_sl(call, code, error);
-}
-
-static void
-list_end(struct list *list, bool more)
+list_reply(struct list *list)
 {
 	struct api_call *call = list->call;
 	struct buf out = list->out;
@@ -118,54 +114,77 @@ list_end(struct list *list, bool more)
 	w.out = &out;
 	jw_array_end(&w);
 	jw_key(&w, "next_cursor");
-	if (more)
+	if (list->goes_on)
 		jw_text(&w, list->place.data);
 	else
 		jw_null(&w);
 	jw_object_end(&w);
+	record_box_free(list->box);
 	buf_fini(&list->place);
-	buf_init(&list->out, 1);
-	api_reply_buf(call, 200, &out);
+	if (list->code == SL_OK) {
+		api_reply_buf(call, 200, &out);
+		return;
+	}
+	buf_fini(&out);
+	api_fail_sl(call, list->code, &list->error);
+}
+
+/* False: a record cannot be read. */
+static bool
+write_rows(struct list *list, const struct record_row *rows, int count, bool more)
+{
+	int shown = 0;
+
+	for (; shown < count && list->out.len < PAGE_BYTES; shown++) {
+		list->code = record_show(list->box, &rows[shown], &list->w, &list->error);
+		if (list->code == SL_OK)
+			continue;
+		log_error("record_unreadable", "connection=%lld error=%s",
+			  (long long)list->query.connection_id, log_text(list->error.text));
+		list->code = SL_INTERNAL;
+		return false;
+	}
+	list->written += shown;
+	list->goes_on = more || shown < count;
+	if (shown > 0) {
+		buf_clear(&list->place);
+		record_place(&rows[shown - 1], &list->place);
+	}
+	return true;
 }
 
 static void read_piece(struct list *list);
 
+/* Once the size of records is known, the next piece is read while this one is written. */
 static void
 on_rows(void *arg, enum sl_code code, const struct record_row *rows, int count, bool more,
 	const struct sl_error *error)
 {
 	struct list *list = arg;
-	struct sl_error failed;
-	int shown = 0;
+	bool next = code == SL_OK && !list->over && more && count > 0 && list->left > count;
+	bool ahead = list->written > 0;
 
-	if (code != SL_OK) {
-		list_fail(list, code, error);
-		return;
-	}
-	while (shown < count && list->out.len < PAGE_BYTES) {
-		if (record_show(list->call->daemon->ring, list->query.connection_id,
-				list->query.model, &rows[shown], &list->w, &failed) != SL_OK) {
-			log_error("record_unreadable", "connection=%lld error=%s",
-				  (long long)list->query.connection_id, log_text(failed.text));
-			list_fail(list, SL_INTERNAL, &failed);
-			return;
-		}
-		shown++;
-	}
-	list->left -= shown;
-	list->written += shown;
-	more = more || shown < count;
-	if (shown > 0) {
-		buf_clear(&list->place);
-		record_place(&rows[shown - 1], &list->place);
-		list->query.after_us = rows[shown - 1].last_modified_us;
-		memcpy(list->after_uuid, rows[shown - 1].uuid, sizeof(list->after_uuid));
+	list->asked = false;
+	list->left -= count;
+	if (next) {
+		list->query.after_us = rows[count - 1].last_modified_us;
+		memcpy(list->after_uuid, rows[count - 1].uuid, sizeof(list->after_uuid));
 		list->query.after_uuid = list->after_uuid;
 	}
-	if (more && shown > 0 && list->left > 0 && list->out.len < PAGE_BYTES)
+	if (next && ahead)
 		read_piece(list);
-	else
-		list_end(list, more && list->written > 0);
+	if (!list->over && code != SL_OK) {
+		list->code = code;
+		list->error = *error;
+		list->over = true;
+	}
+	if (!list->over)
+		list->over =
+		    !write_rows(list, rows, count, more) || !next || list->out.len >= PAGE_BYTES;
+	if (!list->over && !ahead)
+		read_piece(list);
+	if (list->over && !list->asked)
+		list_reply(list);
 }
 
 static void
@@ -179,6 +198,7 @@ read_piece(struct list *list)
 	if (piece < 1)
 		piece = 1;
 	list->query.limit = piece < list->left ? (int)piece : list->left;
+	list->asked = true;
 	record_list(list->call->daemon->syncs, &list->query, on_rows, list);
 }
 
@@ -199,6 +219,8 @@ on_connection(void *arg, enum sl_code code, const void *object, const struct sl_
 		return;
 	}
 	list->query.connection_id = connection->row.id;
+	list->box =
+	    record_box_new(list->call->daemon->ring, list->query.connection_id, list->query.model);
 	buf_init(&list->out, 2 * (size_t)RECORD_PLAIN_MAX);
 	buf_init(&list->place, CURSOR_MAX);
 	jw_init(&list->w, &list->out);

@@ -95,5 +95,5 @@ limits_write(struct daemon *daemon, struct reclaim *reclaim, const bool *shards,
 	memcpy(write->part, shards, count * sizeof(*shards));
 	write->cb = cb;
 	write->arg = arg;
-	reclaim_limits(reclaim, on_limits, write);
+	reclaim_limits(reclaim, (int)config_int(daemon->config, "sync_limit"), on_limits, write);
 }

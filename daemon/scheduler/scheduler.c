@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/metrics.h"
+#include "daemon/scheduler/schedule.h"
+#include "daemon/scheduler/retention.h"
 #include "daemon/scheduler/survey.h"
 #include "daemon/scheduler/sweep.h"
 #include "daemon/scheduler/upkeep.h"
@@ -37,6 +39,8 @@ struct scheduler {
 	struct reclaim *reclaim;
 	struct upkeep *upkeep;
 	struct survey *survey;
+	struct schedule *schedule;
+	struct retention *retention;
 	struct loop_timer *timer;
 	struct map *sessions; /* id -> seen */
 	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_partitions;
@@ -325,6 +329,8 @@ on_tick(void *arg)
 	ask_leader_beat(scheduler);
 	if (!reclaim_is_leader(scheduler->reclaim)) {
 		survey_forget(scheduler->survey);
+		schedule_rest(scheduler->schedule);
+		retention_stop(scheduler->retention);
 		if (!scheduler->asking_lead) {
 			scheduler->asking_lead = true;
 			reclaim_lead(scheduler->reclaim, on_lead, scheduler);
@@ -345,6 +351,8 @@ on_tick(void *arg)
 	}
 	upkeep_tick(scheduler->upkeep);
 	survey_tick(scheduler->survey);
+	schedule_tick(scheduler->schedule);
+	retention_tick(scheduler->retention);
 }
 
 bool
@@ -364,6 +372,8 @@ scheduler_new(struct daemon *daemon, const char *conninfo)
 	scheduler->reclaim = reclaim_new(daemon->loop, &settings);
 	scheduler->upkeep = upkeep_new(daemon, scheduler->reclaim);
 	scheduler->survey = survey_new(daemon, scheduler->reclaim);
+	scheduler->schedule = schedule_new(daemon, conninfo);
+	scheduler->retention = retention_new(daemon, conninfo);
 	scheduler->sessions = map_new();
 	scheduler->timer = loop_timer_new(daemon->loop, on_tick, scheduler);
 	loop_timer_every(scheduler->timer, TICK_MS);
@@ -388,6 +398,8 @@ scheduler_free(struct scheduler *scheduler)
 	loop_timer_free(scheduler->timer);
 	upkeep_free(scheduler->upkeep);
 	survey_free(scheduler->survey);
+	schedule_free(scheduler->schedule);
+	retention_free(scheduler->retention);
 	reclaim_free(scheduler->reclaim);
 	/* Redis still answers, with failures, what is under way. */
 	loop_free_later(scheduler->daemon->loop, free_now, scheduler);

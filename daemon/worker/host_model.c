@@ -20,6 +20,7 @@ struct reading {     /* one page, or the records of some ids */
 	int id_count;
 	int64_t after_us;
 	char after_uuid[UUID_TEXT];
+	struct record_box *box;
 	struct buf out;
 	struct json_writer w;
 };
@@ -32,6 +33,7 @@ reading_free(void *state)
 	for (int i = 0; i < reading->id_count; i++)
 		free(reading->ids[i]);
 	buf_fini(&reading->out);
+	record_box_free(reading->box);
 	free(reading->model);
 	free(reading);
 }
@@ -52,6 +54,8 @@ reading_new(struct host_call *call)
 	reading->model = strcmp(sync->variant, "base") == 0
 			     ? sl_strdup(name)
 			     : sl_asprintf("%s::%s", name, sync->variant);
+	reading->box =
+	    record_box_new(call->attempt->daemon->ring, sync->connection_id, reading->model);
 	buf_init(&reading->out, HOST_ANSWER_MAX);
 	jw_init(&reading->w, &reading->out);
 	call->state = reading;
@@ -85,8 +89,7 @@ show_rows(struct host_call *call, const struct record_row *rows, int count)
 	struct sl_error error;
 
 	for (int i = 0; i < count; i++) {
-		if (record_show(call->attempt->daemon->ring, call->attempt->sync->connection_id,
-				reading->model, &rows[i], &reading->w, &error) == SL_OK)
+		if (record_show(reading->box, &rows[i], &reading->w, &error) == SL_OK)
 			continue;
 		log_error("record_unreadable", "connection=%lld error=%s",
 			  (long long)call->attempt->sync->connection_id, log_text(error.text));

@@ -37,6 +37,7 @@ struct batch {
 	struct record_item *items;
 	int item_count;
 	size_t item_bytes;
+	struct record_box *box;
 	/* Rows that are read in several pages. */
 	int64_t after_us;
 	char after_uuid[UUID_TEXT];
@@ -60,6 +61,7 @@ batch_free(void *state)
 	for (int i = 0; i < batch->count; i++)
 		free(batch->entries[i].id);
 	map_free(batch->by_id, NULL);
+	record_box_free(batch->box);
 	free(batch->entries);
 	free(batch->items);
 	free(batch);
@@ -165,19 +167,11 @@ batch_read(struct host_call *call)
 	batch->entries = sl_calloc((size_t)size + 1, sizeof(*batch->entries));
 	batch->items = sl_calloc((size_t)size + 1, sizeof(*batch->items));
 	batch->by_id = map_new();
+	batch->box = record_box_new(call->attempt->daemon->ring, call->attempt->sync->connection_id,
+				    call->model->full);
 	call->state = batch;
 	call->state_free = batch_free;
 	return read_entries(call, batch, list) ? batch : NULL;
-}
-
-static void
-digest_of(struct slice plain, uint8_t out[RECORD_DIGEST])
-{
-	char hex[SECRET_SHA256_HEX];
-
-	secret_sha256_hex(plain, hex);
-	for (int i = 0; i < RECORD_DIGEST; i++)
-		out[i] = (uint8_t)(hex_digit(hex[2 * i]) * 16 + hex_digit(hex[2 * i + 1]));
 }
 
 static struct record_item *
@@ -188,10 +182,9 @@ add_item(struct host_call *call, const char *id, struct slice plain)
 	struct buf sealed;
 
 	*item = (struct record_item){.id = id};
-	digest_of(plain, item->digest);
+	record_digest(batch->box, plain, item->digest);
 	buf_init(&sealed, SEALED_MAX);
-	record_seal(call->attempt->daemon->ring, call->attempt->sync->connection_id,
-		    call->model->full, id, plain, &sealed);
+	record_seal(batch->box, id, plain, &sealed);
 	item->payload.data = buf_take(&sealed, &item->payload.len);
 	batch->item_bytes += item->payload.len;
 	return item;
@@ -334,8 +327,7 @@ merge_row(struct host_call *call, const struct record_row *row)
 		return true;
 	buf_init(&plain, RECORD_PLAIN_MAX);
 	buf_init(&merged, MERGED_MAX);
-	code = record_open(call->attempt->daemon->ring, call->attempt->sync->connection_id,
-			   call->model->full, row, &plain, &error);
+	code = record_open(batch->box, row, &plain, &error);
 	if (code == SL_OK && plain.len > 0)
 		code = json_check(buf_slice(&plain), &base, &error);
 	if (code == SL_OK) {

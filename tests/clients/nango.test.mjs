@@ -199,6 +199,18 @@ test('listRecords gives pages with cursors, filters and ids', async () => {
 	assert.deepEqual(chosen.records.map((record) => record.id), ['2']);
 });
 
+test('pruneRecords empties what was read and says whether more is left', async () => {
+	const { records } = await nango.listRecords({ providerConfigKey: pck, connectionId: 'ann', model: 'Contact' });
+	const untilCursor = records[1]._nango_metadata.cursor;
+	const prune = (more) => nango.pruneRecords({ providerConfigKey: pck, connectionId: 'ann', model: 'Contact', untilCursor, ...more });
+	assert.deepEqual(await prune({ limit: 1 }), { count: 1, has_more: true });
+	assert.deepEqual(await prune({ variant: 'base' }), { count: 1, has_more: false });
+	const after = (await nango.listRecords({ providerConfigKey: pck, connectionId: 'ann', model: 'Contact' })).records;
+	assert.deepEqual(after.map((record) => Object.keys(record).length > 2), [false, false, true]);
+	assert.deepEqual(after.map((record) => record._nango_metadata.cursor), records.map((record) => record._nango_metadata.cursor));
+	assert.deepEqual(after.map((record) => record._nango_metadata.pruned_at !== null), [true, true, false]);
+});
+
 test('a second run deletes, and triggerSync takes options and the old modes', async () => {
 	await nango.triggerSync(pck, [{ name: 'contacts', variant: 'base' }], 'ann', { reset: false });
 	assert.deepEqual((await syncEnd()).checkpoint, { runs: 2 });

@@ -276,18 +276,22 @@ def operators_read_and_change_settings(rig):
     environment(rig, "admin")
     path = "/admin/v1/environments/admin"
     data = operator(rig, "GET", path).json
-    assert list(data) == ["name", "id", "uuid", "is_production", "callback_url", "settings", "concurrency"], data
+    assert list(data) == ["name", "id", "uuid", "is_production", "callback_url", "settings", "concurrency", "sync_limit"], data
     assert data["settings"] == {} and data["callback_url"] is None and data["is_production"] is False, data
     answer = operator(rig, "PATCH", path, {"action_timeout": 7})
     assert answer.status == 200 and answer.json == {**data, "settings": {"action_timeout": 7}}, answer
     for bad, where in (({"action_timeout": 0}, ["action_timeout"]), ({"action_timeout": 86401}, ["action_timeout"]),
                        ({"action_timeout": 1.5}, ["action_timeout"]), ({"action_timeout": "7"}, ["action_timeout"]), ({"nonsense": 1}, []),
-                       ({"action_timeout": 9, "hmac_key": "x"}, [])):
+                       ({"action_timeout": 9, "hmac_key": "x"}, []), ({"sync_limit": 0}, ["sync_limit"]),
+                       ({"sync_limit": 501}, ["sync_limit"]), ({"sync_limit": "7"}, ["sync_limit"])):
         answer = operator(rig, "PATCH", path, bad)
         refused(answer, "invalid_body", where)
         assert where or "nonsense" in answer.body.decode() or "hmac_key" in answer.body.decode(), answer
     assert operator(rig, "GET", path).json["settings"] == {"action_timeout": 7}
     assert operator(rig, "PATCH", path, {"action_timeout": None}).json["settings"] == {}
+    assert data["sync_limit"] is None
+    assert operator(rig, "PATCH", path, {"sync_limit": 7}).json == {**data, "sync_limit": 7}
+    assert operator(rig, "PATCH", path, {"sync_limit": None, "action_timeout": None}).json == data
     refused(operator(rig, "GET", "/admin/v1/environments/nosuch"), "not_found", status=404)
     refused(operator(rig, "PATCH", "/admin/v1/environments/nosuch", {}), "not_found", status=404)
     refused(operator(rig, "GET", "/admin/v1/environments/UPPER"), "invalid_uri_params", ["name"])

@@ -146,6 +146,8 @@ SCOPED = [  # method, path, body, scope without "environment:", a status that sa
     ("DELETE", "/connections/nosuch?provider_config_key=w", None, "connections:delete"),
     ("POST", "/action/trigger", {}, "actions:execute"),
     ("GET", "/action/11111111-2222-4333-8444-555555555555", None, "actions:execute"),
+    ("GET", "/records?model=Item", None, "records:read"),
+    ("PATCH", "/records/prune", {}, "records:write"),
     ("GET", "/environment-variables", None, "variables:read"),
     ("POST", "/sync/deploy", {}, "deploy"),
     ("POST", "/sync/deploy/confirmation", {}, "deploy"),

@@ -24,7 +24,7 @@ HEADERS = {"Connection-Id": "c", "Provider-Config-Key": "w"}
 
 def prepare(rig):
     rig.integration()
-    for name in ("c", "order", "filter", "since", "bytes", "large", "states", "legacy"):
+    for name in ("c", "order", "filter", "since", "bytes", "large", "states", "legacy", "prune", "old", "idle"):
         rig.connection(name)
     done = rig.deploy_flows([
         flows.sync("puppet", PUPPET, endpoints=[{"method": "GET", "path": "/items"}]),
@@ -45,7 +45,7 @@ def play(rig, connection, *steps, **more):
         [entry] = rig.request("GET", f"/sync/status?syncs=puppet&provider_config_key=w&connection_id={connection}").json["syncs"]
         return entry if entry["status"] != "RUNNING" else None
     entry = wait_until("the sync ends", ended, 50)
-    assert entry["status"] == "SUCCESS", (entry, list(rig.describe()))
+    assert entry["latestExecutionStatus"] == "SUCCESS", (entry, list(rig.describe()))
 
 
 def ask(rig, query="model=Item", connection="c", path="/records", **more):
@@ -167,6 +167,56 @@ def a_page_of_large_records_ends_before_it_fills_the_memory(rig):
     assert len(first["records"]) + len(rest["records"]) == 45 and rest["next_cursor"] is None
 
 
+# ---- pruning
+
+def prune(rig, body, connection="prune", **more):
+    return rig.request("PATCH", "/records/prune", body, {**HEADERS, "Connection-Id": connection}, **more)
+
+
+@test
+def records_are_pruned_up_to_a_cursor_and_keep_their_place(rig):
+    play(rig, "prune", *[("batchSave", items(name)) for name in "abcd"], ("batchDelete", [{"id": "d", "why": "x"}]))
+    before = page(rig, "model=Item", "prune")["records"]
+    assert [r["id"] for r in before] == list("abcd")
+    third = before[2]["_nango_metadata"]["cursor"]
+    assert prune(rig, {"model": "Item", "until_cursor": third, "limit": 2}).json == {"count": 2, "has_more": True}
+    assert prune(rig, {"model": "Item", "until_cursor": third, "variant": "base"}).json == {"count": 1, "has_more": False}
+    assert prune(rig, {"model": "Item", "until_cursor": third}).json == {"count": 0, "has_more": False}
+    assert prune(rig, {"model": "Item", "until_cursor": third, "variant": "none"}).json == {"count": 0, "has_more": False}
+    after = page(rig, "model=Item", "prune")["records"]
+    for old, new in zip(before, after):
+        assert {**new["_nango_metadata"], "pruned_at": None} == old["_nango_metadata"], (old, new)
+    assert [sorted(r) for r in after] == [["_nango_metadata", "id"]] * 3 + [["_nango_metadata", "id", "why"]]
+    assert all(TIME.fullmatch(r["_nango_metadata"]["pruned_at"]) for r in after[:3]), after
+    # A reader who goes on behind it is shown nothing of it; functions see what readers see.
+    assert ids(rig, f"model=Item&cursor={third.replace('+', '%2B')}", "prune") == ["d"]
+    play(rig, "prune", ("batchSave", [{"id": "a", "v": 1}, {"id": "b", "v": 2}]), ("batchUpdate", [{"id": "c", "w": 3}]))
+    shown = page(rig, "model=Item", "prune")["records"]
+    assert [(r["id"], r.get("v"), r.get("w"), r["_nango_metadata"]["last_action"]) for r in shown] == [
+        ("a", 1, None, "ADDED"), ("d", None, None, "DELETED"), ("b", 2, None, "UPDATED"), ("c", None, 3, "UPDATED")], shown
+    assert all(r["_nango_metadata"]["pruned_at"] is None for r in shown)
+    assert shown[0]["_nango_metadata"] == before[0]["_nango_metadata"]  # unchanged: back where it was
+
+
+@test
+def a_request_to_prune_is_refused_in_the_form_of_the_wire(rig):
+    good = base64.b64encode(b"2026-11-22T03:19:05.990544+00:00||018f5cb0-0000-7000-8000-000000000000").decode()
+    fine = {"model": "Item", "until_cursor": good}
+    assert prune(rig, fine).json["count"] >= 0
+    for change, path in (({"model": None}, "model"), ({"model": "item"}, "model"), ({"model": 7}, "model"), ({"variant": "a b"}, "variant"),
+                         ({"until_cursor": ""}, "until_cursor"), ({"until_cursor": None}, "until_cursor"),
+                         ({"until_cursor": "x" * 1001}, "until_cursor"), ({"limit": 0}, "limit"), ({"limit": 10001}, "limit"),
+                         ({"limit": -1}, "limit"), ({"limit": 1.5}, "limit"), ({"limit": "5"}, "limit"), ({"limit": None}, "limit")):
+        refused(prune(rig, {**fine, **change}), "invalid_body", [path])
+    refused(prune(rig, {"until_cursor": good}), "invalid_body", ["model"])
+    refused(prune(rig, {"model": "Item"}), "invalid_body", ["until_cursor"])
+    refused(prune(rig, {**fine, "cursor": good}), "invalid_body")
+    refused(prune(rig, {**fine, "until_cursor": "***"}), "invalid_cursor")
+    refused(prune(rig, fine, "nobody"), "unknown_connection")
+    refused(rig.request("PATCH", "/records/prune", fine), "invalid_headers", ["connection-id"])
+    refused(rig.request("PATCH", "/records/prune?model=Item", fine, HEADERS), "invalid_query_params")
+
+
 # ---- refusals
 
 @test
@@ -210,6 +260,34 @@ def a_bad_cursor_is_told_as_one(rig):
     refused(ask(rig, "model=Item&cursor=***"), "invalid_cursor")
     fine = base64.b64encode(f"{good}||{row}".encode()).decode().replace("+", "%2B")
     assert ask(rig, f"model=Item&cursor={fine}").status == 200
+
+
+# ---- retention
+
+@test(seconds=90)
+def old_payloads_are_emptied_and_records_of_a_sync_that_stands_still_go(rig):
+    for name in ("old", "idle"):
+        play(rig, name, ("batchSave", items("long-ago")))
+        play(rig, name, ("batchSave", items("lately")))
+    sql = rig.postgres.query
+    of = "connection_id = (SELECT id FROM connection WHERE connection_id = '%s')"
+    sql(f"UPDATE record SET last_modified = last_modified - interval '31 days' WHERE id = 'long-ago' AND {of % 'old'};"
+        f" UPDATE record SET last_modified = last_modified - interval '61 days' WHERE {of % 'idle'};"
+        f" UPDATE sync SET claimed_at = now() - interval '61 days', marked_at = NULL, last_ended = NULL WHERE {of % 'idle'};"
+        f" UPDATE record_model SET pruned_to = '-infinity' WHERE {of % 'old'}")
+    before = page(rig, "model=Item", "old")["records"]
+    assert rig.nodes[0].stop() == 0
+    rig.nodes[0].start()  # a pass begins when a scheduler comes to lead
+    wait_until("the old payload is emptied", lambda: len(page(rig, "model=Item", "old")["records"][0]) == 2, 20)
+    first, second = page(rig, "model=Item", "old")["records"]
+    assert first["id"] == "long-ago" and TIME.fullmatch(first["_nango_metadata"]["pruned_at"]), first
+    assert {**first["_nango_metadata"], "pruned_at": None} == before[0]["_nango_metadata"], (first, before)
+    assert second == before[1], second
+    wait_until("the records of the idle sync are deleted", lambda: not ids(rig, "model=Item", "idle"), 20)
+    [entry] = rig.request("GET", "/sync/status?syncs=puppet&provider_config_key=w&connection_id=idle").json["syncs"]
+    assert entry["recordCount"].get("Item", 0) == 0, entry
+    play(rig, "idle", ("batchSave", items("lately")))
+    assert ids(rig, "model=Item", "idle") == ["lately"]
 
 
 # ---- endpoints that functions declare

@@ -601,7 +601,7 @@ the_scheduler_reads_all_limits_above_one(void)
 	first = key;
 	new_key(1);
 	new_key(500);
-	reclaim_limits(reclaim, on_limits, &answer);
+	reclaim_limits(reclaim, 100, on_limits, &answer);
 	check_int(wait_for(&answer), ==, SL_OK);
 	check_int(answer.count, ==, 2);
 	check_int(limits[0].key_id, ==, first);
@@ -610,6 +610,30 @@ the_scheduler_reads_all_limits_above_one(void)
 	check_int(limits[1].slots, ==, 500);
 	check_int(limits[1].environment_id, ==, rig_sql("SELECT id FROM environment"));
 	key = 140000;
+}
+
+/* What an environment says goes before. */
+static void
+the_scheduler_gives_runs_of_syncs_the_slots_of_its_setting(void)
+{
+	struct answer answer = {0};
+
+	rig_sql("DELETE FROM concurrency_key;"
+		" INSERT INTO concurrency_key (environment_id, name, slots)"
+		" SELECT id, 'syncs', 100 FROM environment;"
+		" INSERT INTO concurrency_key (environment_id, name, slots)"
+		" SELECT id, 'actions:connection:1', 9 FROM environment");
+	reclaim_limits(reclaim, 20, on_limits, &answer);
+	check_int(wait_for(&answer), ==, SL_OK);
+	check_int(answer.count, ==, 2);
+	check_int(limits[0].slots, ==, 20);
+	check_int(limits[1].slots, ==, 9);
+	rig_sql("UPDATE environment SET sync_limit = 30");
+	memset(&answer, 0, sizeof(answer));
+	reclaim_limits(reclaim, 20, on_limits, &answer);
+	check_int(wait_for(&answer), ==, SL_OK);
+	check_int(limits[0].slots, ==, 30);
+	rig_sql("UPDATE environment SET sync_limit = NULL; DELETE FROM concurrency_key");
 }
 
 static void
@@ -1190,6 +1214,7 @@ main(void)
 	CHECK_RUN(a_lower_limit_refuses_what_starts_next);
 	CHECK_RUN(slots_are_released_one_by_one);
 	CHECK_RUN(the_scheduler_reads_all_limits_above_one);
+	CHECK_RUN(the_scheduler_gives_runs_of_syncs_the_slots_of_its_setting);
 	CHECK_RUN(begin_is_refused_when_the_job_is_not_ours_to_start);
 	CHECK_RUN(a_batch_under_way_is_seen_by_the_end_of_its_session);
 	CHECK_RUN(a_failed_try_waits_and_comes_back);

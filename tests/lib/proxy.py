@@ -8,6 +8,7 @@
     proxy.cut()                            # all links now, by reset; how="close" or "half"
     proxy.cut_after(100, "up")             # each link once 100 more bytes have passed
     proxy.lose_answer(b"pattern")          # what holds pattern arrives, nothing comes back, then a reset
+    proxy.stall(b"pattern")                # what holds pattern, and all behind it on that link, waits for release()
     proxy.refuse() / proxy.accept()        # nobody listens / somebody does
     proxy.target = other                   # for links made from now on
 
@@ -45,7 +46,7 @@ class Pipe:
         self.link, self.name, self.source, self.sink = link, name, source, sink
         self.waiting = deque()  # (when it may go, bytes)
         self.size = self.passed = 0
-        self.ended = self.shut = self.lost = False
+        self.ended = self.shut = self.lost = self.stalled = False
         self.window = b""  # the last bytes, for a pattern that comes in two pieces
 
 
@@ -61,7 +62,7 @@ class Link:
 class Proxy:
     def __init__(self, listen=("127.0.0.1", 0), target=None):
         self.target = target
-        self.links, self.made, self.lost = [], 0, 0  # lost: links that a pattern has cut
+        self.links, self.made, self.lost, self.stalled = [], 0, 0, 0  # the last two: links that a pattern has cut, or stalled
         self._lock = threading.RLock()
         self._selector = selectors.DefaultSelector()
         self._wake, wake = socket.socketpair()
@@ -125,7 +126,9 @@ class Proxy:
         self._held = self._left = None
         self._swallow = set()
         self._cut_after = {}
-        self._pattern = None
+        self._pattern = self._stall = None
+        for link in self.links:
+            link.up.stalled = False
 
     def _rule(self, change):
         with self._lock:
@@ -170,6 +173,13 @@ class Proxy:
     def lose_answer(self, pattern, linger=0.3, forward=True, times=1):
         """The next times that pattern goes up: it arrives (or not: forward), no answer comes, the link is reset after linger."""
         self._rule(lambda: setattr(self, "_pattern", [pattern, linger, forward, times]))
+
+    def stall(self, pattern):
+        """The next time that pattern goes up: it waits with all that follows on its link, which stays, until release()."""
+        self._rule(lambda: setattr(self, "_stall", pattern))
+
+    def release(self):
+        self._rule(lambda: [setattr(link.up, "stalled", False) for link in self.links])
 
     # ---- the loop
     def _poke(self):
@@ -221,7 +231,7 @@ class Proxy:
             for pipe in (link.up, link.down):
                 if not pipe.ended and not self._held and pipe.size < ROOM:
                     wanted[pipe.source] |= selectors.EVENT_READ
-                if pipe.waiting and not self._held:
+                if pipe.waiting and not self._held and not pipe.stalled:
                     due = pipe.waiting[0][0]
                     if due <= now:
                         wanted[pipe.sink] |= selectors.EVENT_WRITE
@@ -269,6 +279,9 @@ class Proxy:
             return
         if pipe.name == "up" and self._pattern is not None:
             piece = self._look(pipe, piece)
+        if pipe.name == "up" and self._stall is not None and self._stall in piece:
+            self._stall, pipe.stalled = None, True
+            self.stalled += 1
         if piece:
             pipe.waiting.append((time.monotonic() + self._delay[pipe.name], piece))
             pipe.size += len(piece)
@@ -291,7 +304,7 @@ class Proxy:
         return piece
 
     def _write(self, pipe):
-        if not pipe.waiting or pipe.waiting[0][0] > time.monotonic():
+        if not pipe.waiting or pipe.stalled or pipe.waiting[0][0] > time.monotonic():
             return
         due, piece = pipe.waiting.popleft()
         limit = self._cut_after.get(pipe.name)

@@ -16,8 +16,6 @@ import time
 
 import flows
 
-PAGE = 8  # items
-
 
 def text_of(ident, version):
     return f"{ident} as of {version} " * 3
@@ -28,7 +26,7 @@ class Source:
         self.lock = threading.Lock()
         self.items, self.log, self.pages = {}, [], []  # {list: {id: v}}, [(t, list, id, v, gone)], [page as the history has it]
         self.versions = {}
-        self.page_ms, self.failing = 0, 0.0  # how long a page takes, and how many of them fail
+        self.page, self.page_ms, self.failing = 8, 0, 0.0  # items of a page, how long it takes, and how many of them fail
         self.rng = random.Random(seed)
         witness.routes["source"] = self._serve
 
@@ -63,14 +61,14 @@ class Source:
     def _list(self, name, at):
         items = self.items.get(name, {})
         ids = sorted(i for i in items if i > at)
-        page = [{"id": i, "v": items[i], "text": text_of(i, items[i])} for i in ids[:PAGE]]
-        return page, page[-1]["id"] if len(ids) > PAGE else None, len(ids) <= PAGE
+        page = [{"id": i, "v": items[i], "text": text_of(i, items[i])} for i in ids[:self.page]]
+        return page, page[-1]["id"] if len(ids) > self.page else None, len(ids) <= self.page
 
     def _changes(self, name, at):
         latest = {ident: (version, gone) for _, n, ident, version, gone in self.log if n == name and version > int(at)}
         order = sorted(latest.items(), key=lambda entry: entry[1])
-        page = [{"id": i, "v": v, "gone": True} if gone else {"id": i, "v": v, "text": text_of(i, v)} for i, (v, gone) in order[:PAGE]]
-        return page, page[-1]["v"] if page else int(at), len(order) <= PAGE
+        page = [{"id": i, "v": v, "gone": True} if gone else {"id": i, "v": v, "text": text_of(i, v)} for i, (v, gone) in order[:self.page]]
+        return page, page[-1]["v"] if page else int(at), len(order) <= self.page
 
     def _serve(self, call):
         _, name, how = call.path.strip("/").split("/")
@@ -80,8 +78,8 @@ class Source:
                 status = 200
                 items, to, last = {"list": self._list, "changes": self._changes}[how](name, at)
                 body = {"items": items, "to": to, "last": last}
-            page = {"list": name, "sync": call.query.get("sync", ""), "job": call.query.get("job", ""), "run": call.query.get("run", ""),
-                    "began": call.began, "ended": 0.0, "at": at, "to": "" if to is None else str(to), "last": last, "status": status}
+            page = {"list": name, **{key: call.query.get(key, "") for key in ("sync", "job", "run", "version")}, "began": call.began,
+                    "ended": 0.0, "at": at, "to": "" if to is None else str(to), "last": last, "status": status}
             self.pages.append(page)
         time.sleep(self.page_ms / 1000)
         page["ended"] = time.monotonic()
@@ -104,7 +102,7 @@ class Source:
 
 _ASK = ("const run = require('crypto').randomUUID();"
         "const page = async (how, sync, at) => (await nango.get({ endpoint: '/source/' + nango.connectionId + '/' + how, retries: 0,"
-        " params: { sync, at: String(at), run, job: nango.activityLogId } })).data;")
+        " params: { sync, at: String(at), run, job: nango.activityLogId, version: 'VERSION' } })).data;")
 # The checkpoint goes before the window closes: a run that is cut between the two lists once more, under the window that is open.
 LISTING = _ASK + """
     const saved = await nango.getCheckpoint();
@@ -135,5 +133,7 @@ CHANGES = _ASK + """
 MODELS = {"listing": "Listed", "changes": "Changed"}
 
 
-def source_flows(**more):
-    return [flows.sync("listing", LISTING, models=("Listed",), **more), flows.sync("changes", CHANGES, models=("Changed",), **more)]
+def source_flows(version="1", **more):
+    """The two syncs; each page tells the version that asks."""
+    return [flows.sync(name, code.replace("VERSION", version), models=(MODELS[name],), version=f"{version}.0.0", **more)
+            for name, code in (("listing", LISTING), ("changes", CHANGES))]
