@@ -1,5 +1,6 @@
 """What tests of schedules share: a sync that tells of its runs, and what the ledger says of its schedules."""
 import collections
+import json
 
 from rig import Rig
 
@@ -23,8 +24,9 @@ def deploy(rig, *flows, **more):
     assert done.status == 200, done
 
 
-def ran(rig, name):
-    return len(rig.witness.seen(f"/ran/{name}"))
+def ran(rig, name, connection=None):
+    """How many runs of a sync (of a connection) have come to their end."""
+    return sum(connection in (None, json.loads(call.body)["c"]) for call in rig.witness.seen(f"/ran/{name}"))
 
 
 def _one(rig, columns, name, connection):
