@@ -87,10 +87,12 @@ sql_tests = test_sql_migrate \
 	test_sql_memory \
 	test_sql_sync \
 	test_sql_sync_set \
+	test_sql_schedule \
 	test_sql_record \
 	test_sql_fence \
 	test_sql_prune \
-	test_sql_retain
+	test_sql_retain \
+	test_sql_reader
 check_PROGRAMS += $(sql_tests)
 TESTS += $(sql_tests)
 sql_test_libs = libsql.a $(base_test_libs) $(LIBPQ_LIBS)
@@ -118,6 +120,9 @@ test_sql_sync_LDADD = $(sql_test_libs)
 test_sql_sync_set_SOURCES = tests/integration/test_sql_sync_set.c tests/integration/sync_rig.h
 test_sql_sync_set_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_sync_set_LDADD = $(sql_test_libs)
+test_sql_schedule_SOURCES = tests/integration/test_sql_schedule.c tests/integration/sync_rig.h
+test_sql_schedule_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_schedule_LDADD = $(sql_test_libs)
 test_sql_record_SOURCES = tests/integration/test_sql_record.c tests/integration/sync_rig.h
 test_sql_record_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_record_LDADD = $(sql_test_libs)
@@ -130,6 +135,9 @@ test_sql_prune_LDADD = $(sql_test_libs)
 test_sql_retain_SOURCES = tests/integration/test_sql_retain.c tests/integration/sync_rig.h
 test_sql_retain_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_retain_LDADD = $(sql_test_libs)
+test_sql_reader_SOURCES = tests/integration/test_sql_reader.c tests/integration/sync_rig.h
+test_sql_reader_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_reader_LDADD = $(sql_test_libs)
 test_sql_cancel_SOURCES = tests/integration/test_sql_cancel.c tests/integration/sql_rig.h
 test_sql_cancel_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_cancel_LDADD = $(sql_test_libs)
