@@ -15,6 +15,7 @@
 #include "daemon/shard.h"
 #include "daemon/steer.h"
 #include "queue/ready.h"
+#include "sql/schedule.h"
 
 #define AGAIN_MS 100
 #define AGAIN_MAX 30 /* so long does it take at most to learn of a queue that was built anew */
@@ -311,6 +312,23 @@ void
 submit_withdraw(struct daemon *daemon, int64_t environment_id)
 {
 	backlog_leave(daemon->submits->backlog, environment_id, BACKLOG_GONE, clock_mono_ms());
+}
+
+int
+submit_rooms(const struct daemon *daemon, struct schedule_room *rooms, int max, int64_t *others)
+{
+	const struct backlog *backlog = daemon->submits->backlog;
+	int64_t queued_max = config_int(daemon->config, "queued_max"), ids[64];
+	size_t at = 0;
+	int count = 0, found;
+
+	*others = (queued_max + 1) / 2; /* less than half of it waits, or they were near */
+	while (count < max && (found = backlog_near(backlog, &at, ids, 64)) > 0)
+		for (int i = 0; i < found && count < max; i++)
+			rooms[count++] = (struct schedule_room){
+			    .environment_id = ids[i],
+			    .room = queued_max - backlog_estimate(backlog, ids[i])};
+	return count;
 }
 
 int
