@@ -33,6 +33,7 @@ libsql_a_SOURCES = \
 	sql/dead_quarantine.c \
 	sql/health.c sql/health.h \
 	sql/inspect.c sql/inspect.h \
+	sql/inspect_sync.c sql/inspect_sync.h \
 	sql/ledger.c sql/ledger.h sql/ledger_state.h \
 	sql/ledger_cancel.c \
 	sql/ledger_once.c \
@@ -55,6 +56,7 @@ libsql_a_SOURCES = \
 	sql/settle_batch.c sql/settle_batch.h \
 	sql/settle_claim.c \
 	sql/settle_death.c \
+	sql/settle_run.c \
 	sql/settle_session.c \
 	sql/sync.c sql/sync.h \
 	sql/sync_row.h \
