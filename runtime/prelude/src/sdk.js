@@ -228,7 +228,8 @@ function orchestration() {
 			await asClient("post", "/sync/trigger", asked);
 		},
 		startSync: async (providerConfigKey, syncs, connectionId) => {
-			await ask("start_sync", { providerConfigKey, syncs, connectionId });
+			const asked = ask("start_sync", { providerConfigKey, syncs, connectionId });
+			await asClient("post", "/sync/start", asked);
 		},
 		tryAcquireLock: (options) => ask("try_acquire_lock", Object.assign({}, options)),
 		releaseLock: (options) => ask("release_lock", Object.assign({}, options)),
