@@ -28,7 +28,8 @@ enum metric_id {
 	METRIC_QUARANTINED, /* enum metric_quarantine */
 	METRIC_SECURITY,    /* enum metric_security */
 	METRIC_SYNCS_INTERRUPTED,
-	METRIC_BACKLOG, /* enum metric_backlog */
+	METRIC_SCHEDULE_RUNS, /* enum metric_schedule */
+	METRIC_BACKLOG,       /* enum metric_backlog */
 	METRIC_BACKLOG_MAX,
 	METRIC_QUEUED_MAX,
 	METRIC_REFUSED,      /* enum metric_refusal */
@@ -69,6 +70,7 @@ enum metric_outcome { /* of a job: states of base/job.h, and dead: set aside */
 };
 enum metric_lane { METRIC_LANE_NEW, METRIC_LANE_FRONT, METRIC_LANE_SLOT, METRIC_LANE_DELAYED };
 enum metric_pause { METRIC_PAUSED, METRIC_DRAINING };
+enum metric_schedule { METRIC_SCHEDULE_STARTED, METRIC_SCHEDULE_OPEN, METRIC_SCHEDULE_POSTPONED };
 enum metric_repair {                       /* what the scheduler had to put right */
 		     METRIC_REPUSHED,      /* an open job that was in no list */
 		     METRIC_REBUILT,       /* a shard's queue built anew */

@@ -60,11 +60,16 @@ sluiced_SOURCES = \
 	daemon/api/resources.h daemon/api/routes.c \
 	daemon/api/show.c daemon/api/show.h \
 	daemon/api/sync.c \
+	daemon/api/sync_request.c daemon/api/sync_request.h \
 	daemon/api/sync_scope.c daemon/api/sync_scope.h \
+	daemon/api/sync_status.c \
+	daemon/api/sync_steer.c \
+	daemon/api/sync_variant.c \
 	daemon/api/webhook_in.c \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
 	daemon/scheduler/retention.c daemon/scheduler/retention.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
+	daemon/scheduler/schedule.c daemon/scheduler/schedule.h \
 	daemon/scheduler/survey.c daemon/scheduler/survey.h \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
 	daemon/scheduler/upkeep.c daemon/scheduler/upkeep.h \

@@ -15,6 +15,7 @@
 #include "daemon/shard.h"
 #include "daemon/steer.h"
 #include "queue/ready.h"
+#include "sql/schedule.h"
 
 #define AGAIN_MS 100
 #define AGAIN_MAX 30 /* so long does it take at most to learn of a queue that was built anew */
@@ -103,12 +104,22 @@ wait_for_push(struct submit *submit)
 
 /* ---- the push -------------------------------------------------------------------------------- */
 
+static struct ready_entry
+entry_of(const struct submit *submit)
+{
+	return (struct ready_entry){.key_id = submit->job.key_id,
+				    .environment_id = submit->job.environment_id,
+				    .is_long = submit->job.kind == JOB_SYNC,
+				    .envelope = submit->envelope};
+}
+
 static void
 on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
 {
 	struct submit *submit = arg;
 	struct submits *submits = submit->submits;
 	const struct ledger_job *job = &submit->job;
+	struct ready_entry entry = entry_of(submit);
 
 	(void)value;
 	/* The queue was built anew, and we are told of its epoch about now.  That the job is in it already
@@ -127,8 +138,7 @@ on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 		log_debug("push_left_to_sweep", "code=%s error=%s", sl_code_name(code),
 			  log_text(error != NULL ? error->text : ""));
 		if (!submits->closing)
-			backlog_watch_left(submits->watch, job->environment_id, job->key_id,
-					   submit->envelope);
+			backlog_watch_left(submits->watch, &entry);
 	}
 	if (!submit->answered)
 		answer_waiting(submits, submit);
@@ -138,12 +148,9 @@ on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 static void
 send_push(struct submit *submit)
 {
-	const struct ledger_job *job = &submit->job;
-	struct ready_entry entry = {.key_id = job->key_id,
-				    .environment_id = job->environment_id,
-				    .envelope = submit->envelope};
+	struct ready_entry entry = entry_of(submit);
 
-	ready_push(shard_queue(submit->submits->daemon, job->environment_id), READY_NEW, &entry, 1,
+	ready_push(shard_queue(submit->submits->daemon, entry.environment_id), READY_NEW, &entry, 1,
 		   on_pushed, submit);
 }
 
@@ -305,6 +312,23 @@ void
 submit_withdraw(struct daemon *daemon, int64_t environment_id)
 {
 	backlog_leave(daemon->submits->backlog, environment_id, BACKLOG_GONE, clock_mono_ms());
+}
+
+int
+submit_rooms(const struct daemon *daemon, struct schedule_room *rooms, int max, int64_t *others)
+{
+	const struct backlog *backlog = daemon->submits->backlog;
+	int64_t queued_max = config_int(daemon->config, "queued_max"), ids[64];
+	size_t at = 0;
+	int count = 0, found;
+
+	*others = (queued_max + 1) / 2; /* less than half of it waits, or they were near */
+	while (count < max && (found = backlog_near(backlog, &at, ids, 64)) > 0)
+		for (int i = 0; i < found && count < max; i++)
+			rooms[count++] = (struct schedule_room){
+			    .environment_id = ids[i],
+			    .room = queued_max - backlog_estimate(backlog, ids[i])};
+	return count;
 }
 
 int

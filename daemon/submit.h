@@ -15,7 +15,7 @@
 
 #define SUBMIT_PENDING_MAX 20000 /* accepts in flight on this node; past it SL_UNAVAILABLE */
 #define SUBMIT_PUSH_WAIT_MS 1000
-#define SUBMIT_DRAINING                                                                    \
+#define SUBMIT_DRAINING                                                                     \
 	"an operator has this environment drain: it takes no new jobs until it is resumed " \
 	"(POST /admin/v1/queues/{environment}/resume, or `sluice queue resume`); try again later"
 
@@ -34,6 +34,11 @@ void submits_free(struct submits *submits); /* after ledger and queues; NULL is 
 enum sl_code submit_admit(struct daemon *daemon, int64_t environment_id, bool must,
 			  struct sl_error *error);
 void submit_withdraw(struct daemon *daemon, int64_t environment_id);
+/* How many more jobs may come in, as far as this node knows: of environments near their bound, up to max of
+ * them, the count; of others, as others says. */
+struct schedule_room; /* sql/schedule.h */
+int submit_rooms(const struct daemon *daemon, struct schedule_room *rooms, int max,
+		 int64_t *others);
 /* Is it that an operator lets the environment drain? */
 bool submit_is_draining(const struct daemon *daemon, int64_t environment_id);
 /* Is it this node that takes no more? */

@@ -19,6 +19,15 @@
 #define SYNC_AT_US(param) "(timestamptz 'epoch' + " param "::bigint * interval '1 microsecond')"
 #define SYNC_AT_MS(param) "(timestamptz 'epoch' + " param "::bigint * interval '1 millisecond')"
 
+/* The newest run is open: in the ledger without a result, or noted less than a minute ago and not
+ * there yet.  Rows of the ledger are looked up by subqueries that the planner may not turn into
+ * joins; see settle_batch.c. */
+#define SYNC_OPEN                                                            \
+	"(s.job_id IS NOT NULL"                                              \
+	" AND (SELECT true FROM result r WHERE r.job_id = s.job_id) IS NULL" \
+	" AND (s.claimed_at > now() - interval '1 minute'"                   \
+	"  OR (SELECT true FROM job j WHERE j.id = s.job_id) IS NOT NULL))"
+
 struct sync_call {
 	union { /* the one that the reader of the answer knows */
 		sync_rows_cb *rows;

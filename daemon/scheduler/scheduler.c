@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/metrics.h"
+#include "daemon/scheduler/schedule.h"
 #include "daemon/scheduler/retention.h"
 #include "daemon/scheduler/survey.h"
 #include "daemon/scheduler/sweep.h"
@@ -38,6 +39,7 @@ struct scheduler {
 	struct reclaim *reclaim;
 	struct upkeep *upkeep;
 	struct survey *survey;
+	struct schedule *schedule;
 	struct retention *retention;
 	struct loop_timer *timer;
 	struct map *sessions; /* id -> seen */
@@ -309,6 +311,7 @@ on_tick(void *arg)
 	ask_leader_beat(scheduler);
 	if (!reclaim_is_leader(scheduler->reclaim)) {
 		survey_forget(scheduler->survey);
+		schedule_rest(scheduler->schedule);
 		retention_stop(scheduler->retention);
 		if (!scheduler->asking_lead) {
 			scheduler->asking_lead = true;
@@ -330,6 +333,7 @@ on_tick(void *arg)
 	}
 	upkeep_tick(scheduler->upkeep);
 	survey_tick(scheduler->survey);
+	schedule_tick(scheduler->schedule);
 	retention_tick(scheduler->retention);
 }
 
@@ -350,6 +354,7 @@ scheduler_new(struct daemon *daemon, const char *conninfo)
 	scheduler->reclaim = reclaim_new(daemon->loop, &settings);
 	scheduler->upkeep = upkeep_new(daemon, scheduler->reclaim);
 	scheduler->survey = survey_new(daemon, scheduler->reclaim);
+	scheduler->schedule = schedule_new(daemon, conninfo);
 	scheduler->retention = retention_new(daemon, conninfo);
 	scheduler->sessions = map_new();
 	scheduler->timer = loop_timer_new(daemon->loop, on_tick, scheduler);
@@ -375,6 +380,7 @@ scheduler_free(struct scheduler *scheduler)
 	loop_timer_free(scheduler->timer);
 	upkeep_free(scheduler->upkeep);
 	survey_free(scheduler->survey);
+	schedule_free(scheduler->schedule);
 	retention_free(scheduler->retention);
 	reclaim_free(scheduler->reclaim);
 	/* Redis still answers, with failures, what is under way. */

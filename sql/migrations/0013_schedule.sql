@@ -16,7 +16,7 @@ CREATE TABLE schedule (                        -- of one sync
     anchor      timestamptz NOT NULL DEFAULT now(), -- slots: anchor + k * every_ms
     next_run_at timestamptz,                   -- null: paused, or never by itself
     CHECK (next_run_at IS NULL OR (started AND every_ms IS NOT NULL))
-) WITH (fillfactor = 50);
+);
 CREATE INDEX schedule_due ON schedule (next_run_at) WHERE next_run_at IS NOT NULL;
 
 -- Written with the change that asks for it; done in pieces and deleted by the scheduler that leads.  No
@@ -76,7 +76,8 @@ END $$;
 -- one of the active version: of these functions and connections, and this variant (null: all).  Started
 -- unless the definition says otherwise, with the first run at once.
 CREATE FUNCTION make_schedules(functions bigint[], connections bigint[], variant text, jitter_ms bigint) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO schedule AS o (sync_id, started, every_ms, next_run_at)
         SELECT s.id, f.started, f.every_ms,
                CASE WHEN f.started AND f.every_ms IS NOT NULL THEN now() + some_jitter(f.every_ms, jitter_ms) END
@@ -91,8 +92,8 @@ LANGUAGE sql AS $$
             WHEN NOT o.started OR excluded.every_ms IS NULL THEN NULL
             WHEN o.next_run_at <= now() THEN o.next_run_at
             ELSE next_slot(o.anchor, excluded.every_ms, now()) + some_jitter(excluded.every_ms, jitter_ms) END
-        WHERE o.frequency IS NULL AND o.every_ms IS DISTINCT FROM excluded.every_ms
-$$;
+        WHERE o.frequency IS NULL AND o.every_ms IS DISTINCT FROM excluded.every_ms;
+END $$;
 
 -- Makes what is missing of the syncs of these functions and connections (those of one integration belong
 -- together) in this variant, with key and schedule; how many syncs were made.  Of two that make the same
@@ -146,88 +147,99 @@ BEGIN
     RETURN true;
 END $$;
 
--- Does what is to be made, up to about so many syncs; returns 0 when nothing is left, or another does it.
--- New connections go first: a function that is deployed to many does not hold them up.
+-- Does what is to be made, up to so many syncs; returns 0 when nothing is left, or another does it.  New
+-- connections go first, those of one integration together: a function that is deployed to many does not
+-- hold them up.
 CREATE FUNCTION make_scheduled(at_most int, jitter_ms bigint) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
-    w           record;
+    w           schedule_work;
     functions   bigint[];
     connections bigint[];
-    done        int := 0;
+    room        int := at_most;
 BEGIN
     PERFORM set_config('lock_timeout', '1s', true);
-    FOR w IN SELECT * FROM schedule_work o WHERE NOT o.removed
-              ORDER BY o.connection_id IS NULL, o.id LIMIT at_most FOR UPDATE SKIP LOCKED
-    LOOP
-        EXIT WHEN done >= at_most;
-        IF w.connection_id IS NOT NULL THEN
-            connections := ARRAY[w.connection_id];
-            functions := ARRAY(SELECT f.id FROM function f WHERE f.integration_id = w.integration_id
-                                  AND f.type = 'sync' AND f.deleted_at IS NULL);
-        ELSE
-            functions := ARRAY[w.function_id];
-            connections := ARRAY(SELECT c.id FROM connection c WHERE c.integration_id = w.integration_id
-                                    AND c.id > w.at_sync ORDER BY c.id LIMIT at_most - done);
-        END IF;
-        IF cardinality(functions) > 0 AND cardinality(connections) > 0 THEN
-            PERFORM make_syncs(functions, connections, 'base', jitter_ms);
-            PERFORM make_schedules(functions, connections, NULL, jitter_ms);
-        END IF;
-        IF w.connection_id IS NULL AND cardinality(connections) = at_most - done THEN
-            UPDATE schedule_work o SET at_sync = connections[cardinality(connections)] WHERE o.id = w.id;
+    SELECT * INTO w FROM schedule_work o WHERE NOT o.removed
+     ORDER BY o.connection_id IS NULL, o.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF w.id IS NULL THEN
+        RETURN 0;
+    ELSIF w.connection_id IS NOT NULL THEN
+        functions := ARRAY(SELECT f.id FROM function f WHERE f.integration_id = w.integration_id
+                              AND f.type = 'sync' AND f.deleted_at IS NULL);
+        room := greatest(at_most / greatest(cardinality(functions), 1), 1);
+        WITH taken AS (
+            DELETE FROM schedule_work o WHERE o.id = ANY (ARRAY(
+                SELECT m.id FROM schedule_work m WHERE m.integration_id = w.integration_id
+                   AND m.connection_id IS NOT NULL AND NOT m.removed ORDER BY m.id LIMIT room FOR UPDATE SKIP LOCKED))
+            RETURNING o.connection_id)
+        SELECT array_agg(t.connection_id) INTO connections FROM taken t;
+    ELSE
+        functions := ARRAY[w.function_id];
+        connections := ARRAY(SELECT c.id FROM connection c WHERE c.integration_id = w.integration_id
+                                AND c.id > w.at_sync ORDER BY c.id LIMIT room);
+        IF cardinality(connections) = room THEN
+            UPDATE schedule_work o SET at_sync = connections[room] WHERE o.id = w.id;
         ELSE
             DELETE FROM schedule_work o WHERE o.id = w.id;
         END IF;
-        done := done + greatest(cardinality(functions) * cardinality(connections), 1);
-    END LOOP;
-    RETURN done;
+    END IF;
+    IF cardinality(functions) > 0 AND cardinality(connections) > 0 THEN
+        PERFORM make_syncs(functions, connections, 'base', jitter_ms);
+        PERFORM make_schedules(functions, connections, NULL, jitter_ms);
+    END IF;
+    RETURN greatest(cardinality(functions) * cardinality(connections), 1);
 END $$;
 
 -- Removes up to about so many records, and the syncs whose records are gone; returns 0 when nothing is left,
 -- or another does it.  It walks through all records of a sync's connection: which of them are the sync's is
--- in no index, and what another sync has written again since is that one's.
+-- in no index, and what another sync has saved again since is that one's.  Locks as who saves records: the
+-- sync, models, rows.
 CREATE FUNCTION remove_scheduled(at_most int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
-    w    schedule_work;
-    s    sync;
-    seen int;
-    done int := 0;
+    w      schedule_work;
+    s      sync;
+    seen   int;
+    done   int := 0;
+    models text[];
+    ids    text[];
+    last   text[];
 BEGIN
     PERFORM set_config('lock_timeout', '1s', true);
     SELECT * INTO w FROM schedule_work o WHERE o.removed ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED;
     WHILE w.id IS NOT NULL AND done < at_most LOOP
-        done := done + 1;
-        SELECT * INTO s FROM sync o WHERE o.id = w.sync_id OR o.function_id = w.function_id AND o.id >= w.at_sync
-         ORDER BY o.id LIMIT 1;
+        SELECT * INTO s FROM sync o
+         WHERE o.id = w.sync_id OR o.function_id = w.function_id AND o.id >= w.at_sync ORDER BY o.id LIMIT 1;
         IF s.id IS NULL THEN
             DELETE FROM schedule_work o WHERE o.id = w.id;
             DELETE FROM checkpoint p WHERE p.function_id = w.function_id;
-            RETURN done;
+            RETURN done + 1;
         END IF;
+        PERFORM FROM sync o WHERE o.id = s.id FOR UPDATE; -- who writes for it is waited for, and finds it removed
+        UPDATE sync o SET removed_at = now() WHERE o.id = s.id AND o.removed_at IS NULL;
         IF s.id <> w.at_sync THEN
             w.at_sync := s.id;
             w.at_model := '';
             w.at_id := '';
         END IF;
-        WITH page AS MATERIALIZED (
-            SELECT r.model, r.id, r.sync_id FROM record r
-             WHERE r.connection_id = s.connection_id AND (r.model, r.id) > (w.at_model, w.at_id)
-             ORDER BY r.model, r.id LIMIT at_most),
-        gone AS (
-            DELETE FROM record r USING page p WHERE r.connection_id = s.connection_id AND r.model = p.model
-               AND r.id = p.id AND p.sync_id = s.id AND r.sync_id = s.id)
-        SELECT n.count, l.model, l.id INTO seen, w.at_model, w.at_id
-          FROM (SELECT count(*)::int AS count FROM page) n
-          LEFT JOIN (SELECT p.model, p.id FROM page p ORDER BY p.model DESC, p.id DESC LIMIT 1) l ON true;
-        done := done + seen;
-        IF seen < at_most THEN
+        SELECT count(*), array_agg(p.model) FILTER (WHERE p.sync_id = s.id), array_agg(p.id) FILTER (WHERE p.sync_id = s.id),
+               max(ARRAY[p.model, p.id]) INTO seen, models, ids, last
+          FROM (SELECT r.model, r.id, r.sync_id FROM record r
+                 WHERE r.connection_id = s.connection_id AND (r.model, r.id) > (w.at_model, w.at_id)
+                 ORDER BY r.model, r.id LIMIT at_most) p;
+        PERFORM pg_advisory_xact_lock(hashtextextended(m.model, s.connection_id))
+           FROM (SELECT DISTINCT u.model FROM unnest(models) u(model) ORDER BY 1) m;
+        DELETE FROM record r USING unnest(models, ids) p(model, id)
+         WHERE r.connection_id = s.connection_id AND r.model = p.model AND r.id = p.id AND r.sync_id = s.id;
+        IF seen = at_most THEN
+            w.at_model := last[1];
+            w.at_id := last[2];
+        ELSE
             DELETE FROM checkpoint p WHERE p.function_id = s.function_id AND p.connection_id = s.connection_id
                                        AND p.variant = s.variant;
             DELETE FROM sync o WHERE o.id = s.id;
         END IF;
+        done := done + 1 + seen;
     END LOOP;
-    UPDATE schedule_work o SET at_sync = w.at_sync, at_model = coalesce(w.at_model, ''), at_id = coalesce(w.at_id, '')
-     WHERE o.id = w.id;
+    UPDATE schedule_work o SET at_sync = w.at_sync, at_model = w.at_model, at_id = w.at_id WHERE o.id = w.id;
     RETURN done;
 END $$;
 

@@ -137,6 +137,11 @@ class Story:
     def on_read(self, event):
         self.reads.append(event)
 
+    def on_forget(self, event):
+        """Records of a sync that was removed are gone without a trace."""
+        place = (event["list"], event["sync"])
+        self.reads = [read for read in self.reads if (read["list"], read["sync"]) != place]
+
     def on_kept(self, event):
         self.kept.append(event)
 

@@ -42,6 +42,7 @@ def check_runs(story, verdict, places):
         tries[row["job"]] += 1
     for page in story.pages:
         started[page["job"]].add(page["run"])
+    check_starts(story, verdict, places)
     told = defaultdict(set)
     for row in story.tables["outbox"]:
         if row["model"] in told[row["job"]]:
@@ -66,7 +67,24 @@ def check_runs(story, verdict, places):
             verdict.add("I7", f"{what} ended as {result['state']} and has no event", "lost")
 
 
+def check_starts(story, verdict, places):
+    """No more runs than were asked for or due, and one at once for a new connection."""
+    asked, runs = defaultdict(int), defaultdict(int)
+    for do in ("trigger", "reset", "due"):
+        for op, _ in story.ops(do):
+            asked[(op["list"], op["sync"])] += 1
+    for row in story.tables["run"]:
+        runs[places.get(row["sync"])] += 1
+    for place, count in runs.items():
+        if place is not None and count > asked[place] + 1:
+            verdict.add("R1", f"{'/'.join(place)} has {count} runs, {asked[place]} were asked for or due", "doubled")
+
+
 def check_goes_on(story, verdict, place, runs):
+    for run in runs:
+        versions = {page.get("version", "") for page in run.calls}
+        if len(versions) > 1:
+            verdict.add("R1", f"run {run.id} of {'/'.join(place)} used {len(versions)} versions: {sorted(versions)}")
     for before, run in zip(runs, runs[1:]):
         last = [page for page in before.calls if page["began"] < run.began][-1]
         allowed = {last["at"]} | ({last["to"]} if last["status"] == 200 else set())

@@ -18,9 +18,9 @@ ANSWER_S = 8.0
 
 class Syncs:
     @staticmethod
-    def prepare(fleet):
-        """Integration w is there."""
-        done = fleet.deploy_flows(source_flows())
+    def prepare(fleet, **more):
+        """Integration w is there.  auto_start=True: they have schedules, of an hour, and run at once."""
+        done = fleet.deploy_flows(source_flows(**more))
         assert done.status == 200, done
 
     def __init__(self, fleet, names=("s0", "s1"), seed=0, items=60, change_s=0.03, trigger_s=0.4, nodes=None, failing=0.0, page=8,
@@ -63,7 +63,23 @@ class Syncs:
     # ---- runs
     def _trigger(self, rng):
         while not self.stopping.wait(rng.uniform(0, 2 * self.trigger_s)):
-            self.trigger(*rng.choice(self.places), node=rng.choice(self.nodes))
+            place = rng.choice(self.places)
+            if rng.random() < 0.5 or not self.due(*place):
+                self.trigger(*place, node=rng.choice(self.nodes))
+
+    def due(self, name, sync):
+        """Its slot is now; whether that was done: it has a schedule, which was not due before."""
+        op = self.history.invoke("due", list=name, sync=sync)
+        try:
+            done = self.fleet.postgres.query(
+                "UPDATE schedule c SET next_run_at = now() FROM sync s JOIN connection k ON k.id = s.connection_id"
+                " JOIN function f ON f.id = s.function_id WHERE c.sync_id = s.id AND c.next_run_at > now()"
+                f" AND k.connection_id = '{name}' AND f.name = '{sync}' RETURNING pg_notify('sluice_schedule', '')")
+        except RigError:  # Postgres is in trouble
+            self.history.write("unknown", op=op)
+            return False
+        self.history.write("ok" if done else "fail", op=op)
+        return bool(done)
 
     def _ask(self, op, *request, **more):
         """An answer that counts, or None after writing what became of it."""
@@ -145,6 +161,8 @@ class Syncs:
         for thread in self.others:
             thread.join(2 * ANSWER_S)
         self.source.failing = 0.0
+        wait_until("no slot is due", lambda: self.fleet.postgres.query(
+            "SELECT count(*) FROM schedule WHERE next_run_at <= now()") == [["0"]], 30, 0.1)
         self.complete(seconds)
         wait_until("no run is open", lambda: self.fleet.postgres.query(
             "SELECT count(*) FROM job j WHERE kind = 2 AND NOT EXISTS (SELECT FROM result r WHERE r.job_id = j.id)") == [["0"]], 20, 0.1)

@@ -22,6 +22,7 @@ class SyncTale(Tale):
     def run(self, number, name, at, *pages, state=1, attempts=1):
         """pages: (at, to, last) each, half a second apart, or None: the call failed."""
         self.row("run", job=f"s-{number}", sync={"listing": 1, "changes": 2}[name])
+        self.ask("trigger", at - 0.1, at, answer={"status": 200}, list="c", sync=name)
         for attempt in range(1, attempts + 1):
             self.row("attempt", job=f"s-{number}", number=attempt, session=1)
         if state:
@@ -111,6 +112,13 @@ def _(tale):
     tale.page(5, "changes", 6.0, "5", "5", True, run="u-5b")
 
 
+@objects("more_runs_than_were_asked_for", "R1")
+def _(tale):
+    for number in (6, 7):
+        tale.run(number, "listing", 7.0 + number, ("", "", True))
+        tale.events.pop(next(i for i, e in reversed(list(enumerate(tale.events))) if e.get("do") == "trigger"))
+
+
 @objects("a_success_that_did_not_read_to_the_end", "I4")
 def _(tale):
     tale.run(6, "listing", 7.0, ("", "b", False))
@@ -155,6 +163,12 @@ def _(tale):
 @objects("a_run_that_passed_over_a_page", "R1")
 def _(tale):
     change(tale, {"e": "page", "job": "s-5"}, at="5")
+
+
+@objects("a_run_that_used_two_versions", "R1")
+def _(tale):
+    tale.run(6, "listing", 7.0, ("", "a", False), ("a", "", True))
+    change(tale, {"e": "page", "job": "s-6", "at": "a"}, version="2")
 
 
 @test

@@ -61,7 +61,7 @@ def run(rig, name, code, **more):
 
 def result(rig, name):
     rows = rig.postgres.query("SELECT s.last_state, s.last_result FROM sync s JOIN function f ON f.id = s.function_id"
-                              f" WHERE f.name = '{name}'")
+                              f" WHERE f.name = '{name}' AND s.job_id IS NOT NULL")
     assert len(rows) == 1, rows
     return int(rows[0][0]), json.loads(rows[0][1])
 
@@ -79,7 +79,8 @@ def a_sync_sees_itself(rig):
     first = run(rig, "self", code)
     assert first["keys"][-4:] == ["variant", "lastSyncDate", "track_deletes", "emptyCache"] and "ActionError" in first["keys"], first
     assert first["type"] == "sync" and first["variant"] == "base" and first["last"] is None and first["track"] is False, first
-    assert first["syncId"] == rig.postgres.query("SELECT uuid FROM sync s JOIN function f ON f.id = s.function_id WHERE f.name = 'self'")[0][0]
+    assert first["syncId"] == rig.postgres.query("SELECT uuid FROM sync s JOIN function f ON f.id = s.function_id WHERE f.name = 'self'"
+                                               " AND s.job_id IS NOT NULL")[0][0]
     second = go(rig, "self")
     assert second["last"] is not None and second["job"] != first["job"], second
     assert rig.postgres.query(f"SELECT state, convert_from(output, 'UTF8') FROM result WHERE job_id = '{first['job']}'") == [["1", "true"]]
@@ -165,7 +166,7 @@ def an_uncaught_bad_record_fails_the_run_as_script_internal_error(rig):
                                 " WHERE f.name = 'uncaught'")[0][0]
     assert '"code":"script_internal_error"' in output and "index 0" in output, output
     assert rig.postgres.query("SELECT s.last_success IS NULL FROM sync s JOIN function f ON f.id = s.function_id"
-                              " WHERE f.name = 'uncaught'") == [["t"]]
+                              " WHERE f.name = 'uncaught' AND s.job_id IS NOT NULL") == [["t"]]
 
 
 @test
@@ -213,7 +214,7 @@ def effects_that_nobody_waited_for_are_dropped_before_the_unseen_are_deleted(rig
         assert rig.call("go", {"connection": f"hasty{times}", "sync": "hasty"}).json == "asked"
     wait_until("the runs are settled", lambda: not open_jobs(rig), 20)
     assert rig.postgres.query("SELECT count(*), min(s.last_state), max(s.last_state) FROM sync s JOIN function f ON f.id = s.function_id"
-                              " WHERE f.name = 'hasty'") == [["5", "1", "1"]]
+                              " WHERE f.name = 'hasty' AND s.job_id IS NOT NULL") == [["5", "1", "1"]]
     assert rig.nodes[0].process.poll() is None
 
 
@@ -264,6 +265,8 @@ def a_variant_has_records_and_a_checkpoint_of_its_own(rig):
     code = "const was = await nango.getCheckpoint(); await nango.saveCheckpoint({ v: nango.variant });" \
            "await nango.batchSave([{ id: nango.variant }], 'Item'); return { was, variant: nango.variant, ids: (await all('Item')).map((r) => r.id) };"
     assert run(rig, "variants", code) == {"was": None, "variant": "base", "ids": ["base"]}
+    answer = rig.request("POST", "/sync/variants/variant/mine", {"provider_config_key": "w", "connection_id": "variants"})
+    assert answer.status == 200, answer
     assert go(rig, "variants::mine", "variants") == {"was": None, "variant": "mine", "ids": ["mine"]}
     assert rig.postgres.query("SELECT DISTINCT model FROM record WHERE connection_id = (SELECT id FROM connection"
                               " WHERE connection_id = 'variants') ORDER BY 1") == [["Item"], ["Item::mine"]]
@@ -372,7 +375,7 @@ def a_webhook_run_gets_its_payload_and_saves(rig):
            " data: { payload, type: nango.scriptType, syncId: nango.syncId } });"
     run(rig, "hook", "return 1;", webhook=hook)
     row = rig.postgres.query("SELECT s.id, s.uuid, s.key_id, s.connection_id, s.environment_id, v.id FROM sync s JOIN function f ON f.id ="
-                             " s.function_id JOIN function_version v ON v.function_id = f.id WHERE f.name = 'hook' ORDER BY v.id DESC LIMIT 1")[0]
+                             " s.function_id JOIN function_version v ON v.function_id = f.id WHERE f.name = 'hook' AND s.job_id IS NOT NULL ORDER BY v.id DESC LIMIT 1")[0]
     values = {"id": "'0197a000-0000-7000-8000-000000000001'", "environment_id": row[4], "key_id": row[2], "function_version_id": row[5],
               "connection_id": row[3], "kind": "3", "max_retries": "0", "webhook": "false",
               "input": "'{\"sync\":%s,\"payload\":{\"id\":\"w1\",\"n\":1}}'" % row[0]}

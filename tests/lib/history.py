@@ -14,7 +14,8 @@ class History:
     fault: what, t, until, node                                          call: a request that the provider saw
     row: table and columns of the ledger at the end                      setup: ttl, wall: CLOCK_REALTIME at 0, ...
     item, page: a change of a provider's list, and what it served of it (source.py)
-    read: a record that was read by cursor                               kept: a record, at the end
+    read: a record that was read by cursor; forget: what was read of a sync is gone with it
+    kept: a record, at the end
     """
 
     def __init__(self, path):

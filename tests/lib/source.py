@@ -78,8 +78,8 @@ class Source:
                 status = 200
                 items, to, last = {"list": self._list, "changes": self._changes}[how](name, at)
                 body = {"items": items, "to": to, "last": last}
-            page = {"list": name, "sync": call.query.get("sync", ""), "job": call.query.get("job", ""), "run": call.query.get("run", ""),
-                    "began": call.began, "ended": 0.0, "at": at, "to": "" if to is None else str(to), "last": last, "status": status}
+            page = {"list": name, **{key: call.query.get(key, "") for key in ("sync", "job", "run", "version")}, "began": call.began,
+                    "ended": 0.0, "at": at, "to": "" if to is None else str(to), "last": last, "status": status}
             self.pages.append(page)
         time.sleep(self.page_ms / 1000)
         page["ended"] = time.monotonic()
@@ -102,7 +102,7 @@ class Source:
 
 _ASK = ("const run = require('crypto').randomUUID();"
         "const page = async (how, sync, at) => (await nango.get({ endpoint: '/source/' + nango.connectionId + '/' + how, retries: 0,"
-        " params: { sync, at: String(at), run, job: nango.activityLogId } })).data;")
+        " params: { sync, at: String(at), run, job: nango.activityLogId, version: 'VERSION' } })).data;")
 # The checkpoint goes before the window closes: a run that is cut between the two lists once more, under the window that is open.
 LISTING = _ASK + """
     const saved = await nango.getCheckpoint();
@@ -133,5 +133,7 @@ CHANGES = _ASK + """
 MODELS = {"listing": "Listed", "changes": "Changed"}
 
 
-def source_flows(**more):
-    return [flows.sync("listing", LISTING, models=("Listed",), **more), flows.sync("changes", CHANGES, models=("Changed",), **more)]
+def source_flows(version="1", **more):
+    """The two syncs; each page tells the version that asks."""
+    return [flows.sync(name, code.replace("VERSION", version), models=(MODELS[name],), version=f"{version}.0.0", **more)
+            for name, code in (("listing", LISTING), ("changes", CHANGES))]
