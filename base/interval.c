@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SECOND INT64_C(1000)
@@ -13,48 +14,56 @@
 static const struct {
 	const char *name;
 	int64_t ms;
-	bool counted; /* may follow a number */
+	const char *normal; /* of the words that take no number; NULL: may follow one */
 } units[] = {
-    {"s", SECOND, true},
-    {"sec", SECOND, true},
-    {"secs", SECOND, true},
-    {"second", SECOND, true},
-    {"seconds", SECOND, true},
-    {"m", MINUTE, true},
-    {"min", MINUTE, true},
-    {"mins", MINUTE, true},
-    {"minute", MINUTE, true},
-    {"minutes", MINUTE, true},
-    {"h", HOUR, true},
-    {"hr", HOUR, true},
-    {"hrs", HOUR, true},
-    {"hour", HOUR, true},
-    {"hours", HOUR, true},
-    {"d", DAY, true},
-    {"day", DAY, true},
-    {"days", DAY, true},
-    {"week", 7 * DAY, false},
-    {"month", 30 * DAY, false},
-    {"half day", DAY / 2, false},
-    {"half hour", HOUR / 2, false},
-    {"quarter hour", HOUR / 4, false},
+    {"s", SECOND, NULL},
+    {"sec", SECOND, NULL},
+    {"secs", SECOND, NULL},
+    {"second", SECOND, NULL},
+    {"seconds", SECOND, NULL},
+    {"m", MINUTE, NULL},
+    {"min", MINUTE, NULL},
+    {"mins", MINUTE, NULL},
+    {"minute", MINUTE, NULL},
+    {"minutes", MINUTE, NULL},
+    {"h", HOUR, NULL},
+    {"hr", HOUR, NULL},
+    {"hrs", HOUR, NULL},
+    {"hour", HOUR, NULL},
+    {"hours", HOUR, NULL},
+    {"d", DAY, NULL},
+    {"day", DAY, NULL},
+    {"days", DAY, NULL},
+    {"week", 7 * DAY, "7d"},
+    {"month", 30 * DAY, "30d"},
+    {"half day", DAY / 2, "12h"},
+    {"half hour", HOUR / 2, "30m"},
+    {"quarter hour", HOUR / 4, "15m"},
 };
+
+/* The count of text, *digits long, and where its unit begins. */
+static const char *
+split(const char *text, int64_t *count, int *digits)
+{
+	*count = 0;
+	*digits = 0;
+	if (strncmp(text, "every ", 6) == 0)
+		text += 6;
+	for (; *text >= '0' && *text <= '9' && *digits < 9; text++, (*digits)++)
+		*count = *count * 10 + (*text - '0');
+	return text + (*digits > 0 && *text == ' ');
+}
 
 enum sl_code
 interval_parse(const char *text, int64_t *out, struct sl_error *error)
 {
-	const char *at = text;
-	int64_t count = 0;
-	int digits = 0;
+	int64_t count;
+	int digits;
+	const char *unit = split(text, &count, &digits);
 
-	if (strncmp(at, "every ", 6) == 0)
-		at += 6;
-	for (; *at >= '0' && *at <= '9' && digits < 9; at++, digits++)
-		count = count * 10 + (*at - '0');
-	if (digits > 0 && *at == ' ')
-		at++;
+	*out = 0;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(units[i].name, at) != 0 || (digits > 0 && !units[i].counted))
+		if (strcmp(units[i].name, unit) != 0 || (digits > 0 && units[i].normal != NULL))
 			continue;
 		*out = (digits > 0 ? count : 1) * units[i].ms;
 		if (*out < INTERVAL_MIN_MS)
@@ -69,4 +78,22 @@ interval_parse(const char *text, int64_t *out, struct sl_error *error)
 	    error, SL_INVALID,
 	    "\"%.60s\" is no interval; write for example \"every 5 minutes\" or \"every day\"",
 	    text);
+}
+
+void
+interval_normal(const char *text, char out[INTERVAL_TEXT])
+{
+	int64_t count;
+	int digits;
+	const char *unit = split(text, &count, &digits);
+
+	if (strncmp(text, "every ", 6) == 0)
+		text += 6;
+	if (digits > 0)
+		snprintf(out, INTERVAL_TEXT, "%s", text);
+	else /* the first letter of a counted unit is its short form */
+		snprintf(out, INTERVAL_TEXT, "1%c", unit[0]);
+	for (size_t i = 0; digits == 0 && i < sizeof(units) / sizeof(units[0]); i++)
+		if (units[i].normal != NULL && strcmp(units[i].name, unit) == 0)
+			snprintf(out, INTERVAL_TEXT, "%s", units[i].normal);
 }

@@ -19,9 +19,8 @@
 struct probe { /* of a shard: an entry whose push failed */
 	struct backlog_watch *watch;
 	int shard;
-	int64_t environment_id, key_id;
-	char *bytes; /* owned; NULL: none */
-	size_t len;
+	struct ready_entry entry; /* its envelope is bytes */
+	char *bytes;              /* owned; NULL: none */
 	bool out;
 	int64_t sent_ms;
 	char epoch[EPOCH_SIZE]; /* of the shard, as it was last seen; "": never */
@@ -115,11 +114,6 @@ static void
 probe_send(struct probe *probe)
 {
 	struct backlog_watch *watch = probe->watch;
-	struct ready_entry entry = {
-	    .key_id = probe->key_id,
-	    .environment_id = probe->environment_id,
-	    .envelope = {probe->bytes, probe->len},
-	};
 	int64_t now = clock_mono_ms();
 
 	if (probe->bytes == NULL || probe->out || now - probe->sent_ms < PROBE_MS)
@@ -127,7 +121,8 @@ probe_send(struct probe *probe)
 	probe->out = true;
 	probe->sent_ms = now;
 	watch->asks++;
-	ready_push(watch->daemon->queues[probe->shard], READY_FRONT, &entry, 1, on_probed, probe);
+	ready_push(watch->daemon->queues[probe->shard], READY_FRONT, &probe->entry, 1, on_probed,
+		   probe);
 }
 
 static void
@@ -205,17 +200,15 @@ backlog_watch_free(struct backlog_watch *watch)
 }
 
 void
-backlog_watch_left(struct backlog_watch *watch, int64_t environment_id, int64_t key_id,
-		   struct slice envelope)
+backlog_watch_left(struct backlog_watch *watch, const struct ready_entry *entry)
 {
-	struct probe *probe = &watch->probes[environment_id % watch->daemon->shard_count];
+	struct probe *probe = &watch->probes[entry->environment_id % watch->daemon->shard_count];
 
 	if (probe->bytes != NULL)
 		return;
-	probe->environment_id = environment_id;
-	probe->key_id = key_id;
-	probe->bytes = sl_memdup(envelope.data, envelope.len);
-	probe->len = envelope.len;
+	probe->bytes = sl_memdup(entry->envelope.data, entry->envelope.len);
+	probe->entry = *entry;
+	probe->entry.envelope.data = probe->bytes;
 	probe->sent_ms = clock_mono_ms();
 }
 

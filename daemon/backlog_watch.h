@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "daemon/backlog.h"
 #include "daemon/daemon.h"
+#include "queue/ready.h"
 
 struct backlog_watch; /* opaque */
 
@@ -19,8 +20,7 @@ struct backlog_watch *backlog_watch_new(struct daemon *daemon, struct backlog *b
 void backlog_watch_free(struct backlog_watch *watch); /* NULL is fine */
 
 /* The push of this entry failed.  Copied; one is kept. */
-void backlog_watch_left(struct backlog_watch *watch, int64_t environment_id, int64_t key_id,
-			struct slice envelope);
+void backlog_watch_left(struct backlog_watch *watch, const struct ready_entry *entry);
 /* A caller was refused: logged, once in ten seconds with their number. */
 void backlog_watch_refused(struct backlog_watch *watch, int64_t environment_id,
 			   enum backlog_verdict verdict);

@@ -60,7 +60,11 @@ sluiced_SOURCES = \
 	daemon/api/resources.h daemon/api/routes.c \
 	daemon/api/show.c daemon/api/show.h \
 	daemon/api/sync.c \
+	daemon/api/sync_request.c daemon/api/sync_request.h \
 	daemon/api/sync_scope.c daemon/api/sync_scope.h \
+	daemon/api/sync_status.c \
+	daemon/api/sync_steer.c \
+	daemon/api/sync_variant.c \
 	daemon/api/webhook_in.c \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
 	daemon/scheduler/retention.c daemon/scheduler/retention.h \

@@ -104,12 +104,22 @@ wait_for_push(struct submit *submit)
 
 /* ---- the push -------------------------------------------------------------------------------- */
 
+static struct ready_entry
+entry_of(const struct submit *submit)
+{
+	return (struct ready_entry){.key_id = submit->job.key_id,
+				    .environment_id = submit->job.environment_id,
+				    .is_long = submit->job.kind == JOB_SYNC,
+				    .envelope = submit->envelope};
+}
+
 static void
 on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
 {
 	struct submit *submit = arg;
 	struct submits *submits = submit->submits;
 	const struct ledger_job *job = &submit->job;
+	struct ready_entry entry = entry_of(submit);
 
 	(void)value;
 	/* The queue was built anew, and we are told of its epoch about now.  That the job is in it already
@@ -128,8 +138,7 @@ on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 		log_debug("push_left_to_sweep", "code=%s error=%s", sl_code_name(code),
 			  log_text(error != NULL ? error->text : ""));
 		if (!submits->closing)
-			backlog_watch_left(submits->watch, job->environment_id, job->key_id,
-					   submit->envelope);
+			backlog_watch_left(submits->watch, &entry);
 	}
 	if (!submit->answered)
 		answer_waiting(submits, submit);
@@ -139,12 +148,9 @@ on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 static void
 send_push(struct submit *submit)
 {
-	const struct ledger_job *job = &submit->job;
-	struct ready_entry entry = {.key_id = job->key_id,
-				    .environment_id = job->environment_id,
-				    .envelope = submit->envelope};
+	struct ready_entry entry = entry_of(submit);
 
-	ready_push(shard_queue(submit->submits->daemon, job->environment_id), READY_NEW, &entry, 1,
+	ready_push(shard_queue(submit->submits->daemon, entry.environment_id), READY_NEW, &entry, 1,
 		   on_pushed, submit);
 }
 

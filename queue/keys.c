@@ -21,6 +21,9 @@ static const char *const nouns[KEY_NOUNS] = {
     [KEY_DEPTHS] = "depths",
     [KEY_CALLS] = "calls",
     [KEY_CALL_BYTES] = "call_bytes",
+    [KEY_LONG] = "long",
+    [KEY_LONG_READY] = "long_ready",
+    [KEY_LONG_WAKE] = "long_wake",
 };
 
 void

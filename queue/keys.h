@@ -5,7 +5,7 @@
  *   epoch    string: which build of the queues this is; missing: nobody has built them.  Its end says
  *            how many shards it was built for.
  *   build    string: the epoch of an unfinished build
- *   ready    zset: key id by turn, the keys with work that may start
+ *   ready    zset: key id by turn, the keys with work that may start, but for the long ones
  *   turn     counter behind the scores of ready
  *   held     hash: slot's name -> holder or release token (lua/exchange.lua)
  *   wake     list: at most one token; idle workers block on it
@@ -15,6 +15,8 @@
  *   slots    hash: key id -> which of its slots are held, and which have jobs of their own
  *   depths   hash: environment -> entries in its lists; env:ENVIRONMENT is the set of its keys
  *   calls    list: sync calls that wait for a runner anywhere; call_bytes: how large they are
+ *   long     set: key ids whose jobs may run for hours; long_ready: zset of those with work that may
+ *            start, by slots held and turn; long_wake: list, their token
  *   q:KEY    list: envelopes of a key in ledger order; f:KEY: late ones and retries;
  *   s:SLOT   list: envelopes that a slot has taken; slot 0 is named KEY, the others KEY.1, KEY.2, ...
  *   lock:ENVIRONMENT:DIGEST
@@ -45,6 +47,9 @@ enum key_noun {
 	KEY_DEPTHS,
 	KEY_CALLS,
 	KEY_CALL_BYTES,
+	KEY_LONG,
+	KEY_LONG_READY,
+	KEY_LONG_WAKE,
 	KEY_NOUNS, /* how many */
 };
 

@@ -14,7 +14,7 @@
 #include "queue/core.h"
 #include "queue/redis_reply.h"
 
-#define HEAD_ELEMENTS 3 /* of the answer of exchange: deadline, lists put aside, calls */
+#define HEAD_ELEMENTS 4 /* of the answer of exchange: deadline, lists put aside, calls, long keys */
 #define TURN_ELEMENTS 4 /* then: slot's name, holder before, lane, envelopes */
 
 bool
@@ -45,8 +45,8 @@ lease_join(struct queue *queue, const char *worker, int64_t ttl_ms, queue_cb *cb
 void
 lease_expire(struct queue *queue, const char *worker, queue_cb *cb, void *arg)
 {
-	static const enum key_noun nouns[] = {KEY_READY, KEY_HELD, KEY_WAKE, KEY_WORKERS,
-					      KEY_SLOTS};
+	static const enum key_noun nouns[] = {KEY_READY, KEY_HELD, KEY_WAKE,       KEY_WORKERS,
+					      KEY_SLOTS, KEY_LONG, KEY_LONG_READY, KEY_LONG_WAKE};
 	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
 	struct queue_call *call = queue_call_new(queue, SCRIPT_EXPIRE, 1 + noun_count, false);
 
@@ -83,11 +83,13 @@ lease_reconnected(struct queue *queue)
 void
 lease_wake(struct queue *queue, queue_cb *cb, void *arg)
 {
-	struct queue_call *call = queue_call_new(queue, SCRIPT_WAKE, 4, false);
+	struct queue_call *call = queue_call_new(queue, SCRIPT_WAKE, 6, false);
 
 	queue_call_key(call, KEY_READY);
 	queue_call_key(call, KEY_WAKE);
 	queue_call_key(call, KEY_CALLS);
+	queue_call_key(call, KEY_LONG_READY);
+	queue_call_key(call, KEY_LONG_WAKE);
 	queue_call_epoch(call);
 	queue_call_send(call, queue_ask_integer, queue_ask_new(queue, cb, arg));
 }
@@ -120,8 +122,14 @@ on_token(void *arg, struct redisReply *reply, const struct sl_error *error)
 		queue_ask_done(ask, error->code, 0, error);
 	} else if (reply->type == REDIS_REPLY_NIL) {
 		queue_ask_done(ask, SL_OK, 0, NULL);
-	} else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
-		queue_ask_done(ask, SL_OK, 1, NULL);
+	} else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+		   reply->element[0]->type == REDIS_REPLY_STRING) {
+		const char *list = ask->queue->keys.names[KEY_LONG_WAKE];
+
+		queue_ask_done(ask, SL_OK,
+			       strcmp(reply->element[0]->str, list) == 0 ? LEASE_TOKEN_LONG
+									 : LEASE_TOKEN,
+			       NULL);
 	} else {
 		redis_unexpected(&why, "BLPOP", "a token or nil", reply);
 		queue_ask_done(ask, why.code, 0, &why);
@@ -129,7 +137,7 @@ on_token(void *arg, struct redisReply *reply, const struct sl_error *error)
 }
 
 void
-lease_wait(struct queue *queue, int64_t wait_ms, queue_cb *cb, void *arg)
+lease_wait(struct queue *queue, int64_t wait_ms, bool longs, queue_cb *cb, void *arg)
 {
 	struct redis_args args;
 	char seconds[32];
@@ -142,6 +150,8 @@ lease_wait(struct queue *queue, int64_t wait_ms, queue_cb *cb, void *arg)
 	redis_args_init(&args);
 	redis_args_text(&args, "BLPOP");
 	redis_args_text(&args, queue->keys.names[KEY_WAKE]);
+	if (longs)
+		redis_args_text(&args, queue->keys.names[KEY_LONG_WAKE]);
 	redis_args_text(&args, seconds);
 	queue->waiting = true;
 	redis_send(queue->waiter, &args, wait_ms, on_token, queue_ask_new(queue, cb, arg));
@@ -229,7 +239,7 @@ parse_turn(struct redisReply *const *parts, const char *worker, struct lease_tur
 static void
 exchange_fail(struct exchange *exchange, const struct sl_error *error)
 {
-	exchange->cb(exchange->arg, error->code, NULL, 0, 0, error);
+	exchange->cb(exchange->arg, error->code, NULL, 0, NULL, error);
 	free(exchange);
 }
 
@@ -272,8 +282,10 @@ on_turns(struct exchange *exchange, struct redisReply *reply)
 		used += good ? (size_t)turns[i].count : 0;
 	}
 	if (good) {
-		exchange->cb(exchange->arg, SL_OK, turns, (int)count, reply->element[2]->integer,
-			     NULL);
+		struct lease_waits waits = {.calls = reply->element[2]->integer,
+					    .longs = reply->element[3]->integer};
+
+		exchange->cb(exchange->arg, SL_OK, turns, (int)count, &waits, NULL);
 		free(exchange);
 	} else {
 		redis_unexpected(&why, "exchange", "turns of slot, holder, lane and envelopes",
@@ -309,20 +321,20 @@ on_exchanged(void *arg, struct redisReply *reply, const struct sl_error *error)
 }
 
 void
-lease_exchange(struct queue *queue, const char *worker, int64_t ttl_ms, int turns_wanted,
-	       int jobs_per_turn, const struct lease_hand *hands, int hand_count,
+lease_exchange(struct queue *queue, const char *worker, int64_t ttl_ms,
+	       const struct lease_want *want, const struct lease_hand *hands, int hand_count,
 	       lease_exchange_cb *cb, void *arg)
 {
-	static const enum key_noun nouns[] = {KEY_READY,   KEY_TURN,   KEY_HELD,   KEY_WAKE,
-					      KEY_WORKERS, KEY_FRONTS, KEY_LIMITS, KEY_SLOTS,
-					      KEY_CALLS,   KEY_DEPTHS};
+	static const enum key_noun nouns[] = {
+	    KEY_READY, KEY_TURN,  KEY_HELD,   KEY_WAKE, KEY_WORKERS,    KEY_FRONTS,   KEY_LIMITS,
+	    KEY_SLOTS, KEY_CALLS, KEY_DEPTHS, KEY_LONG, KEY_LONG_READY, KEY_LONG_WAKE};
 	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
 	struct exchange *exchange = sl_alloc(sizeof(*exchange));
 	struct queue_call *call = queue_call_new(queue, SCRIPT_EXCHANGE, 1 + noun_count, false);
 	struct redis_args *args = queue_call_args(call);
 
-	assert(lease_name_ok(worker) && ttl_ms > 0 && jobs_per_turn > 0);
-	assert(turns_wanted >= 0 && turns_wanted <= LEASE_TURNS_MAX);
+	assert(lease_name_ok(worker) && ttl_ms > 0 && want->jobs > 0);
+	assert(want->turns >= 0 && want->turns <= LEASE_TURNS_MAX && want->longs >= 0);
 	assert(hand_count >= 0 && hand_count <= LEASE_TURNS_MAX);
 	exchange->queue = queue;
 	exchange->cb = cb;
@@ -333,9 +345,10 @@ lease_exchange(struct queue *queue, const char *worker, int64_t ttl_ms, int turn
 	queue_call_epoch(call);
 	redis_args_text(args, worker);
 	redis_args_int(args, ttl_ms);
-	redis_args_int(args, turns_wanted);
-	redis_args_int(args, jobs_per_turn);
+	redis_args_int(args, want->turns);
+	redis_args_int(args, want->jobs);
 	redis_args_text(args, queue->keys.prefix);
+	redis_args_int(args, want->longs);
 	for (int i = 0; i < hand_count; i++) {
 		const struct lease_hand *hand = &hands[i];
 		char name[KEYS_SLOT_SIZE];

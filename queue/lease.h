@@ -43,13 +43,23 @@ struct lease_turn { /* a turn taken; borrowed for the callback */
 	int count;
 	const struct slice *envelopes;
 };
+struct lease_want {
+	int turns; /* as many at most */
+	int longs; /* of these, turns of long keys at most: their jobs may run for hours (ready.h) */
+	int jobs;  /* of a turn at most; one of a long key */
+};
+struct lease_waits {
+	int64_t calls; /* sync calls (call.h): whoever is told takes them */
+	int64_t longs; /* long keys with jobs that may start */
+};
 /* SL_OK: turns.  SL_CONFLICT with error text "epoch": another epoch; "lease": the lease had run
  * out: forget all turns, join again under a new session.  SL_UNAVAILABLE: answer lost: lease_leave,
- * then join.  calls: sync calls that wait (call.h), 0 on errors: whoever is told takes them. */
+ * then join.  waits: what was left, borrowed; NULL on errors. */
 typedef void lease_exchange_cb(void *arg, enum sl_code code, const struct lease_turn *turns,
-			       int count, int64_t calls, const struct sl_error *error);
-void lease_exchange(struct queue *queue, const char *worker, int64_t ttl_ms, int turns_wanted,
-		    int jobs_per_turn, const struct lease_hand *hands, int hand_count,
+			       int count, const struct lease_waits *waits,
+			       const struct sl_error *error);
+void lease_exchange(struct queue *queue, const char *worker, int64_t ttl_ms,
+		    const struct lease_want *want, const struct lease_hand *hands, int hand_count,
 		    lease_exchange_cb *cb, void *arg);
 
 /* Ends the lease of the named worker (a worker that leaves), or with NULL all past their deadline
@@ -59,10 +69,12 @@ void lease_expire(struct queue *queue, const char *worker, queue_cb *cb, void *a
 /* value 1: the lease of the named worker stands, 0: it does not. */
 void lease_is_live(struct queue *queue, const char *worker, queue_cb *cb, void *arg);
 
-/* One wake-up: blocks on the wake list of the waiting connection for at most wait_ms.  value 1: a
- * token came (there may be work), 0: time is over.  One waiter at a time (asserted). */
-void lease_wait(struct queue *queue, int64_t wait_ms, queue_cb *cb, void *arg);
-/* Puts a token back for somebody else (a worker without room that was woken). */
+/* One wake-up: blocks on the wake list of the waiting connection for at most wait_ms, with longs also on
+ * that of the long keys, which only those ask for who have a place for one.  value 0: time is over, else
+ * which token came: there may be work.  One waiter at a time (asserted). */
+enum lease_token { LEASE_TOKEN = 1, LEASE_TOKEN_LONG };
+void lease_wait(struct queue *queue, int64_t wait_ms, bool longs, queue_cb *cb, void *arg);
+/* Puts tokens back for somebody else (a worker without room that was woken). */
 void lease_wake(struct queue *queue, queue_cb *cb, void *arg);
 
 #endif

@@ -70,6 +70,7 @@ queue_tests = test_queue_keys \
 	test_queue_pause \
 	test_queue_ready \
 	test_queue_slots \
+	test_queue_long \
 	test_redis_url
 check_PROGRAMS += $(queue_tests)
 TESTS += $(queue_tests)
@@ -100,6 +101,9 @@ test_queue_call_LDADD = $(queue_test_libs)
 test_queue_depth_SOURCES = tests/integration/test_queue_depth.c
 test_queue_depth_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_depth_LDADD = $(queue_test_libs)
+test_queue_long_SOURCES = tests/integration/test_queue_long.c
+test_queue_long_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_long_LDADD = $(queue_test_libs)
 test_queue_slots_SOURCES = tests/integration/test_queue_slots.c
 test_queue_slots_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_slots_LDADD = $(queue_test_libs)

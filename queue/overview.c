@@ -122,7 +122,8 @@ on_overview(void *arg, struct redisReply *reply, const struct sl_error *error)
 void
 queue_overview(struct queue *queue, const int64_t *ids, int count, overview_cb *cb, void *arg)
 {
-	static const enum key_noun nouns[] = {KEY_DEPTHS, KEY_SLOTS, KEY_HELD, KEY_FRONTS};
+	static const enum key_noun nouns[] = {KEY_DEPTHS, KEY_SLOTS, KEY_HELD, KEY_FRONTS,
+					      KEY_LONG};
 	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
 	struct queue_call *call = queue_call_new(queue, SCRIPT_OVERVIEW, 1 + noun_count, true);
 	struct overview *ask = sl_alloc(sizeof(*ask));

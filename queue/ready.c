@@ -56,6 +56,7 @@ struct group {
 	int first, last; /* entries; -1: none */
 	int count;
 	int environment; /* place in environments: of its first entry */
+	bool is_long;    /* likewise */
 };
 
 struct grouping {
@@ -89,8 +90,11 @@ group_add(struct grouping *grouping, const struct ready_entry *entry)
 	struct group *group = &grouping->groups[key];
 
 	if (key == known)
-		*group = (struct group){-1, -1, 0,
-					index_of(&grouping->environments, entry->environment_id)};
+		*group = (struct group){
+		    .first = -1,
+		    .last = -1,
+		    .environment = index_of(&grouping->environments, entry->environment_id),
+		    .is_long = entry->is_long};
 	grouping->entries[at] = entry;
 	grouping->next[at] = -1;
 	if (group->last >= 0)
@@ -260,6 +264,7 @@ push_args(struct queue *queue, struct redis_args *args, const struct grouping *g
 
 		redis_args_int(args, grouping->keys.ids[i]);
 		redis_args_int(args, group->environment + 1);
+		redis_args_int(args, group->is_long ? 1 : 0);
 		redis_args_int(args, group->count);
 		for (int at = group->first; at >= 0; at = grouping->next[at])
 			redis_args_kept(
@@ -271,8 +276,9 @@ push_args(struct queue *queue, struct redis_args *args, const struct grouping *g
 static void
 push_send(struct queue *queue, const struct grouping *grouping, enum ready_lane lane)
 {
-	static const enum key_noun nouns[] = {KEY_READY, KEY_TURN,   KEY_HELD,
-					      KEY_WAKE,  KEY_FRONTS, KEY_DEPTHS};
+	static const enum key_noun nouns[] = {KEY_READY,      KEY_TURN,     KEY_HELD,  KEY_WAKE,
+					      KEY_FRONTS,     KEY_DEPTHS,   KEY_SLOTS, KEY_LONG,
+					      KEY_LONG_READY, KEY_LONG_WAKE};
 	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
 	const struct index *environments = &grouping->environments;
 	size_t size = (size_t)environments->count * sizeof(environments->ids[0]);

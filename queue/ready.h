@@ -15,7 +15,8 @@ enum ready_lane {
 struct ready_entry {
 	int64_t key_id;
 	int64_t environment_id; /* of the key: all its entries have the same */
-	struct slice envelope;  /* copied */
+	bool is_long; /* of the key, too: its jobs may run for hours; see lease_want.longs */
+	struct slice envelope; /* copied */
 };
 
 /* Pushes entries (of any keys, in ledger order per key).  Pushes that come while one is in flight
@@ -50,10 +51,16 @@ struct ready_limit {
 void ready_limits(struct queue *queue, const struct ready_limit *limits, int count, queue_cb *cb,
 		  void *arg);
 
-/* Which of these seqs of a key are in none of its lists?  For the sweep.  missing[i] set per seq
- * asked; borrowed for the call, NULL on errors.  Lines the key up if somebody took it out of line,
+/* Which of these seqs of a key are in none of its lists?  For the sweep.  places[i] per seq asked;
+ * borrowed for the call, NULL on errors.  Lines the key up if somebody took it out of line,
  * and has its lists stay if they would expire (logged as queue_mended). */
-typedef void ready_missing_cb(void *arg, enum sl_code code, const bool *missing, int count);
+enum ready_place {
+	READY_MISSING,
+	READY_THERE,
+	READY_WAITS, /* there, in the hands of no worker; known of keys with several slots and long ones */
+};
+typedef void ready_missing_cb(void *arg, enum sl_code code, const enum ready_place *places,
+			      int count);
 void ready_missing(struct queue *queue, int64_t key_id, const int64_t *seqs, int count,
 		   ready_missing_cb *cb, void *arg);
 

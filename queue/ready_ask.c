@@ -46,11 +46,19 @@ add_seq(struct queue_call *call, int64_t seq)
 	redis_args_text(queue_call_args(call), text);
 }
 
+static enum ready_place
+place_of(char mark)
+{
+	if (mark == '1')
+		return READY_MISSING;
+	return mark == '2' ? READY_WAITS : READY_THERE;
+}
+
 static void
 on_missing(void *arg, struct redisReply *reply, const struct sl_error *error)
 {
 	struct missing_ask *ask = arg;
-	bool *missing;
+	enum ready_place *places;
 	struct sl_error why;
 
 	if (error == NULL && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
@@ -68,11 +76,11 @@ on_missing(void *arg, struct redisReply *reply, const struct sl_error *error)
 	if (reply->element[1]->integer > 0)
 		log_warn("queue_mended", "shard=%d key=%lld repairs=%lld", ask->queue->shard,
 			 (long long)ask->key_id, reply->element[1]->integer);
-	missing = sl_calloc((size_t)ask->count, sizeof(*missing));
+	places = sl_calloc((size_t)ask->count, sizeof(*places));
 	for (int i = 0; i < ask->count; i++)
-		missing[i] = reply->element[0]->str[i] == '1';
-	ask->cb(ask->arg, SL_OK, missing, ask->count);
-	free(missing);
+		places[i] = place_of(reply->element[0]->str[i]);
+	ask->cb(ask->arg, SL_OK, places, ask->count);
+	free(places);
 	free(ask);
 }
 
@@ -81,8 +89,9 @@ ready_missing(struct queue *queue, int64_t key_id, const int64_t *seqs, int coun
 	      ready_missing_cb *cb, void *arg)
 {
 	struct missing_ask *ask = sl_alloc(sizeof(*ask));
-	static const enum key_noun nouns[] = {KEY_SLOTS, KEY_HELD, KEY_READY,
-					      KEY_TURN,  KEY_WAKE, KEY_LIMITS};
+	static const enum key_noun nouns[] = {KEY_SLOTS, KEY_HELD,       KEY_READY,
+					      KEY_TURN,  KEY_WAKE,       KEY_LIMITS,
+					      KEY_LONG,  KEY_LONG_READY, KEY_LONG_WAKE};
 	struct queue_call *call = list_call(queue, SCRIPT_MISSING, nouns,
 					    (int)(sizeof(nouns) / sizeof(nouns[0])), key_id);
 

@@ -96,9 +96,10 @@ on_limits(void *arg, struct redisReply *reply, const struct sl_error *error)
 static void
 limits_send(struct limits *limits)
 {
-	static const enum key_noun nouns[] = {KEY_LIMITS, KEY_READY, KEY_TURN,      KEY_HELD,
-					      KEY_SLOTS,  KEY_WAKE,  KEY_WORKERS,   KEY_FRONTS,
-					      KEY_DEPTHS, KEY_CALLS, KEY_CALL_BYTES};
+	static const enum key_noun nouns[] = {
+	    KEY_LIMITS,     KEY_READY,   KEY_TURN,       KEY_HELD,     KEY_SLOTS,
+	    KEY_WAKE,       KEY_WORKERS, KEY_FRONTS,     KEY_DEPTHS,   KEY_CALLS,
+	    KEY_CALL_BYTES, KEY_LONG,    KEY_LONG_READY, KEY_LONG_WAKE};
 	const int noun_count = (int)(sizeof(nouns) / sizeof(nouns[0]));
 	struct queue_call *call =
 	    queue_call_new(limits->queue, SCRIPT_LIMITS, 1 + noun_count, true);

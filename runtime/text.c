@@ -57,6 +57,21 @@ three_byte_unit(const unsigned char *bytes)
 }
 
 /* The surrogate at bytes when it is one in [first, first + 0x3ff], or 0. */
+/* How many bytes at the start are ASCII, but for at most 7 of them. */
+static size_t
+plain_run(const unsigned char *bytes, size_t left)
+{
+	size_t at = 0;
+	uint64_t word;
+
+	for (; left - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, bytes + at, sizeof(word));
+		if ((word & UINT64_C(0x8080808080808080)) != 0)
+			break;
+	}
+	return at;
+}
+
 static unsigned
 surrogate(const unsigned char *bytes, size_t left, unsigned first)
 {
@@ -105,6 +120,11 @@ text_to_utf8(struct slice cesu8, enum text_lone lone, struct buf *out)
 		size_t left = cesu8.len - at;
 		unsigned unit;
 
+		len = plain_run(bytes + at, left);
+		if (len > 0) {
+			at += len;
+			continue;
+		}
 		len = sequence(bytes + at, left, true, &bad);
 		unit = len == 3 ? three_byte_unit(bytes + at) : 0;
 		if (len != 0 && (unit < 0xd800 || unit > 0xdfff)) {

@@ -49,6 +49,7 @@ libsql_a_SOURCES = \
 	sql/record_track.c \
 	sql/resolve.c sql/resolve.h \
 	sql/schedule.c sql/schedule.h \
+	sql/schedule_steer.c sql/schedule_steer.h \
 	sql/settle.c sql/settle.h sql/settle_state.h \
 	sql/steer.c sql/steer.h \
 	sql/settle_batch.c sql/settle_batch.h \
@@ -56,7 +57,10 @@ libsql_a_SOURCES = \
 	sql/settle_death.c \
 	sql/settle_session.c \
 	sql/sync.c sql/sync.h \
+	sql/sync_row.h \
+	sql/sync_set.c sql/sync_set.h \
 	sql/sync_store.c sql/sync_store.h \
+	sql/sync_variant.c sql/sync_variant.h \
 	sql/unit.c sql/unit.h \
 	sql/value.c sql/value.h
 nodist_libsql_a_SOURCES = sql/migrations.c
@@ -82,10 +86,13 @@ sql_tests = test_sql_migrate \
 	test_sql_account \
 	test_sql_memory \
 	test_sql_sync \
+	test_sql_sync_set \
+	test_sql_schedule \
 	test_sql_record \
 	test_sql_fence \
 	test_sql_prune \
-	test_sql_retain
+	test_sql_retain \
+	test_sql_reader
 check_PROGRAMS += $(sql_tests)
 TESTS += $(sql_tests)
 sql_test_libs = libsql.a $(base_test_libs) $(LIBPQ_LIBS)
@@ -110,6 +117,12 @@ test_sql_memory_LDADD = $(sql_test_libs)
 test_sql_sync_SOURCES = tests/integration/test_sql_sync.c tests/integration/sync_rig.h
 test_sql_sync_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_sync_LDADD = $(sql_test_libs)
+test_sql_sync_set_SOURCES = tests/integration/test_sql_sync_set.c tests/integration/sync_rig.h
+test_sql_sync_set_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_sync_set_LDADD = $(sql_test_libs)
+test_sql_schedule_SOURCES = tests/integration/test_sql_schedule.c tests/integration/sync_rig.h
+test_sql_schedule_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_schedule_LDADD = $(sql_test_libs)
 test_sql_record_SOURCES = tests/integration/test_sql_record.c tests/integration/sync_rig.h
 test_sql_record_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_record_LDADD = $(sql_test_libs)
@@ -122,6 +135,9 @@ test_sql_prune_LDADD = $(sql_test_libs)
 test_sql_retain_SOURCES = tests/integration/test_sql_retain.c tests/integration/sync_rig.h
 test_sql_retain_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_retain_LDADD = $(sql_test_libs)
+test_sql_reader_SOURCES = tests/integration/test_sql_reader.c tests/integration/sync_rig.h
+test_sql_reader_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_reader_LDADD = $(sql_test_libs)
 test_sql_cancel_SOURCES = tests/integration/test_sql_cancel.c tests/integration/sql_rig.h
 test_sql_cancel_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_cancel_LDADD = $(sql_test_libs)

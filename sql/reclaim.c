@@ -112,18 +112,28 @@ static const struct unit_statement reclaim_forget_keys = {
     NULL, "DELETE FROM idempotency WHERE expires_at < now()"};
 
 /* State 4 is JOB_EXPIRED. */
+#define RECLAIM_LATE                                                                            \
+	"INSERT INTO result (job_id, attempt, state, session_id, output)"                       \
+	" SELECT j.id, 0, 4, 0, convert_to($3, 'UTF8')"                                         \
+	" FROM unnest($1::uuid[], $2::bigint[]) u(i, l) JOIN job j ON j.id = i"                 \
+	" WHERE j.accepted_at <= now() - (l + " RECLAIM_GRACE_MS ") * interval '1 millisecond'" \
+	" AND NOT EXISTS (SELECT FROM attempt a WHERE a.job_id = j.id)"                         \
+	" AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)"                           \
+	" AND NOT EXISTS (SELECT FROM death d WHERE d.job_id = j.id)"
+#define RECLAIM_LATE_ENDED                 \
+	" ON CONFLICT (job_id) DO NOTHING" \
+	" RETURNING (SELECT k.kind FROM job k WHERE k.id = job_id)"
+
 static const struct unit_statement reclaim_end_late = {
-    NULL, "INSERT INTO result (job_id, attempt, state, session_id, output)"
-	  " SELECT j.id, 0, 4, 0, convert_to($3, 'UTF8')"
-	  " FROM unnest($1::uuid[], $2::bigint[]) u(i, l) JOIN job j ON j.id = i"
-	  " WHERE j.accepted_at <= now() - (l + " RECLAIM_GRACE_MS ") * interval '1 millisecond'"
-	  " AND NOT EXISTS (SELECT FROM attempt a WHERE a.job_id = j.id)"
-	  " AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)"
-	  " AND NOT EXISTS (SELECT FROM death d WHERE d.job_id = j.id)"
-	  " AND NOT EXISTS (SELECT FROM hold h JOIN session s ON s.id = h.session_id"
-	  "  WHERE h.key_id = j.key_id AND s.live)"
-	  " ON CONFLICT (job_id) DO NOTHING"
-	  " RETURNING (SELECT k.kind FROM job k WHERE k.id = job_id)"};
+    NULL, RECLAIM_LATE " AND NOT EXISTS (SELECT FROM hold h JOIN session s ON s.id = h.session_id"
+		       "  WHERE h.key_id = j.key_id AND s.live)" RECLAIM_LATE_ENDED};
+
+/* With it no worker's batch is under way: a job that is begun has its attempt by now, and a begin that
+ * comes later finds the result. */
+static const struct unit_statement reclaim_stop_begins = {
+    NULL, "SELECT FROM session WHERE live ORDER BY id FOR NO KEY UPDATE"};
+
+static const struct unit_statement reclaim_end_waiting = {NULL, RECLAIM_LATE RECLAIM_LATE_ENDED};
 
 static const struct unit_statement reclaim_drop_table = {
     NULL, "SELECT drop_old_table($1::bigint * interval '1 millisecond')"};
@@ -508,17 +518,17 @@ reclaim_open_jobs(struct reclaim *reclaim, int64_t age_ms, const char *after_id,
 static void
 reclaim_on_late(void *arg, const struct unit_answer *answer)
 {
-	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
+	const PGresult *ended = answer->code == SL_OK ? answer->results[answer->count - 1] : NULL;
+	int count = ended != NULL ? PQntuples(ended) : 0;
 
 	for (int row = 0; row < count; row++)
-		metrics_finished((enum job_kind)value_int(answer->results[0], row, 0), JOB_EXPIRED,
-				 false);
+		metrics_finished((enum job_kind)value_int(ended, row, 0), JOB_EXPIRED, false);
 	reclaim_answer(arg, answer->code, count, &answer->error);
 }
 
 void
-reclaim_expire(struct reclaim *reclaim, const struct reclaim_late *late, int count, reclaim_cb *cb,
-	       void *arg)
+reclaim_expire(struct reclaim *reclaim, const struct reclaim_late *late, int count, bool waiting,
+	       reclaim_cb *cb, void *arg)
 {
 	struct unit *unit = unit_new();
 	struct value_array ids, limits;
@@ -529,7 +539,9 @@ reclaim_expire(struct reclaim *reclaim, const struct reclaim_late *late, int cou
 		value_array_uuid(&ids, late[i].job_id);
 		value_array_int(&limits, late[i].limit_ms);
 	}
-	unit_add(unit, &reclaim_end_late);
+	if (waiting)
+		unit_add(unit, &reclaim_stop_begins);
+	unit_add(unit, waiting ? &reclaim_end_waiting : &reclaim_end_late);
 	unit_bind_array(unit, &ids);
 	unit_bind_array(unit, &limits);
 	unit_bind_text(unit, LEDGER_NOT_STARTED);

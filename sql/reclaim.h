@@ -93,14 +93,14 @@ typedef void reclaim_delayed_cb(void *arg, enum sl_code code, const struct recla
 void reclaim_delayed(struct reclaim *reclaim, reclaim_delayed_cb *cb, void *arg);
 /* Ends jobs that nobody has begun and nobody can be running as JOB_EXPIRED, if they could have started
  * for more than their start limit (and some seconds, for clocks that differ) by the ledger's clock.
- * A key that a live session holds is left to that worker; a job that has died was started.  count: jobs
- * ended. */
+ * A key that a live session holds is left to that worker, unless Redis says that these jobs are waiting
+ * and in nobody's hands; a job that has died was started.  count: jobs ended. */
 struct reclaim_late {
 	char job_id[UUID_TEXT];
 	int64_t limit_ms;
 };
 void reclaim_expire(struct reclaim *reclaim, const struct reclaim_late *late, int count,
-		    reclaim_cb *cb, void *arg);
+		    bool waiting, reclaim_cb *cb, void *arg);
 /* Drops one table of a day that ended more than keep_ms ago and has no open job and none that ended
  * within keep_ms; count: tables dropped, 0 when none is left. */
 void reclaim_drop_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg);

@@ -47,38 +47,41 @@ static const struct unit_statement record_lock = {
  * pruned.  That comes back, or nobody who reads from the start would ever find it; it counts as
  * unchanged and keeps its place: its content is what readers were shown there, and those who prune
  * what they have read would else be given every record again after each full run. */
-#define RECORD_WRITE                                                                                                                                                 \
-	", tally AS MATERIALIZED (SELECT count(*) FILTER (WHERE action = 1) AS added,"                                                                               \
-	"   count(*) FILTER (WHERE action = 2) AS updated,"                                                                                                          \
-	"   count(*) FILTER (WHERE action = 4 AND place IS NOT NULL) AS deleted,"                                                                                    \
-	"   count(*) FILTER (WHERE action = 0) AS unchanged,"                                                                                                        \
-	"   count(*) FILTER (WHERE action = -1) AS refused,"                                                                                                         \
-	"   count(*) FILTER (WHERE action > 0) AS written FROM item),"                                                                                               \
-	" " RECORD_COUNTED(                                                                                                                                          \
-	    "SELECT added - deleted AS live FROM tally WHERE written > 0") ", added AS (INSERT INTO record (connection_id, model, id, sync_id, seen, last_action,"   \
-									   "   first_seen, last_modified, deleted, digest, payload)"                                 \
-									   "  SELECT $1::bigint, $2::text, id, $3::bigint, seen, action, at, at,"                    \
-									   "   CASE action WHEN 4 THEN coalesce(deleted, at) END, digest, payload"                   \
-									   "   FROM item, moment WHERE action > 0 AND place IS NULL),"                               \
-									   " changed AS (UPDATE record r SET sync_id = $3::bigint, seen = m.seen,"                   \
-									   "   first_seen = CASE i.action WHEN 1 THEN m.at ELSE r.first_seen END,"                   \
-									   "   last_action = CASE i.action WHEN 0 THEN r.last_action ELSE i.action END,"             \
-									   "   last_modified = CASE i.action WHEN 0 THEN r.last_modified ELSE m.at END,"             \
-									   "   deleted = CASE i.action WHEN 0 THEN r.deleted"                                        \
-									   "    WHEN 4 THEN coalesce(i.deleted, m.at) END,"                                          \
-									   "   pruned = CASE WHEN i.action = 0 AND NOT i.emptied THEN r.pruned END,"                 \
-									   "   digest = CASE i.action WHEN 0 THEN r.digest ELSE i.digest END,"                       \
-									   "   payload = CASE WHEN i.action = 0 AND NOT i.emptied THEN r.payload ELSE i.payload END" \
-									   "  FROM item i, moment m, tally t WHERE r.ctid = i.place AND (i.action > 0"               \
-									   "   OR i.action = 0 AND (t.unchanged < " RECORD_LISTED                                    \
-									   "    OR i.emptied OR i.sync_id <> $3::bigint))),"                                         \
-									   " listed AS (INSERT INTO record_unchanged (connection_id, model, seen, ids)"              \
-									   "  SELECT $1::bigint, $2::text, seen, ARRAY(SELECT id FROM item WHERE action = 0)"        \
-									   "   FROM moment, tally WHERE unchanged >= " RECORD_LISTED                                 \
-									   "),"                                                                                      \
-									   " uncut AS (DELETE FROM record_cut WHERE " RECORD_MODEL                                   \
-									   "  AND EXISTS (SELECT FROM item WHERE action = 0 AND emptied))"                           \
-									   " SELECT added, updated, deleted, unchanged, refused FROM tally"
+#define RECORD_TALLY                                                                   \
+	", tally AS MATERIALIZED (SELECT count(*) FILTER (WHERE action = 1) AS added," \
+	"   count(*) FILTER (WHERE action = 2) AS updated,"                            \
+	"   count(*) FILTER (WHERE action = 4 AND place IS NOT NULL) AS deleted,"      \
+	"   count(*) FILTER (WHERE action = 0) AS unchanged,"                          \
+	"   count(*) FILTER (WHERE action = -1) AS refused,"                           \
+	"   count(*) FILTER (WHERE action > 0) AS written FROM item), "
+#define RECORD_ROWS                                                                               \
+	", added AS (INSERT INTO record (connection_id, model, id, sync_id, seen, last_action,"   \
+	"   first_seen, last_modified, deleted, digest, payload)"                                 \
+	"  SELECT $1::bigint, $2::text, id, $3::bigint, seen, action, at, at,"                    \
+	"   CASE action WHEN 4 THEN coalesce(deleted, at) END, digest, payload"                   \
+	"   FROM item, moment WHERE action > 0 AND place IS NULL),"                               \
+	" changed AS (UPDATE record r SET sync_id = $3::bigint, seen = m.seen,"                   \
+	"   first_seen = CASE i.action WHEN 1 THEN m.at ELSE r.first_seen END,"                   \
+	"   last_action = CASE i.action WHEN 0 THEN r.last_action ELSE i.action END,"             \
+	"   last_modified = CASE i.action WHEN 0 THEN r.last_modified ELSE m.at END,"             \
+	"   deleted = CASE i.action WHEN 0 THEN r.deleted"                                        \
+	"    WHEN 4 THEN coalesce(i.deleted, m.at) END,"                                          \
+	"   pruned = CASE WHEN i.action = 0 AND NOT i.emptied THEN r.pruned END,"                 \
+	"   digest = CASE i.action WHEN 0 THEN r.digest ELSE i.digest END,"                       \
+	"   payload = CASE WHEN i.action = 0 AND NOT i.emptied THEN r.payload ELSE i.payload END" \
+	"  FROM item i, moment m, tally t WHERE r.ctid = i.place AND (i.action > 0"               \
+	"   OR i.action = 0 AND (t.unchanged < " RECORD_LISTED                                    \
+	"    OR i.emptied OR i.sync_id <> $3::bigint))),"                                         \
+	" listed AS (INSERT INTO record_unchanged (connection_id, model, seen, ids)"              \
+	"  SELECT $1::bigint, $2::text, seen, ARRAY(SELECT id FROM item WHERE action = 0)"        \
+	"   FROM moment, tally WHERE unchanged >= " RECORD_LISTED "),"                            \
+	" uncut AS (DELETE FROM record_cut WHERE " RECORD_MODEL                                   \
+	"  AND EXISTS (SELECT FROM item WHERE action = 0 AND emptied))"                           \
+	" SELECT added, updated, deleted, unchanged, refused FROM tally"
+#define RECORD_CHANGE "SELECT added - deleted AS live FROM tally WHERE written > 0"
+#define RECORD_WRITE                               \
+	RECORD_TALLY RECORD_COUNTED(RECORD_CHANGE) \
+	RECORD_ROWS
 
 static const struct unit_statement record_save_items = {
     "record_save_items",

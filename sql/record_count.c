@@ -11,8 +11,10 @@ struct count_call {
 };
 
 static const struct unit_statement record_counted = {
-    "record_counted", "SELECT model, count(*) FROM record WHERE connection_id = $1::bigint"
-		      " AND deleted IS NULL GROUP BY model ORDER BY model COLLATE \"C\""};
+    "record_counted",
+    "SELECT c.i, m.model, m.count FROM (SELECT DISTINCT u.i FROM unnest($1::bigint[]) u(i)) c,"
+    " LATERAL (SELECT r.model, count(*) AS count FROM record r WHERE r.connection_id = c.i"
+    "  AND r.deleted IS NULL GROUP BY r.model) m"};
 
 static void
 on_counted(void *arg, const struct unit_answer *answer)
@@ -25,8 +27,9 @@ on_counted(void *arg, const struct unit_answer *answer)
 
 	rows = sl_calloc((size_t)count + 1, sizeof(*rows));
 	for (int i = 0; i < count; i++) {
-		rows[i].model = value_text(sync_answer_rows(answer), i, 0);
-		rows[i].count = value_int(sync_answer_rows(answer), i, 1);
+		rows[i].connection_id = value_int(sync_answer_rows(answer), i, 0);
+		rows[i].model = value_text(sync_answer_rows(answer), i, 1);
+		rows[i].count = value_int(sync_answer_rows(answer), i, 2);
 	}
 	counting->cb(counting->call.arg, code, rows, count, code == SL_OK ? NULL : &error);
 	free(rows);
@@ -34,14 +37,19 @@ on_counted(void *arg, const struct unit_answer *answer)
 }
 
 void
-record_count(struct sync_store *store, int64_t connection_id, record_count_cb *cb, void *arg)
+record_count(struct sync_store *store, const int64_t *connections, int count, record_count_cb *cb,
+	     void *arg)
 {
 	struct count_call *counting = sl_alloc(sizeof(*counting));
 	struct unit *unit = unit_new();
+	struct value_array ids;
 
+	value_array_init(&ids, VALUE_INT8);
+	for (int i = 0; i < count; i++)
+		value_array_int(&ids, connections[i]);
 	counting->call.arg = arg;
 	counting->cb = cb;
 	unit_add(unit, &record_counted);
-	unit_bind_int(unit, connection_id);
+	unit_bind_array(unit, &ids);
 	sync_send(store, unit, on_counted, &counting->call);
 }

@@ -15,13 +15,16 @@
 #define RECORD_NO_UUID "00000000-0000-0000-0000-000000000000"
 #define RECORD_LOCK(model) "pg_advisory_xact_lock(hashtextextended(" model ", $1::bigint))"
 /* The moment of a write: its place in the order of "seen", the newest place in the model, and a time
- * later than that, even if the clock was set back.  Not max(): planned while the table is empty it
- * reads the whole model, which costs as little then. */
+ * later than that and than any that was given before, also to records that are gone, even if the
+ * clock was set back.  Not max(): planned while the table is empty it reads the whole model, which
+ * costs as little then. */
 #define RECORD_MOMENT                                                              \
 	"moment AS MATERIALIZED (SELECT nextval('record_seen') AS seen, n.newest," \
-	" greatest(clock_timestamp(), n.newest + interval '1 microsecond') AS at"  \
+	" greatest(clock_timestamp(), n.newest + interval '1 microsecond',"        \
+	"  n.given + interval '1 microsecond') AS at"                              \
 	" FROM (SELECT (SELECT last_modified FROM record WHERE " RECORD_MODEL      \
-	"  AND " RECORD_ORDERED " ORDER BY last_modified DESC LIMIT 1) AS newest OFFSET 0) n)"
+	"  AND " RECORD_ORDERED " ORDER BY last_modified DESC LIMIT 1) AS newest," \
+	" (SELECT newest FROM record_model WHERE " RECORD_MODEL ") AS given OFFSET 0) n)"
 /* Keeps what is counted of the model: `change` says by how many (live) if anything was written.  A
  * newer place than the last one counted is of an earlier release, which does not count. */
 #define RECORD_COUNTED(change)                                                              \

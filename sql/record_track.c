@@ -15,6 +15,7 @@ static const struct unit_statement track_is_open = {
 
 /* Rows keep payload and digest: what was deleted can still be read.  What the lists name is taken
  * out by grouping, which costs the same however wrong a plan made on empty tables guesses. */
+#define TRACK_GONE "SELECT -count(*) AS live FROM gone HAVING count(*) > 0"
 #define TRACK_DELETE(opened)                                                                    \
 	"unseen AS MATERIALIZED (SELECT max(e.place) AS place FROM ("                           \
 	"  SELECT o.id, o.ctid AS place FROM record o WHERE " RECORD_MODEL                      \
@@ -23,8 +24,7 @@ static const struct unit_statement track_is_open = {
 	"   AND u.seen >= " opened "  ) e GROUP BY e.id HAVING bool_and(e.place IS NOT NULL))," \
 	" gone AS (UPDATE record r SET deleted = at, last_modified = at, last_action = 4,"      \
 	"  sync_id = $3::bigint FROM moment, unseen WHERE r.ctid = unseen.place"                \
-	"  RETURNING r.id), " RECORD_COUNTED(                                                   \
-	    "SELECT -count(*) AS live FROM gone HAVING count(*) > 0") " SELECT id FROM gone"
+	"  RETURNING r.id), " RECORD_COUNTED(TRACK_GONE) " SELECT id FROM gone"
 
 static const struct unit_statement track_close = {
     "track_close",

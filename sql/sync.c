@@ -6,23 +6,7 @@
 
 #include "base/alloc.h"
 #include "sql/account.h"
-#include "sql/sync_store.h"
-
-/* What the ledger says of the newest run goes before what the sync was told: a run whose worker was
- * lost told nothing. */
-#define SYNC_SUCCESS_MS SYNC_MS("s.last_success")
-#define SYNC_ENDED_MS SYNC_MS("coalesce(e.ended_at, s.last_ended)")
-#define SYNC_SELECT                                                                                                   \
-	"SELECT s.id, s.uuid, s.environment_id, s.function_id, s.connection_id, s.key_id, f.name,"                    \
-	" s.variant, v.id, v.definition, " SYNC_SUCCESS_MS ", s.job_id, " SYNC_OPEN                                   \
-	", coalesce(e.state, s.last_state), " SYNC_ENDED_MS ", s.last_result"                                         \
-	", c.sync_id IS NOT NULL, c.started, c.every_ms, " SYNC_MS(                                                   \
-	    "c.next_run_at") ", c.frequency"                                                                          \
-			     " FROM sync s JOIN function f ON f.id = s.function_id"                                   \
-			     " LEFT JOIN function_version v ON v.id = f.version_id AND f.enabled"                     \
-			     "  AND f.deleted_at IS NULL"                                                             \
-			     " LEFT JOIN LATERAL (SELECT r.state, r.ended_at FROM result r WHERE r.job_id = s.job_id" \
-			     "  LIMIT 1) e ON true LEFT JOIN schedule c ON c.sync_id = s.id "
+#include "sql/sync_row.h"
 
 /* Two that make the same sync agree on the name of its key, and with it on the key. */
 static const struct unit_statement sync_make = {
@@ -46,11 +30,6 @@ static const struct unit_statement sync_find = {
 
 static const struct unit_statement sync_by_id = {"sync_by_id",
 						 SYNC_SELECT "WHERE s.id = $1::bigint"};
-
-static const struct unit_statement sync_of_connection = {
-    "sync_of_connection", SYNC_SELECT "WHERE s.connection_id = $1::bigint AND f.deleted_at IS NULL"
-				      " AND s.removed_at IS NULL"
-				      " ORDER BY f.name COLLATE \"C\", s.variant COLLATE \"C\""};
 
 /* A row without an id: there, but not ours to take. */
 static const struct unit_statement sync_claim = {
@@ -95,7 +74,7 @@ static const struct unit_statement sync_lane_key = {
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static void
+void
 sync_read_row(struct sync_row *row, const PGresult *result, int i)
 {
 	row->id = value_int(result, i, 0);
@@ -171,18 +150,6 @@ sync_read(struct sync_store *store, int64_t id, sync_rows_cb *cb, void *arg)
 	call->cb.rows = cb;
 	unit_add(unit, &sync_by_id);
 	unit_bind_int(unit, id);
-	sync_send(store, unit, sync_on_rows, call);
-}
-
-void
-sync_list(struct sync_store *store, int64_t connection_id, sync_rows_cb *cb, void *arg)
-{
-	struct sync_call *call = sync_call_new(arg, NULL);
-	struct unit *unit = unit_new();
-
-	call->cb.rows = cb;
-	unit_add(unit, &sync_of_connection);
-	unit_bind_int(unit, connection_id);
 	sync_send(store, unit, sync_on_rows, call);
 }
 

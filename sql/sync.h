@@ -49,8 +49,6 @@ typedef void sync_rows_cb(void *arg, enum sl_code code, const struct sync_row *r
 void sync_ensure(struct sync_store *store, int64_t function_id, int64_t connection_id,
 		 const char *variant, sync_rows_cb *cb, void *arg);
 void sync_read(struct sync_store *store, int64_t id, sync_rows_cb *cb, void *arg); /* 1 row */
-/* All of a connection (row id), by name and variant. */
-void sync_list(struct sync_store *store, int64_t connection_id, sync_rows_cb *cb, void *arg);
 
 typedef void sync_done_cb(void *arg, enum sl_code code, const struct sl_error *error);
 /* Notes that job_id, which the caller is about to accept, is the newest run.  SL_CONFLICT: a run is

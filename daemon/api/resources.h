@@ -37,8 +37,9 @@ api_handler admin_function_read, admin_function_patch;
 api_handler admin_worker_list, admin_worker_quiet, admin_worker_release, admin_doctor;
 /* deploy.c */
 api_handler deploy_confirm, deploy_run, cli_telemetry;
-/* sync.c */
-api_handler sync_trigger, sync_status;
+/* sync.c, sync_status.c, sync_steer.c, sync_variant.c */
+api_handler sync_trigger, sync_status, sync_steer_start, sync_steer_pause, sync_frequency,
+    sync_variant_post, sync_variant_drop;
 /* record.c */
 api_handler record_read;
 /* record_prune.c */

@@ -8,6 +8,7 @@
 #define MIB (1 << 20)
 #define CONNECTION "environment:connections:"
 #define INTEGRATION "environment:integrations:"
+#define SYNC "environment:syncs:"
 
 const struct api_route api_routes[] = {
     {"GET", "/health", NULL, API_OPEN, 0, health_read},
@@ -24,9 +25,16 @@ const struct api_route api_routes[] = {
 
     {"*", "/v1/*", NULL, API_JSON_ANY, API_BODY_MAX, endpoint_call},
 
-    {"POST", "/sync/trigger", "environment:syncs:execute", API_JSON | API_NO_QUERY, MIB,
-     sync_trigger},
-    {"GET", "/sync/status", "environment:syncs:read", 0, 0, sync_status},
+    {"POST", "/sync/trigger", SYNC "execute", API_JSON | API_NO_QUERY, MIB, sync_trigger},
+    {"POST", "/sync/start", SYNC "execute", API_JSON | API_NO_QUERY, MIB, sync_steer_start},
+    {"POST", "/sync/pause", SYNC "execute", API_JSON | API_NO_QUERY, MIB, sync_steer_pause},
+    {"GET", "/sync/status", SYNC "read", 0, 0, sync_status},
+    {"PUT", "/sync/update-connection-frequency", SYNC "update", API_JSON | API_NO_QUERY, MIB,
+     sync_frequency},
+    {"POST", "/sync/:name/variant/:variant", SYNC "variant:create", API_JSON | API_NO_QUERY, MIB,
+     sync_variant_post},
+    {"DELETE", "/sync/:name/variant/:variant", SYNC "variant:delete", API_JSON | API_NO_QUERY, MIB,
+     sync_variant_drop},
     {"GET", "/records", "environment:records:read", 0, 0, record_read},
     {"PATCH", "/records/prune", "environment:records:write", API_JSON | API_NO_QUERY, MIB,
      record_prune_run},

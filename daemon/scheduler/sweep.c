@@ -138,6 +138,7 @@ sweep_push(struct daemon *daemon, int shard, const struct reclaim_job *jobs, int
 		envelope_encode(&envelope, daemon->envelope_key, &bytes[i]);
 		entries[i] = (struct ready_entry){.key_id = job->key_id,
 						  .environment_id = job->environment_id,
+						  .is_long = job->kind == JOB_SYNC,
 						  .envelope = buf_slice(&bytes[i])};
 	}
 	ready_push(daemon->queues[shard], lane, entries, count, cb, arg);
@@ -180,6 +181,45 @@ nobody_is_left(const struct sweep *sweep)
 	return true;
 }
 
+/* ---- jobs that nobody starts ----------------------------------------------------------------- */
+
+static void
+on_expired(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
+{
+	(void)arg;
+	if (code != SL_OK)
+		log_warn("jobs_not_expired", "error=%s",
+			 log_text(error != NULL ? error->text : ""));
+	else if (count > 0)
+		log_warn("jobs_expired", "count=%lld", (long long)count);
+}
+
+/* Of count jobs from first on, those that are late.  places: those that wait in line, in nobody's hands;
+ * NULL: whatever of them belongs to a key that no worker holds. */
+static void
+expire_late(struct sweep *sweep, int first, int count, const enum ready_place *places)
+{
+	struct reclaim_late *late = sl_calloc((size_t)count + 1, sizeof(*late));
+	int64_t now = clock_wall_ms();
+	int found = 0;
+
+	for (int i = 0; i < count; i++) {
+		const struct reclaim_job *job = &sweep->page[first + i].job;
+		int64_t limit = settings_start_limit_ms(sweep->daemon->config, job->kind);
+
+		if (job->attempt > 1 || now - job->accepted_ms <= limit ||
+		    (places != NULL && places[i] != READY_WAITS))
+			continue;
+		memcpy(late[found].job_id, job->id, sizeof(late[found].job_id));
+		late[found++].limit_ms = limit;
+	}
+	if (found > 0)
+		reclaim_expire(sweep->reclaim, late, found, places != NULL, on_expired, NULL);
+	free(late);
+}
+
+/* ---- pushing --------------------------------------------------------------------------------- */
+
 static void
 next_group(struct sweep *sweep)
 {
@@ -200,15 +240,15 @@ on_pushed(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 	next_group(sweep);
 }
 
-/* Pushes the jobs of the current key for which missing says so (all when NULL). */
+/* Pushes the jobs of the current key that are missing (all when places is NULL). */
 static void
-push_group(struct sweep *sweep, const bool *missing)
+push_group(struct sweep *sweep, const enum ready_place *places)
 {
 	struct reclaim_job *jobs = sl_calloc((size_t)sweep->group, sizeof(*jobs));
 	int count = 0;
 
 	for (int i = 0; i < sweep->group; i++)
-		if (missing == NULL || missing[i])
+		if (places == NULL || places[i] == READY_MISSING)
 			jobs[count++] = sweep->page[sweep->at + i].job;
 	sweep->state = SWEEP_PUSHING;
 	sweep->pushed += count;
@@ -221,7 +261,7 @@ push_group(struct sweep *sweep, const bool *missing)
 }
 
 static void
-on_missing(void *arg, enum sl_code code, const bool *missing, int count)
+on_missing(void *arg, enum sl_code code, const enum ready_place *places, int count)
 {
 	struct sweep *sweep = arg;
 
@@ -231,7 +271,8 @@ on_missing(void *arg, enum sl_code code, const bool *missing, int count)
 		next_group(sweep);
 		return;
 	}
-	push_group(sweep, missing);
+	expire_late(sweep, sweep->at, sweep->group, places);
+	push_group(sweep, places);
 }
 
 static void
@@ -359,39 +400,6 @@ by_key(const void *a, const void *b)
 }
 
 static void
-on_expired(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
-{
-	(void)arg;
-	if (code != SL_OK)
-		log_warn("jobs_not_expired", "error=%s",
-			 log_text(error != NULL ? error->text : ""));
-	else if (count > 0)
-		log_warn("jobs_expired", "count=%lld", (long long)count);
-}
-
-/* Jobs that nobody takes; those of a key that a worker holds are that worker's. */
-static void
-expire_late(struct sweep *sweep)
-{
-	struct reclaim_late *late = sl_calloc((size_t)sweep->count + 1, sizeof(*late));
-	int64_t now = clock_wall_ms();
-	int count = 0;
-
-	for (int i = 0; i < sweep->count; i++) {
-		const struct reclaim_job *job = &sweep->page[i].job;
-		int64_t limit = settings_start_limit_ms(sweep->daemon->config, job->kind);
-
-		if (job->attempt > 1 || now - job->accepted_ms <= limit)
-			continue;
-		memcpy(late[count].job_id, job->id, sizeof(late[count].job_id));
-		late[count++].limit_ms = limit;
-	}
-	if (count > 0)
-		reclaim_expire(sweep->reclaim, late, count, on_expired, NULL);
-	free(late);
-}
-
-static void
 on_page(void *arg, enum sl_code code, const struct reclaim_job *jobs, int count)
 {
 	struct sweep *sweep = arg;
@@ -410,7 +418,7 @@ on_page(void *arg, enum sl_code code, const struct reclaim_job *jobs, int count)
 	}
 	if (count > 0)
 		memcpy(sweep->after, jobs[count - 1].id, sizeof(sweep->after));
-	expire_late(sweep);
+	expire_late(sweep, 0, count, NULL);
 	qsort(sweep->page, (size_t)count, sizeof(*sweep->page), by_key);
 	next_key(sweep);
 }

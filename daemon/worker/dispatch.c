@@ -111,7 +111,7 @@ turn_count(const struct dispatch *dispatch)
 	int count = 0;
 
 	for (int i = 0; i < dispatch->lane_count; i++)
-		count += dispatch->room->shares[i].turns;
+		count += dispatch->room->shares[i].all.turns;
 	return count;
 }
 

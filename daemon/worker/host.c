@@ -43,7 +43,7 @@ static const struct host_op ops[] = {
     {"log", FOR_ALL, 0, host_log},
     {"trigger_action", FOR_ALL, 0, host_trigger_action},
     {"trigger_sync", FOR_ALL, WITH_EFFECT, host_trigger_sync},
-    {"start_sync", FOR_ALL, 0, host_start_sync},
+    {"start_sync", FOR_ALL, WITH_EFFECT, host_start_sync},
     {"try_acquire_lock", FOR_ALL, 0, host_lock},
     {"release_lock", FOR_ALL, 0, host_unlock},
     {"release_all_locks", FOR_ALL, 0, host_unlock_all},

@@ -9,9 +9,11 @@
 
 #include "base/alloc.h"
 #include "daemon/api/action.h"
+#include "daemon/api/sync_scope.h"
 #include "daemon/submit.h"
 #include "daemon/sync_start.h"
 #include "daemon/worker/host_call.h"
+#include "sql/schedule_steer.h"
 
 /* error: what the answer's body has under that name; JSON object. */
 static void
@@ -76,9 +78,6 @@ struct target {
 	const char *name;
 	const struct directory_function *function; /* held */
 	void (*go)(struct host_call *call, struct target *target);
-	/* of a sync */
-	char *variant;
-	struct sync_start_how how;
 };
 
 static void
@@ -87,7 +86,6 @@ target_free(void *state)
 	struct target *target = state;
 
 	directory_release(target->function);
-	free(target->variant);
 	free(target);
 }
 
@@ -211,6 +209,70 @@ host_trigger_action(struct host_call *call)
 
 /* ---- syncs ----------------------------------------------------------------------------------- */
 
+struct sync_ask {
+	struct sync_scope scope;
+	struct sync_start_how how;
+	void (*go)(struct host_call *call, struct sync_ask *ask);
+};
+
+static void
+ask_free(void *state)
+{
+	struct sync_ask *ask = state;
+
+	sync_scope_fini(&ask->scope);
+	free(ask);
+}
+
+static void
+refuse_none(struct host_call *call)
+{
+	refuse(call, 400, "no_syncs_found",
+	       "no such sync is deployed and enabled for this integration, or it has no "
+	       "connection");
+}
+
+static void
+on_scope(void *arg, enum sl_code code, const struct sl_error *error)
+{
+	struct host_call *call = arg;
+	struct sync_ask *ask = call->state;
+
+	if (host_is_orphan(call))
+		return;
+	if (ask->scope.missing == SYNC_MISSING_INTEGRATION)
+		refuse(call, 400, "unknown_provider_config", "no such integration");
+	else if (ask->scope.missing == SYNC_MISSING_CONNECTION)
+		refuse(call, 404, "unknown_connection", "no such connection for this integration");
+	else if (code != SL_OK)
+		refuse_sl(call, code, error);
+	else if (ask->scope.set.pick_count == 0)
+		refuse_none(call);
+	else
+		ask->go(call, ask);
+}
+
+/* The ask is the call's from here on. */
+static void
+find_syncs(struct host_call *call, struct sync_ask *ask, const char *wrong)
+{
+	struct sync_scope *scope = &ask->scope;
+
+	call->state = ask;
+	call->state_free = ask_free;
+	scope->daemon = call->attempt->daemon;
+	scope->environment_id = call->attempt->environment_id;
+	scope->integration = host_keep_text(call, json_get(call->meta, "providerConfigKey"));
+	scope->connection_id = host_keep_text(call, json_get(call->meta, "connectionId"));
+	if (wrong != NULL || scope->integration == NULL) {
+		refuse(call, 400, "invalid_body",
+		       wrong != NULL ? wrong : "the integration must be named");
+		return;
+	}
+	call->pending = true;
+	sync_scope_find(scope, on_scope, call);
+}
+
 static void
 on_started(void *arg, enum sl_code code, bool started, const struct sl_error *error)
 {
@@ -231,84 +293,98 @@ on_started(void *arg, enum sl_code code, bool started, const struct sl_error *er
 }
 
 static void
-on_sync(void *arg, enum sl_code code, const struct sync_row *rows, int count,
-	const struct sl_error *error)
+on_row(void *arg, enum sl_code code, const struct sync_page_row *rows, int count,
+       const struct sync_place *next, bool more, const struct sl_error *error)
 {
 	struct host_call *call = arg;
-	struct target *target = call->state;
+	struct sync_ask *ask = call->state;
 
+	(void)next;
+	(void)more;
 	if (host_is_orphan(call))
 		return;
-	if (code != SL_OK || count != 1) {
+	if (code != SL_OK) {
 		refuse_sl(call, code, error);
-		return;
-	}
-	call->pending = true;
-	sync_start(call->attempt->daemon, &rows[0], &target->how, on_started, call);
-}
-
-static void
-run_sync(struct host_call *call, struct target *target)
-{
-	call->pending = true;
-	sync_ensure(call->attempt->daemon->syncs, target->function->row.id,
-		    call->connection->row.id, target->variant, on_sync, call);
-}
-
-/* "name", "name::variant" or {name, variant}. */
-static void
-read_sync(struct host_call *call, struct target *target, struct json_value sync)
-{
-	char *separator;
-
-	if (sync.type == JSON_OBJECT_) {
-		target->name = host_keep_text(call, json_get(sync, "name"));
-		target->variant = json_text(json_get(sync, "variant"), NULL);
+	} else if (count == 0 || rows[0].row.version_id == 0) {
+		refuse_none(call);
 	} else {
-		target->name = host_keep_text(call, sync);
-		separator = target->name != NULL ? strstr(target->name, "::") : NULL;
-		if (separator != NULL) {
-			target->variant = sl_strdup(separator + 2);
-			*separator = '\0'; /* the text is the call's own */
-		}
+		call->pending = true;
+		sync_start(call->attempt->daemon, &rows[0].row, &ask->how, on_started, call);
 	}
-	if (target->variant == NULL || target->variant[0] == '\0') {
-		free(target->variant);
-		target->variant = sl_strdup("base");
-	}
+}
+
+static void
+run_sync(struct host_call *call, struct sync_ask *ask)
+{
+	static const struct sync_place first;
+
+	call->pending = true;
+	sync_set_page(call->attempt->daemon->syncs, &ask->scope.set, &first, on_row, call);
 }
 
 /* {reset, emptyCache}, a sync_mode, or true for a full refresh (wire.md 3).  An emptied cache comes
  * only with a reset. */
 static void
-read_options(struct target *target, struct json_value options)
+read_options(struct sync_ask *ask, struct json_value options)
 {
 	if (options.type == JSON_OBJECT_) {
-		target->how.reset = json_is_yes(json_get(options, "reset"));
-		target->how.empty_cache =
-		    target->how.reset && json_is_yes(json_get(options, "emptyCache"));
+		ask->how.reset = json_is_yes(json_get(options, "reset"));
+		ask->how.empty_cache =
+		    ask->how.reset && json_is_yes(json_get(options, "emptyCache"));
 		return;
 	}
-	target->how.empty_cache = slice_is(options.raw, "\"full_refresh_and_clear_cache\"");
-	target->how.reset = target->how.empty_cache || json_is_yes(options) ||
-			    slice_is(options.raw, "\"full_refresh\"");
+	ask->how.empty_cache = slice_is(options.raw, "\"full_refresh_and_clear_cache\"");
+	ask->how.reset = ask->how.empty_cache || json_is_yes(options) ||
+			 slice_is(options.raw, "\"full_refresh\"");
 }
 
 void
 host_trigger_sync(struct host_call *call)
 {
-	struct target *target = sl_alloc(sizeof(*target));
+	struct sync_ask *ask = sl_alloc(sizeof(*ask));
+	const char *wrong = NULL;
 
-	target->type = "sync";
-	target->go = run_sync;
-	read_sync(call, target, json_get(call->meta, "sync"));
-	read_options(target, json_get(call->meta, "options"));
-	find(call, target);
+	ask->go = run_sync;
+	ask->scope.enabled_only = true;
+	read_options(ask, json_get(call->meta, "options"));
+	if (sync_scope_read(&ask->scope, json_get(call->meta, "sync")) != NULL)
+		wrong = "the sync must be a name, \"name::variant\" or {name, variant}";
+	else if (json_get(call->meta, "connectionId").type != JSON_TEXT)
+		wrong = "the connection must be named";
+	find_syncs(call, ask, wrong);
+}
+
+static void
+on_steered(void *arg, enum sl_code code, int64_t found, int64_t changed,
+	   const struct sl_error *error)
+{
+	struct host_call *call = arg;
+
+	(void)changed;
+	if (host_is_orphan(call))
+		return;
+	if (code != SL_OK)
+		refuse_sl(call, code, error);
+	else if (found == 0)
+		refuse_none(call);
+	else
+		host_answer(call, true, SLICE_LITERAL("true"), (struct slice){NULL, 0});
+}
+
+static void
+start_syncs(struct host_call *call, struct sync_ask *ask)
+{
+	call->pending = true;
+	schedule_start(call->attempt->daemon->syncs, &ask->scope.set, on_steered, call);
 }
 
 void
 host_start_sync(struct host_call *call)
 {
-	host_fail(call, "unsupported",
-		  "this version of sluice has no schedules to start; use triggerSync for one run");
+	struct sync_ask *ask = sl_alloc(sizeof(*ask));
+	int at;
+	const char *wrong = sync_scope_read_all(&ask->scope, json_get(call->meta, "syncs"), &at);
+
+	ask->go = start_syncs;
+	find_syncs(call, ask, wrong != NULL ? SYNC_WANTS_RULE : NULL);
 }

@@ -19,6 +19,7 @@
 #define JOBS_PER_TURN 8
 #define HANDS_MAX 64
 #define WAIT_MS 5000
+#define WAIT_SHORT_MS 1000 /* without ears for the token of long keys: there may be room by then */
 #define REJOIN_MS 300
 #define LOOK_MS 200
 
@@ -129,7 +130,8 @@ drop_turn(struct lane *lane, struct turn *turn)
 		if (*at != turn)
 			continue;
 		*at = turn->next;
-		lane->share->turns--;
+		lane->share->all.turns--;
+		lane->share->longs.turns -= turn->is_long ? 1 : 0;
 		turn_free(turn);
 		return;
 	}
@@ -168,6 +170,12 @@ on_later(void *arg)
 	lane->events->changed(lane->arg);
 }
 
+static void
+set_hungry(struct lane *lane, bool hungry)
+{
+	lane->share->all.hungry = lane->share->longs.hungry = hungry;
+}
+
 void
 lane_leave(struct lane *lane, bool hard)
 {
@@ -176,7 +184,7 @@ lane_leave(struct lane *lane, bool hard)
 	if (lane->state == LANE_OUT)
 		return;
 	lane->state = LANE_LEAVING;
-	lane->share->hungry = false;
+	set_hungry(lane, false);
 	for (struct turn *turn = lane->turns; turn != NULL; turn = next) {
 		next = turn->next;
 		if (hard)
@@ -212,9 +220,9 @@ rejoin(struct lane *lane, const char *why)
 	assert(lane->state == LANE_ACTIVE && !lane->exchanging);
 	metrics_count(METRIC_LEASE_LOST, 0);
 	log_warn("worker_rejoins", "worker=%s shard=%d turns=%d reason=%s", lane->worker,
-		 lane->shard, lane->share->turns, log_text(why));
+		 lane->shard, lane->share->all.turns, log_text(why));
 	lane->state = LANE_JOINING;
-	lane->share->hungry = false;
+	set_hungry(lane, false);
 	if (queue_is_up(lane->queue))
 		lease_expire(lane->queue, lane->worker, on_told, lane);
 	new_lease_name(lane);
@@ -260,7 +268,8 @@ take_turn(struct lane *lane, const struct lease_turn *taken)
 	FAULT_POINT("turn_taken");
 	turn->next = lane->turns;
 	lane->turns = turn;
-	lane->share->turns++;
+	lane->share->all.turns++;
+	lane->share->longs.turns += turn->is_long ? 1 : 0;
 	if (!takes_turns(lane))
 		turn_stop(turn); /* asked for before */
 	if (taken_already)
@@ -292,8 +301,8 @@ drop_handed(struct lane *lane)
 }
 
 static void
-on_exchanged(void *arg, enum sl_code code, const struct lease_turn *turns, int count, int64_t calls,
-	     const struct sl_error *error)
+on_exchanged(void *arg, enum sl_code code, const struct lease_turn *turns, int count,
+	     const struct lease_waits *waits, const struct sl_error *error)
 {
 	struct lane *lane = arg;
 
@@ -305,8 +314,9 @@ on_exchanged(void *arg, enum sl_code code, const struct lease_turn *turns, int c
 		leave_if_idle(lane); /* what was taken meanwhile falls back with the lease */
 	} else if (code == SL_OK) {
 		/* As many as were asked for: there may be more. */
-		lane->share->hungry = count >= lane->wanted;
-		lane->events->calls(lane->arg, lane->shard, calls);
+		lane->share->all.hungry = count >= lane->wanted;
+		lane->share->longs.hungry = waits->longs > 0;
+		lane->events->calls(lane->arg, lane->shard, waits->calls);
 		for (int i = 0; i < count; i++)
 			take_turn(lane, &turns[i]);
 		exchange(lane);
@@ -364,36 +374,50 @@ wait_for_work(struct lane *lane)
 		if (room_for_calls(lane->room) > 0 && !loop_timer_is_armed(lane->look))
 			loop_timer_in(lane->look, LOOK_MS);
 	} else if (!lane->waiting) {
+		bool longs = room_long_left(lane->room) > 0;
+
 		lane->waiting = true;
-		lease_wait(lane->queue, WAIT_MS, on_wake, lane);
+		lease_wait(lane->queue, longs ? WAIT_MS : WAIT_SHORT_MS, longs, on_wake, lane);
 	}
+}
+
+static int
+more(int places, int handed)
+{
+	return places > handed ? places - handed : 0;
 }
 
 static void
 exchange(struct lane *lane)
 {
 	struct lease_hand hands[HANDS_MAX];
-	int count, want = 0;
+	struct room_places handed = {0}, places = {0};
+	struct lease_want want = {.jobs = JOBS_PER_TURN};
 
 	if (lane->state != LANE_ACTIVE || lane->exchanging)
 		return;
-	count = gather_hands(lane, hands, HANDS_MAX);
-	if (count > 0 || lane->renewing) /* its key may have more; a wake-up may have been lost */
-		lane->share->hungry = true;
+	handed.all = gather_hands(lane, hands, HANDS_MAX);
+	for (int i = 0; i < handed.all; i++)
+		handed.longs += lane->handing[i]->is_long ? 1 : 0;
+	if (handed.all > 0 ||
+	    lane->renewing) /* its key may have more; a wake-up may have been lost */
+		set_hungry(lane, true);
 	if (takes_turns(lane))
-		want = room_for_share(lane->room, lane->shard, count);
-	if (want > LEASE_TURNS_MAX)
-		want = LEASE_TURNS_MAX;
-	if (count == 0 && !lane->renewing && want == 0) {
+		places = room_for_share(lane->room, lane->shard, handed);
+	want.turns = places.all < LEASE_TURNS_MAX ? places.all : LEASE_TURNS_MAX;
+	want.longs = places.longs < want.turns ? places.longs : want.turns;
+	if (handed.all == 0 && !lane->renewing && want.turns == 0) {
 		wait_for_work(lane);
 		return;
 	}
 	lane->renewing = false;
 	lane->exchanging = true;
-	lane->handing_count = count;
-	lane->wanted = want;
-	room_ask(lane->room, lane->shard, want > count ? want - count : 0);
-	lease_exchange(lane->queue, lane->worker, lane->ttl_ms, want, JOBS_PER_TURN, hands, count,
+	lane->handing_count = handed.all;
+	lane->wanted = want.turns;
+	room_ask(
+	    lane->room, lane->shard,
+	    (struct room_places){more(want.turns, handed.all), more(want.longs, handed.longs)});
+	lease_exchange(lane->queue, lane->worker, lane->ttl_ms, &want, hands, handed.all,
 		       on_exchanged, lane);
 }
 
@@ -401,7 +425,8 @@ static void
 on_wake(void *arg, enum sl_code code, int64_t value, const struct sl_error *error)
 {
 	struct lane *lane = arg;
-	bool woken = code == SL_OK && value == 1;
+	bool woken = code == SL_OK && value > 0;
+	bool is_long = woken && value == LEASE_TOKEN_LONG;
 
 	(void)error;
 	lane->waiting = false;
@@ -411,9 +436,12 @@ on_wake(void *arg, enum sl_code code, int64_t value, const struct sl_error *erro
 		return;
 	}
 	/* Without room nobody listens: there may be work by then. */
-	if (woken || room_left(lane->room) <= 0)
-		lane->share->hungry = true;
-	if (woken && room_left(lane->room) <= 0) /* calls, or other shards, took what was free */
+	if ((woken && !is_long) || room_left(lane->room) <= 0)
+		lane->share->all.hungry = true;
+	if (is_long || room_left(lane->room) <= 0)
+		lane->share->longs.hungry = true;
+	/* Calls, or other shards, took what was free. */
+	if (woken && (is_long ? room_long_left(lane->room) : room_left(lane->room)) <= 0)
 		lease_wake(lane->queue, on_told, lane);
 	exchange(lane);
 	wait_for_work(lane);
@@ -453,7 +481,7 @@ void
 lane_quiet(struct lane *lane, bool quiet)
 {
 	lane->quiet = quiet;
-	lane->share->hungry = !quiet && lane->state == LANE_ACTIVE;
+	set_hungry(lane, !quiet && lane->state == LANE_ACTIVE);
 	for (struct turn *turn = lane->turns; quiet && turn != NULL; turn = turn->next)
 		turn_stop(turn);
 	exchange(lane); /* hands in, or asks for work */
@@ -481,7 +509,7 @@ on_joined(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 		return;
 	}
 	lane->state = LANE_ACTIVE;
-	lane->share->hungry = true;
+	set_hungry(lane, true);
 	log_info("worker_ready", "worker=%s shard=%d", lane->worker, lane->shard);
 	lane->events->joined(lane->arg, lane->shard);
 	exchange(lane);

@@ -38,11 +38,11 @@ void lane_free(struct lane *lane); /* with what turns are left, as they are */
 void lane_join(struct lane *lane); /* OUT -> JOINING, under the session that is live */
 /* -> LEAVING: runs go on to their end, or (hard) are ended and leave no trace. */
 void lane_leave(struct lane *lane, bool hard);
-void lane_stop(struct lane *lane);  /* what runs goes on, nothing else is started or taken */
+void lane_stop(struct lane *lane); /* what runs goes on, nothing else is started or taken */
 /* The same, until it is taken back; keys whose jobs do not run are handed in, and the lease is kept. */
 void lane_quiet(struct lane *lane, bool quiet);
-void lane_renew(struct lane *lane); /* the lease, by an exchange */
-void lane_go_on(struct lane *lane); /* there may be room, or something to hand in */
+void lane_renew(struct lane *lane);               /* the lease, by an exchange */
+void lane_go_on(struct lane *lane);               /* there may be room, or something to hand in */
 const char *lane_worker(const struct lane *lane); /* the lease's name */
 bool lane_is_out(const struct lane *lane);
 bool lane_is_active(const struct lane *lane);

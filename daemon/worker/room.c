@@ -13,6 +13,9 @@ room_new(const struct config *config, const struct calls *calls, int shards)
 	struct room *room = sl_alloc(sizeof(*room));
 
 	room->runners = (int)config_int(config, "runners");
+	room->sync_runners = (int)config_int(config, "sync_runners");
+	if (room->sync_runners >= room->runners && room->runners > 1)
+		room->sync_runners = room->runners - 1;
 	room->call_runners = (int)config_int(config, "call_runners");
 	room->calls = calls;
 	room->shares = sl_calloc((size_t)shards, sizeof(*room->shares));
@@ -29,20 +32,26 @@ room_free(struct room *room)
 	free(room);
 }
 
+static const struct room_part *
+part_of(const struct room *room, int shard, bool longs)
+{
+	return longs ? &room->shares[shard].longs : &room->shares[shard].all;
+}
+
 static int
-taken(const struct room *room)
+taken(const struct room *room, bool longs)
 {
 	int places = 0;
 
 	for (int i = 0; i < room->share_count; i++)
-		places += room->shares[i].turns + room->shares[i].reserved;
+		places += part_of(room, i, longs)->turns + part_of(room, i, longs)->reserved;
 	return places;
 }
 
 int
 room_for_calls(const struct room *room)
 {
-	return room->call_runners + room->runners - taken(room) - calls_places(room->calls);
+	return room->call_runners + room->runners - taken(room, false) - calls_places(room->calls);
 }
 
 int
@@ -50,36 +59,51 @@ room_left(const struct room *room)
 {
 	int calls = calls_places(room->calls) + calls_waiting(room->calls) - room->call_runners;
 
-	return room->runners - taken(room) - (calls > 0 ? calls : 0);
+	return room->runners - taken(room, false) - (calls > 0 ? calls : 0);
+}
+
+static int
+longs_left(const struct room *room)
+{
+	return room->sync_runners - taken(room, true);
+}
+
+int
+room_long_left(const struct room *room)
+{
+	int left = room_left(room), longs = longs_left(room);
+
+	return longs < left ? longs : left;
 }
 
 /* The hungry shard with the fewest places; between equals the one that asked longest ago. */
 static int
-poorest(const struct room *room, const int *places)
+poorest(const struct room *room, bool longs, const int *places, const bool *hungry)
 {
 	int found = -1;
 
 	for (int i = 0; i < room->share_count; i++) {
-		if (!room->shares[i].hungry)
+		if (!hungry[i])
 			continue;
 		if (found < 0 || places[i] < places[found] ||
 		    (places[i] == places[found] &&
-		     room->shares[i].asked < room->shares[found].asked))
+		     part_of(room, i, longs)->asked < part_of(room, found, longs)->asked))
 			found = i;
 	}
 	return found;
 }
 
-int
-room_for_share(const struct room *room, int shard, int handed)
+/* How many of the left places are for the shard, which has handed some in. */
+static int
+share_of(const struct room *room, bool longs, int shard, int left, int handed, const bool *hungry)
 {
-	int left = room_left(room) + handed, mine = 0, next;
 	int *places = sl_calloc((size_t)room->share_count, sizeof(*places));
+	int mine = 0, next;
 
 	for (int i = 0; i < room->share_count; i++)
-		places[i] = room->shares[i].turns + room->shares[i].reserved;
+		places[i] = part_of(room, i, longs)->turns + part_of(room, i, longs)->reserved;
 	places[shard] -= handed;
-	for (; left > 0 && (next = poorest(room, places)) >= 0; left--) {
+	for (; left > 0 && (next = poorest(room, longs, places, hungry)) >= 0; left--) {
 		mine += next == shard ? 1 : 0;
 		places[next]++;
 	}
@@ -87,19 +111,50 @@ room_for_share(const struct room *room, int shard, int handed)
 	return mine;
 }
 
-void
-room_ask(struct room *room, int shard, int places)
+struct room_places
+room_for_share(const struct room *room, int shard, struct room_places handed)
 {
-	struct room_share *share = &room->shares[shard];
+	bool *hungry = sl_calloc((size_t)room->share_count, sizeof(*hungry));
+	const struct room_share *share = &room->shares[shard];
+	int longs = longs_left(room) + handed.longs;
+	struct room_places mine;
 
-	assert(share->reserved == 0 && places >= 0);
-	share->reserved = places;
+	for (int i = 0; i < room->share_count;
+	     i++) /* who asks anyway takes what nobody waits for */
+		hungry[i] =
+		    room->shares[i].longs.hungry || (i == shard && room->shares[i].all.hungry);
+	mine.longs = share_of(room, true, shard, longs, handed.longs, hungry);
+	for (int i = 0; i < room->share_count; i++)
+		hungry[i] =
+		    room->shares[i].all.hungry || (room->shares[i].longs.hungry && longs > 0);
+	mine.all = share_of(room, false, shard, room_left(room) + handed.all, handed.all, hungry);
+	if (!share->all.hungry && mine.longs < mine.all)
+		mine.all = mine.longs;
+	if (mine.longs > mine.all)
+		mine.longs = mine.all;
+	free(hungry);
+	return mine;
+}
+
+static void
+ask(struct room *room, struct room_part *part, int places)
+{
+	assert(part->reserved == 0 && places >= 0);
+	part->reserved = places;
 	if (places > 0)
-		share->asked = ++room->asked;
+		part->asked = ++room->asked;
+}
+
+void
+room_ask(struct room *room, int shard, struct room_places places)
+{
+	ask(room, &room->shares[shard].all, places.all);
+	ask(room, &room->shares[shard].longs, places.longs);
 }
 
 void
 room_answered(struct room *room, int shard)
 {
-	room->shares[shard].reserved = 0;
+	room->shares[shard].all.reserved = 0;
+	room->shares[shard].longs.reserved = 0;
 }

@@ -77,6 +77,7 @@ read_entry(struct turn *turn, struct turn_entry *entry, struct slice bytes)
 	wrong = code == SL_OK ? misplaced(turn, &entry->envelope) : error.text;
 	if (wrong == NULL) {
 		turn->environment_id = entry->envelope.environment_id;
+		turn->is_long = turn->is_long || entry->envelope.kind == JOB_SYNC;
 		return true;
 	}
 	turn_quarantine(turn, bytes, wrong, code != SL_INVALID);

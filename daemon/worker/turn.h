@@ -39,6 +39,7 @@ struct turn {
 	int slot;
 	char lane; /* 'q': new jobs; 'f': late ones and retries; 's': moved to the slot */
 	int64_t environment_id;                    /* 0: no entry said */
+	bool is_long;                              /* it runs a sync */
 	int64_t previous_session, previous_tenure; /* of the release token; -1: none */
 	bool clean;                                /* the release token may vouch for us */
 	bool unclaimed; /* the ledger is asked at the first effect: see turn_claim.c */

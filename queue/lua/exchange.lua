@@ -4,13 +4,14 @@
 --   (list), workers (zset: worker by deadline in ms), fronts (set: keys whose front lane may have
 --   jobs), limits (hash: key -> slots, but for those that have one; 0: paused), slots (hash: key ->
 --   'held:left', the numbers of its slots that are held, and of those that are free but have jobs
---   of their own), calls (list), depths (hash: environment -> entries in its lists).
+--   of their own), calls (list), depths (hash: environment -> entries in its lists), long (set: keys
+--   whose jobs are long), long_ready (zset: these, by slots held and turn), long_wake (list).
 --   Lists are prefix .. 'q:' or 'f:' .. key and 's:' .. slot's name: same Redis slot, not declared.
--- ARGV: epoch, worker, ttl in ms, turns wanted, jobs per turn, list prefix, then per turn handed
---   in: slot's name, tenure, lane ('q', 'f', 's'), count of jobs settled (from the head), '1' if
---   clean else '0', environment.
--- Returns {deadline in ms, lists put aside, calls that wait, then per turn: slot's name, holder
---   before ('worker:tenure', '' if none, the worker's own name if it never let go), lane,
+-- ARGV: epoch, worker, ttl in ms, turns wanted, jobs per turn, list prefix, how many of the turns may
+--   be of long keys, then per turn handed in: slot's name, tenure, lane ('q', 'f', 's'), count of jobs
+--   settled (from the head), '1' if clean else '0', environment.
+-- Returns {deadline in ms, lists put aside, calls that wait, long keys that wait, then per turn: slot's
+--   name, holder before ('worker:tenure', '' if none, the worker's own name if it never let go), lane,
 --   {envelope, ...}}; {-1} on another epoch; {0} when the lease had run out: the worker forgets its
 --   turns.  In both cases nothing is written.
 --
@@ -23,11 +24,15 @@
 -- says that its worker had stopped: the ledger lets the next one compare and set on it.  It is kept
 -- while the next one holds the slot and comes back if that one could not claim: a stale token is
 -- harmless, its tenure differs there.
+-- Long keys (their jobs may run for hours) have a line of their own, so that they are in nobody's way
+-- while no worker has a place for them, and a token of their own, which only those await who have one.
+-- The key with the fewest slots held is the next, between equals the one that waits longest: a score is
+-- slots held * 2^40 + turn.  They are always held by slots, with one job in each.
 -- Fair: a key handed in goes behind every key that waits; one handed in unclean is not taken again
 -- in the same call; a key gets a second slot only when no other waits.
 -- A paused key gets no turn, is not kept and not lined up.  A push or a lost lease may line it up;
 -- it is dropped when it is popped, and limits lines it up when it is paused no more.
--- Invariant: a key with jobs that it may start is in ready, or its plain holder puts it there.
+-- Invariant: a key with jobs that it may start is in its line, or its plain holder puts it there.
 -- Not repeatable: after a lost answer leave (expire) and join.
 -- Caller: lease_exchange() in queue/lease.c.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -36,7 +41,7 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local me, ttl, room = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local last, prefix = ARGV[5] - 1, ARGV[6]
+local last, prefix, long_room = ARGV[5] - 1, ARGV[6], tonumber(ARGV[7])
 local deadline = tonumber(redis.call('ZSCORE', KEYS[6], me) or 0)
 if deadline <= now then
 	return {0}
@@ -44,7 +49,7 @@ end
 -- A full Redis refuses a script only until its first write: it must be one that can only shrink, so
 -- that leases go on and settled jobs make room.  LTRIM and ZPOPMIN below are such, too.
 local renews = deadline - now < ttl * 0.9
-if renews or ARGV[10] == '0' then
+if renews or ARGV[11] == '0' then
 	redis.call('ZREM', KEYS[6], '')
 end
 if renews then
@@ -52,15 +57,18 @@ if renews then
 	redis.call('ZADD', KEYS[6], deadline, me)
 end
 
-local HAND, OLD_MAX = 6, 1000
-local out = {deadline, 0, 0}
-local fronts, limited = false, false
+local HAND, OLD_MAX, CLASS = 6, 1000, 2 ^ 40
+local out = {deadline, 0, 0, 0}
+local fronts, longs, limited, long_waits = false, false, false, 0
 -- Mostly there is none of them.
-if redis.call('EXISTS', KEYS[7], KEYS[8], KEYS[9], KEYS[10]) > 0 then
+if redis.call('EXISTS', KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[12], KEYS[13]) > 0 then
 	fronts = redis.call('EXISTS', KEYS[7]) == 1
-	limited = redis.call('EXISTS', KEYS[8], KEYS[9]) > 0
+	longs = redis.call('EXISTS', KEYS[12], KEYS[13]) > 0
+	limited = longs or redis.call('EXISTS', KEYS[8], KEYS[9]) > 0
+	long_waits = longs and redis.call('ZCARD', KEYS[13]) or 0
 	out[3] = redis.call('LLEN', KEYS[10])
 end
+local known, touched = {}, {} -- key -> what limits and slots say of it
 
 local function seq(envelope)
 	return tonumber(string.sub(envelope, 1, 12)) or 0
@@ -118,16 +126,24 @@ local function read(key, before)
 	return give(key, before, lane, jobs)
 end
 
--- Puts keys at the end of the line.
+-- Puts keys at the end of their line.
 local function line_up(keys)
 	if #keys == 0 then
 		return
 	end
 	local turn, add = redis.call('INCRBY', KEYS[3], #keys) - #keys, {}
 	for i, key in ipairs(keys) do
-		add[2 * i - 1], add[2 * i] = turn + i, key
+		local k = known[key]
+		if k and k.long then
+			local new = redis.call('ZADD', KEYS[13], 'NX', k.busy * CLASS + turn + i, key)
+			long_waits = long_waits + new
+		else
+			add[#add + 1], add[#add + 2] = turn + i, key
+		end
 	end
-	redis.call('ZADD', KEYS[2], 'NX', unpack(add))
+	if #add > 0 then
+		redis.call('ZADD', KEYS[2], 'NX', unpack(add))
+	end
 end
 
 local function has_jobs(key)
@@ -155,11 +171,10 @@ end
 -- ---- slots: only while a key of the shard has some
 
 local hands = {}
-for at = 7, #ARGV, HAND do
+for at = 8, #ARGV, HAND do
 	hands[#hands + 1] = ARGV[at]
 	limited = limited or ARGV[at + 2] == 's' -- also when somebody has removed the hashes
 end
-local known, touched = {}, {}
 local learn, about, serve, can_start, hand_in_slot
 
 local function with_slots()
@@ -167,16 +182,17 @@ local function with_slots()
 		return slot == 0 and key or key .. '.' .. slot
 	end
 
-	-- Reads what limits and slots say of keys.
+	-- Reads what limits, slots and long say of keys.
 	learn = function(keys)
 		if #keys == 0 then
 			return
 		end
 		local limits = redis.call('HMGET', KEYS[8], unpack(keys))
 		local slots = redis.call('HMGET', KEYS[9], unpack(keys))
+		local long = longs and redis.call('SMISMEMBER', KEYS[12], unpack(keys)) or {}
 		for i, key in ipairs(keys) do
 			local limit = tonumber(limits[i] or 1) or 1
-			local k = {limit = limit, held = {}, busy = 0, left = {}, refused = {}}
+			local k = {limit = limit, long = long[i] == 1, held = {}, busy = 0, left = {}, refused = {}}
 			local held, left = string.match(slots[i] or '', '^([%d,]*):([%d,]*)$')
 			for slot in string.gmatch(held or '', '%d+') do
 				k.held[tonumber(slot)] = true
@@ -236,14 +252,15 @@ local function with_slots()
 
 	-- Moves the next jobs of key to the list of a slot: its share, in ledger order.
 	local function draw(key, name)
-		local first, second = lanes(key, last)
+		local to = about(key).long and 0 or last
+		local first, second = lanes(key, to)
 		local waiting = redis.call('LLEN', prefix .. 'q:' .. key)
 		if #second > 0 then
 			waiting = waiting + redis.call('LLEN', prefix .. 'f:' .. key)
 		end
 		local jobs, a, b = {}, 1, 1
 		local share = math.max(1, math.floor(waiting / about(key).limit))
-		share = math.min(share, last + 1)
+		share = math.min(share, to + 1)
 		while #jobs < share and (first[a] or second[b]) do
 			local lane = 'q'
 			if second[b] and (not first[a] or seq(second[b]) <= seq(first[a])) then
@@ -259,7 +276,7 @@ local function with_slots()
 
 	-- The jobs of a slot: its own, or new ones.
 	local function fill(key, name)
-		local jobs = head('s', name, last)
+		local jobs = head('s', name, about(key).long and 0 or last)
 		return #jobs > 0 and jobs or draw(key, name)
 	end
 
@@ -292,7 +309,7 @@ local function with_slots()
 	serve = function(key, value)
 		local k, gone = about(key), {}
 		for i = #k.left, 1, -1 do
-			if k.limit > 0 and (k.limit == 1 or k.left[i] >= k.limit) then
+			if k.limit > 0 and (k.limit == 1 and not k.long or k.left[i] >= k.limit) then
 				gone[#gone + 1] = table.remove(k.left, i)
 				touched[key] = true
 			end
@@ -303,7 +320,7 @@ local function with_slots()
 		if k.busy >= k.limit then -- who lets go lines the key up
 			return false
 		end
-		if k.limit == 1 then
+		if k.limit == 1 and not k.long then
 			local before = string.sub(value, 2)
 			if string.byte(value) == 45 and read(key, before) then
 				hold(key, '+', before)
@@ -325,6 +342,7 @@ local function with_slots()
 		k.busy = k.busy + 1
 		touched[key] = true
 		hold(name, '*', before)
+		long_room = long_room - (k.long and 1 or 0)
 		return give(name, before, 's', jobs)
 	end
 
@@ -333,7 +351,7 @@ local function with_slots()
 		local key, digits = string.match(name, '^(%d+)%.?(%d*)$')
 		local k, slot = about(key), tonumber(digits) or 0
 		if clean and keep > 0 and k.held[slot] and slot < k.limit and k.limit > 1
-			and k.busy <= k.limit and #k.left == 0 then
+			and k.busy <= k.limit and #k.left == 0 and not k.long then
 			local jobs = fill(key, name)
 			if #jobs > 0 then
 				return give(name, me, 's', jobs)
@@ -365,12 +383,13 @@ end
 local settled = {} -- environment -> entries
 if #hands > 0 then
 	local held = redis.call('HMGET', KEYS[4], unpack(hands))
-	local keep = room - redis.call('ZCARD', KEYS[2]) -- room that nobody waits for
+	-- Room that nobody waits for.
+	local keep = room - redis.call('ZCARD', KEYS[2]) - math.min(long_room, long_waits)
 	if limited then
 		learn(hands) -- slots above 0 are looked up by their key
 	end
 	for i, name in ipairs(hands) do
-		local at, value = 1 + HAND * i, held[i] or ''
+		local at, value = 2 + HAND * i, held[i] or ''
 		local tenure, lane, count = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
 		local clean, mine = ARGV[at + 4] == '1', (lane == 's' and '*' or '+') .. me
 		if value == mine or string.sub(value, 1, #mine + 1) == mine .. ' ' then
@@ -383,12 +402,13 @@ if #hands > 0 then
 					keep = keep - 1
 				end
 			else
-				local limit = limited and about(name).limit or 1 -- above 1: slots from now on
-				if clean and keep > 0 and limit == 1 and read(name, me) then
+				local k = limited and about(name) or {limit = 1}
+				local slots = k.limit > 1 or k.long -- from now on
+				if clean and keep > 0 and k.limit == 1 and not slots and read(name, me) then
 					keep = keep - 1
 				else
 					let_go(name, value, tenure, clean)
-					if limit > 0 and (keep <= 0 or not clean or limit > 1) and has_jobs(name) then
+					if k.limit > 0 and (keep <= 0 or not clean or slots) and has_jobs(name) then
 						local line = clean and again or unclean
 						line[#line + 1] = name
 					end
@@ -410,22 +430,52 @@ end
 
 -- ---- take
 
-local more, drained = {}, false -- keys that can start more; nobody else waits
-while room > 0 and not drained do
-	local popped, keys = redis.call('ZPOPMIN', KEYS[2], room), {}
-	drained = not limited or #popped < 2 * room
+-- Takes keys off the line whose turn it is: one of the long ones, or up to room of the others.  Second:
+-- of the long ones; third: others may wait.
+local function next_keys()
+	local count = room
+	if long_room > 0 and long_waits > 0 then
+		local first = redis.call('ZRANGE', KEYS[13], 0, 0, 'WITHSCORES')
+		local other = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+		if #first > 0 and (#other == 0 or first[2] % CLASS <= tonumber(other[2])) then
+			redis.call('ZREM', KEYS[13], first[1])
+			long_waits = long_waits - 1
+			return {first[1]}, true, true
+		end
+		count = 1
+	end
+	local popped, keys = redis.call('ZPOPMIN', KEYS[2], count), {}
 	for i = 1, #popped, 2 do
 		keys[#keys + 1] = popped[i]
 	end
+	return keys, false, limited and #popped == 2 * count
+end
+
+local more, drained = {}, false -- keys that can start more; nobody else waits
+while room > 0 and not drained do
+	local keys, long, others = next_keys()
+	drained = not others
 	local held = #keys > 0 and redis.call('HMGET', KEYS[4], unpack(keys))
 	if limited then
 		learn(keys)
 	end
 	for i, key in ipairs(keys) do
 		local value = held[i] or '-'
-		if limited then
+		local k = limited and about(key)
+		if k and k.long and not long then -- lined up by who did not know
+			line_up({key})
+			drained = drained and long_room <= 0
+		elseif k then
+			if long and not k.long then -- somebody has removed it
+				redis.call('SADD', KEYS[12], key)
+				k.long = true
+			end
 			if string.byte(value) ~= 43 and serve(key, value) and can_start(key) then
-				more[#more + 1] = key
+				if long then
+					line_up({key})
+				else
+					more[#more + 1] = key
+				end
 			end
 		elseif string.byte(value) == 45 and read(key, string.sub(value, 2)) then
 			hold(key, '+', string.sub(value, 2)) -- not free: its holder lines it up
@@ -455,6 +505,18 @@ for key in pairs(touched) do
 end
 line_up(more)
 line_up(unclean)
+if longs then
+	for key in pairs(touched) do
+		local score = known[key].long and redis.call('ZSCORE', KEYS[13], key)
+		if score then
+			redis.call('ZADD', KEYS[13], known[key].busy * CLASS + score % CLASS, key)
+		end
+	end
+	out[4] = redis.call('ZCARD', KEYS[13])
+	if out[4] > 0 and redis.call('LLEN', KEYS[14]) == 0 then
+		redis.call('RPUSH', KEYS[14], '1')
+	end
+end
 
 -- One token: whoever leaves work behind passes it on.
 if (room <= 0 or #unclean > 0) and redis.call('EXISTS', KEYS[2]) == 1

@@ -2,7 +2,8 @@
 --
 -- KEYS: epoch (or build), limits (hash: key -> slots but for 1; '=' -> digest), ready (zset:
 --   key by turn), turn (counter), held (hash), slots (hash; both: see exchange.lua), wake (list),
---   workers (zset), fronts (set), depths (hash), calls (list), call_bytes (counter).
+--   workers (zset), fronts (set), depths (hash), calls (list), call_bytes (counter), long (set),
+--   long_ready (zset), long_wake (list; all three: see exchange.lua).
 -- ARGV: epoch, list prefix, digest of the limits, '?' (are they these?) or '=' and then per key
 --   with more than one slot, or with none (paused): key, slots.
 -- Returns {1 when the limits are as asked for, else 0; keys that would have expired}, or {-1} when
@@ -12,7 +13,7 @@
 -- What runs goes on: exchange looks at the limits when a slot is free.  Keys that got slots, or are
 -- paused no more, are lined up.  Repeatable.  Caller: ready_limits() in queue/ready.c: the scheduler that leads.
 local types = {'string', 'hash', 'zset', 'string', 'hash', 'hash', 'list', 'zset', 'set', 'hash',
-	'list', 'string'}
+	'list', 'string', 'set', 'zset', 'list'}
 local prefix, lasting = ARGV[2], 0
 for k, key in ipairs(KEYS) do
 	local found = redis.call('TYPE', key).ok
@@ -61,18 +62,28 @@ for key, slots in pairs(before) do -- from here on they have one
 	end
 end
 table.sort(grown, function(a, b) return tonumber(a) < tonumber(b) end)
-local lined_up = false
+local lined_up, long_lined_up = false, false
 for _, key in ipairs(grown) do
 	local held = redis.call('HGET', KEYS[5], key) or '-'
-	local left = string.find(redis.call('HGET', KEYS[6], key) or '', ':%d')
+	local slots = redis.call('HGET', KEYS[6], key) or ':'
+	local left = string.find(slots, ':%d')
 	local queue, front = prefix .. 'q:' .. key, prefix .. 'f:' .. key
 	if string.byte(held) ~= 43 -- '+': its holder lines it up
 		and (left or redis.call('EXISTS', queue, front) > 0) then
 		local turn = redis.call('INCR', KEYS[4])
-		lined_up = redis.call('ZADD', KEYS[3], 'NX', turn, key) == 1 or lined_up
+		if redis.call('SISMEMBER', KEYS[13], key) == 1 then
+			local _, busy = string.gsub(string.match(slots, '^[%d,]*'), '%d+', '')
+			local score = busy * 2 ^ 40 + turn
+			long_lined_up = redis.call('ZADD', KEYS[14], 'NX', score, key) == 1 or long_lined_up
+		else
+			lined_up = redis.call('ZADD', KEYS[3], 'NX', turn, key) == 1 or lined_up
+		end
 	end
 end
 if lined_up and redis.call('LLEN', KEYS[7]) == 0 then
 	redis.call('RPUSH', KEYS[7], '1')
+end
+if long_lined_up and redis.call('LLEN', KEYS[15]) == 0 then
+	redis.call('RPUSH', KEYS[15], '1')
 end
 return {1, lasting}

@@ -1,12 +1,13 @@
 -- missing - which of these jobs of a key are in none of its lists?
 --
 -- KEYS: epoch (or build), slots (hash: key -> see exchange.lua), held (hash), ready (zset: key by
---   turn), turn (counter), wake (list), limits (hash: key -> slots; 0: paused).
+--   turn), turn (counter), wake (list), limits (hash: key -> slots; 0: paused), long (set), long_ready
+--   (zset), long_wake (list; all three: see exchange.lua).
 -- ARGV: epoch, list prefix, key, then seqs in 12 digits.
--- Returns {one character per seq: '1' missing, '0' there; what was mended}, or {-1} when the epoch
---   differs.
+-- Returns {one character per seq: '1' missing, '0' there, '2' there and, of a key with slots, in the
+--   hands of nobody; what was mended}, or {-1} when the epoch differs.
 --
--- Mends: a list that would expire stays, a key with jobs that nobody holds and that is not in line
+-- Mends: a list that would expire stays, a key with jobs that it may start and that is not in line
 -- is lined up unless it is paused.  Else it reads only.  Lists up to 4,096 entries are read whole.  Longer ones are
 -- searched by halves: they are in ledger order but for pushes that overtook each other, so a window
 -- around the place decides.  An entry further off counts as missing: pushed twice, it is refused by
@@ -17,8 +18,15 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 end
 local WHOLE, STEP, WINDOW = 4096, 256, 128
 local prefix, key = ARGV[2], ARGV[3]
-local lists = {prefix .. 'q:' .. key, prefix .. 'f:' .. key}
-for slot in string.gmatch(redis.call('HGET', KEYS[2], key) or '', '%d+') do
+local slots = redis.call('HGET', KEYS[2], key) or ':'
+local held_slots, free_slots = string.match(slots, '^([%d,]*):([%d,]*)$')
+local lists, busy = {}, 0 -- first those of slots that are held
+for slot in string.gmatch(held_slots or '', '%d+') do
+	lists[#lists + 1] = prefix .. 's:' .. (slot == '0' and key or key .. '.' .. slot)
+	busy = busy + 1
+end
+lists[#lists + 1], lists[#lists + 2] = prefix .. 'q:' .. key, prefix .. 'f:' .. key
+for slot in string.gmatch(free_slots or '', '%d+') do
 	lists[#lists + 1] = prefix .. 's:' .. (slot == '0' and key or key .. '.' .. slot)
 end
 
@@ -26,11 +34,12 @@ local function seq(envelope)
 	return tonumber(string.sub(envelope, 1, 12)) or 0
 end
 
-local found = {} -- seq -> true, of everything read so far
+local found = {} -- seq -> '0' or '2', of everything read so far
 
-local function read(list, from, to)
+local function read(list, from, to, mark)
 	for _, envelope in ipairs(redis.call('LRANGE', list, from, to)) do
-		found[seq(envelope)] = true
+		local here = seq(envelope)
+		found[here] = found[here] or mark
 	end
 end
 
@@ -48,45 +57,54 @@ local function place(list, length, wanted)
 	return low
 end
 
-local total, mended = 0, 0
-for _, list in ipairs(lists) do
+-- Slots that are held line their key up when they are handed in, if it can start no more than them now; a
+-- plain holder does in any case.
+local holder = redis.call('HGET', KEYS[3], key) or '-'
+local limit = tonumber(redis.call('HGET', KEYS[7], key) or 1)
+local long = redis.call('SISMEMBER', KEYS[8], key) == 1
+local has_slots = (long or limit > 1) and string.byte(holder) ~= 43
+local free = has_slots and busy < limit or string.byte(holder) == 45 and busy == 0
+
+local waiting, mended = 0, 0
+for i, list in ipairs(lists) do
+	local mark = i > busy and has_slots and '2' or '0'
 	local length = redis.pcall('LLEN', list)
 	if type(length) == 'table' then
 		length = 0
 	end
-	total = total + length
+	waiting = waiting + (i > busy and length or 0)
 	if length > 0 then
 		mended = mended + redis.call('PERSIST', list)
 	end
 	if length <= WHOLE then
 		for from = 0, length - 1, STEP do
-			read(list, from, from + STEP - 1)
+			read(list, from, from + STEP - 1, mark)
 		end
 	else
 		for i = 4, #ARGV do
 			local wanted = tonumber(ARGV[i])
 			if not found[wanted] then -- else: in the window of an earlier one
 				local at = place(list, length, wanted)
-				read(list, math.max(at - WINDOW, 0), at + WINDOW)
+				read(list, math.max(at - WINDOW, 0), at + WINDOW, mark)
 			end
 		end
 	end
 end
 
--- Slots that are held line their key up when they are handed in; a plain holder does, too.
-local held = redis.call('HGET', KEYS[3], key) or '-'
-local slots = redis.call('HGET', KEYS[2], key) or ':'
-if total > 0 and string.byte(held) == 45 and not string.find(slots, '^%d')
-	and not redis.call('ZSCORE', KEYS[4], key) and redis.call('HGET', KEYS[7], key) ~= '0' then
-	redis.call('ZADD', KEYS[4], redis.call('INCR', KEYS[5]), key)
-	if redis.call('LLEN', KEYS[6]) == 0 then
-		redis.call('RPUSH', KEYS[6], '1')
+local line, token, class = KEYS[4], KEYS[6], 0
+if long then
+	line, token, class = KEYS[9], KEYS[10], busy * 2 ^ 40
+end
+if waiting > 0 and free and limit > 0 and not redis.call('ZSCORE', line, key) then
+	redis.call('ZADD', line, class + redis.call('INCR', KEYS[5]), key)
+	if redis.call('LLEN', token) == 0 then
+		redis.call('RPUSH', token, '1')
 	end
 	mended = mended + 1
 end
 
 local answer = {}
 for i = 4, #ARGV do
-	answer[i - 3] = found[tonumber(ARGV[i])] and '0' or '1'
+	answer[i - 3] = found[tonumber(ARGV[i])] or '1'
 end
 return {table.concat(answer), mended}

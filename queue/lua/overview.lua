@@ -1,7 +1,7 @@
 -- overview - how much waits in the lists of environments, and for how long.
 --
 -- KEYS: epoch (or build), depths (hash: environment -> entries in its lists), slots and held
---   (hashes: see exchange.lua), fronts (set: keys whose lane f may have entries).
+--   (hashes: see exchange.lua), fronts (set: keys whose lane f may have entries), long (set).
 -- ARGV: epoch, list prefix, lines that may be looked at, then the environments; none: all that have
 --   entries.
 -- Returns, per environment: itself, its depth as kept, how many lines (keys) it has, and a flat
@@ -54,12 +54,14 @@ local function seq(entry)
 	return entry and tonumber(string.sub(entry, 1, 12)) or math.huge
 end
 
--- Of lists of slots: entries, and the age of the oldest that waits.
-local function slots_of(key, slots, held)
+-- Of lists of slots: entries, and the age of the oldest that waits.  A slot of a long key has one.
+local function slots_of(key, slots, held, long)
 	local entries, oldest, count = 0, -1, 0
 	for slot in string.gmatch(slots, '%d+') do
 		count = count + 1
-		if count <= SLOTS_MAX then
+		if count > SLOTS_MAX and long then
+			entries = entries + 1
+		elseif count <= SLOTS_MAX then
 			local list = prefix .. 's:' .. (slot == '0' and key or key .. '.' .. slot)
 			local entry = at(list, held)
 			entries = entries + length(list)
@@ -69,8 +71,8 @@ local function slots_of(key, slots, held)
 	return entries, oldest, count
 end
 
--- Appends what is told of a line; front: its lane f may have entries.
-local function line(lines, key, holder, slots, front)
+-- Appends what is told of a line; front: its lane f may have entries; long: its jobs are long.
+local function line(lines, key, holder, slots, front, long)
 	local queue, late = prefix .. 'q:' .. key, prefix .. 'f:' .. key
 	local entries, first = length(queue), at(queue, 0)
 	local more, other = front and length(late) or 0, front and at(late, 0) or nil
@@ -86,8 +88,8 @@ local function line(lines, key, holder, slots, front)
 	if slots then
 		local busy, free = string.match(slots, '^([%d,]*):([%d,]*)$')
 		local left, waits
-		own, oldest, running = slots_of(key, busy or '', 1)
-		left, waits = slots_of(key, free or '', 0)
+		own, oldest, running = slots_of(key, busy or '', 1, long)
+		left, waits = slots_of(key, free or '', 0, long)
 		own, oldest = own + left, math.max(oldest, waits)
 	end
 	local n = #lines
@@ -98,6 +100,7 @@ local function line(lines, key, holder, slots, front)
 end
 
 local any_front = redis.call('EXISTS', KEYS[5]) == 1
+local any_long = redis.call('EXISTS', KEYS[6]) == 1
 local answer = {}
 for i, environment in ipairs(environments) do
 	local members = prefix .. 'env:' .. environment
@@ -108,8 +111,9 @@ for i, environment in ipairs(environments) do
 		local held = redis.call('HMGET', KEYS[4], unpack(keys))
 		local slots = redis.call('HMGET', KEYS[3], unpack(keys))
 		local fronts = any_front and redis.call('SMISMEMBER', KEYS[5], unpack(keys)) or {}
+		local long = any_long and redis.call('SMISMEMBER', KEYS[6], unpack(keys)) or {}
 		for k, key in ipairs(keys) do
-			line(lines, key, held[k], slots[k], fronts[k] == 1)
+			line(lines, key, held[k], slots[k], fronts[k] == 1, long[k] == 1)
 		end
 	end
 	local n = #answer

@@ -1,12 +1,13 @@
--- push - queue accepted jobs; mark keys that nobody holds ready.
+-- push - queue accepted jobs; mark keys that nobody holds ready, each in its line.
 --
 -- KEYS: epoch (or build, for the scheduler that rebuilds), ready (zset: key by turn), turn
 --   (counter), held (hash: slot's name -> see exchange.lua), wake (list), fronts (set: keys whose
---   front lane may have jobs), depths (hash: environment -> entries in its lists), then one list
---   per key pushed to.  An environment's keys are in the set prefix .. 'env:' .. environment.
+--   front lane may have jobs), depths (hash: environment -> entries in its lists), slots (hash), long
+--   (set), long_ready (zset), long_wake (list; all four: see exchange.lua), then one list per key
+--   pushed to.  An environment's keys are in the set prefix .. 'env:' .. environment.
 -- ARGV: epoch the caller knows; lane ('q': new jobs, 'f': late ones and retries); list prefix;
---   count of environments, then these; then per list: key, its environment (place among these),
---   count, count envelopes in ledger order.
+--   count of environments, then these; then per list: key, its environment (place among these), '1'
+--   if its jobs are long else '0', count, count envelopes in ledger order.
 -- Returns {lists of another type put aside (normally 0), then the depth of each environment}, or -1
 --   when the epoch differs: then nothing is written.
 --
@@ -64,13 +65,13 @@ local function put_in_order(key, count)
 end
 
 local environments = tonumber(ARGV[4])
-local at, keys, fronts, more, owned = 5 + environments, {}, {}, {}, {}
+local at, keys, fronts, more, owned, longs = 5 + environments, {}, {}, {}, {}, {}
 for e = 1, environments do
 	more[e], owned[e] = 0, {}
 end
-for k = 8, #KEYS do
-	local key, e, count = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-	local from, to = at + 3, at + 2 + count
+for k = 12, #KEYS do
+	local key, e, count = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 3])
+	local from, to = at + 4, at + 3 + count
 	local lane = ARGV[2]
 	local length = append(KEYS[k], lane, key, from, to)
 	if type(length) ~= 'number' then
@@ -89,6 +90,9 @@ for k = 8, #KEYS do
 		fronts[#fronts + 1] = key
 		put_in_order(key, count)
 	end
+	if ARGV[at + 2] == '1' then
+		longs[key] = true
+	end
 	at = to + 1
 end
 if #fronts > 0 then
@@ -100,10 +104,32 @@ for e = 1, environments do
 	answer[1 + e] = redis.call('HINCRBY', KEYS[7], ARGV[4 + e], more[e])
 end
 
+local function wake(token)
+	if redis.call('LLEN', token) == 0 then
+		redis.call('RPUSH', token, '1')
+	end
+end
+
+-- By slots held and turn, as exchange does.
+local function line_up_long(key)
+	local held = string.match(redis.call('HGET', KEYS[8], key) or '', '^[%d,]*') or ''
+	local _, busy = string.gsub(held, '%d+', '')
+	local turn = redis.call('INCR', KEYS[3])
+	if redis.call('ZADD', KEYS[10], 'NX', busy * 2 ^ 40 + turn, key) > 0 then
+		wake(KEYS[11])
+	end
+end
+
 local held = redis.call('HMGET', KEYS[4], unpack(keys))
 local add, free = {}, 0
 for i, key in ipairs(keys) do
-	if not held[i] or string.byte(held[i]) ~= 43 then -- '+': its holder puts it back in line
+	local plain = held[i] and string.byte(held[i]) == 43 -- '+': its holder puts it back in line
+	if longs[key] then
+		redis.call('SADD', KEYS[9], key)
+	end
+	if longs[key] and not plain then
+		line_up_long(key)
+	elseif not plain then
 		free = free + 1
 		add[2 * free] = key
 	end
@@ -113,9 +139,8 @@ if free > 0 then
 	for i = 1, free do
 		add[2 * i - 1] = turn + i
 	end
-	if redis.call('ZADD', KEYS[2], 'NX', unpack(add)) > 0
-		and redis.call('LLEN', KEYS[5]) == 0 then
-		redis.call('RPUSH', KEYS[5], '1')
+	if redis.call('ZADD', KEYS[2], 'NX', unpack(add)) > 0 then
+		wake(KEYS[5])
 	end
 end
 return answer

@@ -47,7 +47,7 @@ struct taken {
 	enum sl_code code;
 	char text[240];
 	int count;
-	int64_t calls;
+	struct lease_waits waits;
 	struct taken_turn {
 		int64_t key;
 		int slot;
@@ -74,8 +74,8 @@ on_said(void *arg, enum sl_code code, int64_t value, const struct sl_error *erro
 }
 
 static inline void
-on_taken(void *arg, enum sl_code code, const struct lease_turn *turns, int count, int64_t calls,
-	 const struct sl_error *error)
+on_taken(void *arg, enum sl_code code, const struct lease_turn *turns, int count,
+	 const struct lease_waits *waits, const struct sl_error *error)
 {
 	struct taken *taken = arg;
 
@@ -83,7 +83,8 @@ on_taken(void *arg, enum sl_code code, const struct lease_turn *turns, int count
 	taken->code = code;
 	snprintf(taken->text, sizeof(taken->text), "%s", error != NULL ? error->text : "");
 	taken->count = count;
-	taken->calls = calls;
+	if (waits != NULL)
+		taken->waits = *waits;
 	taken->turns = sl_calloc((size_t)count + 1, sizeof(*taken->turns));
 	for (int i = 0; i < count; i++) {
 		struct taken_turn *turn = &taken->turns[i];
@@ -272,6 +273,8 @@ rig_environment(int64_t key)
 	return 100 + key % 3;
 }
 
+static int64_t rig_long_from = INT64_MAX; /* keys from it on have long jobs */
+
 static inline struct said
 push_seqs(struct rig *rig, enum ready_lane lane, int64_t key, const int64_t *seqs, int count)
 {
@@ -282,6 +285,7 @@ push_seqs(struct rig *rig, enum ready_lane lane, int64_t key, const int64_t *seq
 	for (int i = 0; i < count; i++) {
 		entries[i].key_id = key;
 		entries[i].environment_id = rig_environment(key);
+		entries[i].is_long = key >= rig_long_from;
 		entries[i].envelope.len = envelope_text(texts[i], sizeof(texts[i]), seqs[i]);
 		entries[i].envelope.data = texts[i];
 	}
@@ -364,20 +368,29 @@ wait_token(struct rig *rig, int64_t wait_ms)
 {
 	struct said said = {0};
 
-	lease_wait(rig->queue, wait_ms, on_said, &said);
+	lease_wait(rig->queue, wait_ms, true, on_said, &said);
 	rig_until(rig, &said.done);
 	return said;
 }
 
 /* taken is emptied first. */
 static inline void
+exchange_longs(struct rig *rig, const char *worker, const struct lease_want *want,
+	       const struct lease_hand *hands, int hand_count, struct taken *taken)
+{
+	taken_fini(taken);
+	lease_exchange(rig->queue, worker, RIG_TTL_MS, want, hands, hand_count, on_taken, taken);
+	rig_until(rig, &taken->done);
+}
+
+/* The same, with as many turns of long keys as come. */
+static inline void
 exchange(struct rig *rig, const char *worker, int turns, int jobs, const struct lease_hand *hands,
 	 int hand_count, struct taken *taken)
 {
-	taken_fini(taken);
-	lease_exchange(rig->queue, worker, RIG_TTL_MS, turns, jobs, hands, hand_count, on_taken,
-		       taken);
-	rig_until(rig, &taken->done);
+	struct lease_want want = {.turns = turns, .longs = turns, .jobs = jobs};
+
+	exchange_longs(rig, worker, &want, hands, hand_count, taken);
 }
 
 /* Calls of scripts by SHA since the server started. */

@@ -55,7 +55,7 @@ def prepare(rig):
 def an_interrupted_sync_goes_on_from_its_checkpoint_until_it_is_done(rig):
     trigger(rig, "long", "a")
     wait_until("all steps are saved", lambda: steps(rig) == STEPS, 40)
-    wait_until("it ends", lambda: one(rig, "long", "a")["status"] == "SUCCESS", 20)
+    wait_until("it ends", lambda: one(rig, "long", "a")["latestExecutionStatus"] == "SUCCESS", 20)
     begins = [json.loads(call.body)["n"] for call in rig.witness.seen("/ok/began")]
     assert len(begins) >= 2 and begins[0] == 0, begins
     assert begins == sorted(set(begins)), "each run goes on where the one before has ended"
@@ -65,7 +65,7 @@ def an_interrupted_sync_goes_on_from_its_checkpoint_until_it_is_done(rig):
 @test
 def one_that_goes_on_in_spite_of_it_ends_at_the_limit(rig):
     trigger(rig, "stubborn", "b")
-    wait_until("it fails", lambda: one(rig, "stubborn", "b")["status"] == "ERROR", 30)
+    wait_until("it fails", lambda: one(rig, "stubborn", "b")["latestExecutionStatus"] == "STOPPED", 30)
     assert "the run is near its time limit" in rig.nodes[0].log()
 
 

@@ -73,7 +73,7 @@ def jobs_and_syncs_run_in_both_modes(fleet):
         done = fleet.request("POST", "/sync/trigger", {"provider_config_key": "w", "connection_id": "c", "syncs": ["items"]}, node=node)
         assert done.status == 200 and done.headers["x-sluice-started"] == "1", done
         status = "/sync/status?syncs=items&provider_config_key=w&connection_id=c"
-        wait_until("the sync ends", lambda n=node: fleet.request("GET", status, node=n).json["syncs"][0]["status"] == "SUCCESS", 20)
+        wait_until("the sync ends", lambda n=node: fleet.request("GET", status, node=n).json["syncs"][0].get("latestExecutionStatus") == "SUCCESS", 20)
         done = fleet.request("GET", "/records?model=Item", headers={"Connection-Id": "c", "Provider-Config-Key": "w"}, node=node)
         assert sorted(r["id"] for r in done.json["records"]) == ["1", "2"], done
 

@@ -348,7 +348,8 @@ a_lease_that_ran_out_gives_nothing(void)
 	check_int(join(&rig, A, 60).code, ==, SL_OK);
 	push_run(&rig, READY_NEW, 1, 1, 2);
 	taken_fini(&taken);
-	lease_exchange(rig.queue, A, 60, 1, 1, NULL, 0, on_taken, &taken);
+	lease_exchange(rig.queue, A, 60, &(struct lease_want){.turns = 1, .jobs = 1}, NULL, 0,
+		       on_taken, &taken);
 	rig_until(&rig, &taken.done);
 	check_int(taken.count, ==, 1);
 	rig_sleep(80);
@@ -369,7 +370,8 @@ keys_of_a_lost_worker_come_back_in_front(void)
 	check_int(join(&rig, A, 60).code, ==, SL_OK);
 	check_int(join(&rig, B, RIG_TTL_MS).code, ==, SL_OK);
 	push_run(&rig, READY_NEW, 1, 1, 2);
-	lease_exchange(rig.queue, A, 60, 1, 1, NULL, 0, on_taken, &taken);
+	lease_exchange(rig.queue, A, 60, &(struct lease_want){.turns = 1, .jobs = 1}, NULL, 0,
+		       on_taken, &taken);
 	rig_until(&rig, &taken.done);
 	push_run(&rig, READY_NEW, 2, 3, 3);
 	check_int(expire(&rig, NULL).value, ==, 0);
@@ -472,7 +474,7 @@ a_push_wakes_the_one_that_waits(void)
 	bool blocked = false;
 
 	open_rig();
-	lease_wait(rig.queue, 10000, on_said, &said);
+	lease_wait(rig.queue, 10000, true, on_said, &said);
 	for (int tries = 0; tries < 1000 && !blocked;
 	     tries++) { /* until the server has it blocked */
 		redisReply *reply = redisCommand(rig.raw, "INFO clients");

@@ -127,7 +127,7 @@ calls_are_taken_once_the_oldest_first(void)
 	check_int(push_call(SLICE_LITERAL("two\0bytes")).code, ==, SL_OK);
 	check_int(push_call(SLICE_LITERAL("three")).code, ==, SL_OK);
 	exchange(&rig, A, 1, 1, NULL, 0, &taken);
-	check_int(taken.calls, ==, 3);
+	check_int(taken.waits.calls, ==, 3);
 	check_int(taken.count, ==, 0);
 	raw_int(&rig, "DEL sluice:{s00}:wake");
 	take_calls(2);
@@ -141,7 +141,7 @@ calls_are_taken_once_the_oldest_first(void)
 	check_int(given.count, ==, 0);
 	check_int(raw_int(&rig, "EXISTS sluice:{s00}:calls sluice:{s00}:call_bytes"), ==, 0);
 	exchange(&rig, A, 1, 1, NULL, 0, &taken);
-	check_int(taken.calls, ==, 0);
+	check_int(taken.waits.calls, ==, 0);
 	taken_fini(&taken);
 	close_rig();
 }

@@ -150,7 +150,7 @@ a_moved_slot_is_followed_by_both_connections(void)
 	open_queue(&rig, &nodes[1]);
 	check_int(rig_rebuild(&rig), ==, SL_OK);
 	check_int(node_do(&nodes[0], "EXISTS sluice:{s00}:epoch"), ==, 1);
-	lease_wait(rig.queue, 20000, on_said, &waited);
+	lease_wait(rig.queue, 20000, true, on_said, &waited);
 	loop_turn(rig.loop, 20);
 	node_do(&nodes[0], "FLUSHALL");
 	node_do(&nodes[1], "CLUSTER SETSLOT " SLOT " NODE %s", nodes[1].id);

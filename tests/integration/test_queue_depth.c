@@ -131,14 +131,14 @@ struct missed {
 };
 
 static void
-on_missed(void *arg, enum sl_code code, const bool *missing, int count)
+on_missed(void *arg, enum sl_code code, const enum ready_place *places, int count)
 {
 	struct missed *missed = arg;
 
 	missed->said->done = true;
 	missed->said->code = code;
 	if (count == 1)
-		*missed->missing = missing[0];
+		*missed->missing = places[0] == READY_MISSING;
 }
 
 static struct said

@@ -216,13 +216,13 @@ a_hung_server_is_given_up_in_time(void)
 	rig_open(&rig, server.url);
 	rig_open_queue(&other, server.url, 0, settings.timeout_ms);
 	rig_until_up(&other, true);
-	lease_wait(other.queue, 100, on_said, &waited);
+	lease_wait(other.queue, 100, true, on_said, &waited);
 	rig_until(&other, &waited.done);
 	check_int(waited.code, ==, SL_OK);
 	kill(server.pid, SIGSTOP);
 	start_ms = clock_mono_ms();
 	waited = (struct said){0};
-	lease_wait(other.queue, 200, on_said, &waited);
+	lease_wait(other.queue, 200, true, on_said, &waited);
 	for (int i = 0; i < 3; i++)
 		lease_join(other.queue, A, RIG_TTL_MS, on_said, &said[i]);
 	rig_until(&other, &said[2].done);
@@ -248,7 +248,7 @@ a_cut_connection_fails_what_is_in_flight_and_comes_back(void)
 	struct said waited = {0};
 
 	open_rig();
-	lease_wait(rig.queue, 10000, on_said, &waited);
+	lease_wait(rig.queue, 10000, true, on_said, &waited);
 	loop_turn(rig.loop, 20);
 	raw_int(&rig, "CLIENT KILL TYPE normal SKIPME yes");
 	rig_until(&rig, &waited.done);
@@ -361,7 +361,8 @@ a_full_server_still_takes_hand_ins_and_renewals(void)
 	push_run(&rig, READY_NEW, 1, 1, 10);
 	push_run(&rig, READY_NEW, 2, 11, 20);
 	taken_fini(&taken);
-	lease_exchange(rig.queue, A, 1000, 1, 1, NULL, 0, on_taken, &taken);
+	lease_exchange(rig.queue, A, 1000, &(struct lease_want){.turns = 1, .jobs = 1}, NULL, 0,
+		       on_taken, &taken);
 	rig_until(&rig, &taken.done);
 	check_int(taken.count, ==, 1);
 	raw_int(&rig, "CONFIG SET maxmemory 1");
@@ -372,7 +373,8 @@ a_full_server_still_takes_hand_ins_and_renewals(void)
 	check_int(join(&rig, B, RIG_TTL_MS).code, ==, SL_OK);
 	rig_sleep(300); /* less than nine tenths are left: it renews, hands in, takes key 2 */
 	taken_fini(&taken);
-	lease_exchange(rig.queue, A, 1000, 1, 1, &last, 1, on_taken, &taken);
+	lease_exchange(rig.queue, A, 1000, &(struct lease_want){.turns = 1, .jobs = 1}, &last, 1,
+		       on_taken, &taken);
 	rig_until(&rig, &taken.done);
 	check_int(taken.code, ==, SL_OK);
 	check_int(taken.count, ==, 1);
@@ -432,7 +434,7 @@ freeing_fails_what_is_in_flight_first(void)
 	struct ready_entry entry = {.key_id = 1, .envelope = SLICE_LITERAL("000000000001")};
 
 	open_rig();
-	lease_wait(rig.queue, 10000, on_said, &said[0]);
+	lease_wait(rig.queue, 10000, true, on_said, &said[0]);
 	ready_push(rig.queue, READY_NEW, &entry, 1, on_said, &said[1]);
 	ready_push(rig.queue, READY_FRONT, &entry, 1, on_said, &said[2]); /* gathered, not sent */
 	lease_join(rig.queue, A, RIG_TTL_MS, on_said, &said[3]);
@@ -462,7 +464,7 @@ a_callback_may_free_the_queue(void)
 	open_rig();
 	lease_join(rig.queue, A, RIG_TTL_MS, on_said_free, &first); /* on an answer */
 	lease_join(rig.queue, B, RIG_TTL_MS, on_said, &second);
-	lease_wait(rig.queue, 1000, on_said, &third);
+	lease_wait(rig.queue, 1000, true, on_said, &third);
 	rig_until(&rig, &first.done);
 	check_int(first.code, ==, SL_OK);
 	check_int(second.code, ==, SL_UNAVAILABLE);
@@ -471,7 +473,7 @@ a_callback_may_free_the_queue(void)
 	rig_close(&rig);
 	open_rig();
 	first = second = (struct said){0};
-	lease_wait(rig.queue, 10000, on_said_free, &first); /* while the connection is lost */
+	lease_wait(rig.queue, 10000, true, on_said_free, &first); /* while the connection is lost */
 	loop_turn(rig.loop, 20);
 	raw_int(&rig, "CLIENT KILL TYPE normal SKIPME yes");
 	rig_until(&rig, &first.done);

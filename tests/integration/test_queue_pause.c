@@ -182,13 +182,13 @@ a_paused_line_of_a_lost_worker_is_not_given_to_another(void)
 }
 
 static void
-on_missing(void *arg, enum sl_code code, const bool *missing, int count)
+on_missing(void *arg, enum sl_code code, const enum ready_place *places, int count)
 {
 	bool *done = arg;
 
 	check_int(code, ==, SL_OK);
 	check_int(count, ==, 1);
-	check(!missing[0]);
+	check_int(places[0], !=, READY_MISSING);
 	*done = true;
 }
 

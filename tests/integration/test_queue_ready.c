@@ -248,15 +248,15 @@ struct missed {
 };
 
 static void
-on_missed(void *arg, enum sl_code code, const bool *missing, int count)
+on_missed(void *arg, enum sl_code code, const enum ready_place *places, int count)
 {
 	struct missed *missed = arg;
 
 	missed->done = true;
 	missed->code = code;
 	missed->count = count;
-	if (missing != NULL)
-		memcpy(missed->missing, missing, (size_t)count * sizeof(*missing));
+	for (int i = 0; i < count; i++)
+		missed->missing[i] = places[i] == READY_MISSING;
 }
 
 static void

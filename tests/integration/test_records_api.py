@@ -45,7 +45,7 @@ def play(rig, connection, *steps, **more):
         [entry] = rig.request("GET", f"/sync/status?syncs=puppet&provider_config_key=w&connection_id={connection}").json["syncs"]
         return entry if entry["status"] != "RUNNING" else None
     entry = wait_until("the sync ends", ended, 50)
-    assert entry["status"] == "SUCCESS", (entry, list(rig.describe()))
+    assert entry["latestExecutionStatus"] == "SUCCESS", (entry, list(rig.describe()))
 
 
 def ask(rig, query="model=Item", connection="c", path="/records", **more):

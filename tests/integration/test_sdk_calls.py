@@ -52,7 +52,8 @@ FUNCTIONS = {
               " return { kept: Buffer.concat(kept).toString(), parts: Buffer.concat(parts).toString(), early, text };",
     "stranger": CAUGHT + "return [await caught(() => nango.getConnection('w', 'nobody')), await caught(() => nango.get({ endpoint: '/ok', connectionId: 'nobody' }))];",
     "stranger_raw": "await nango.getConnection('w', 'nobody');",
-    "no_records": CAUGHT + "return { save: typeof nango.batchSave, start: await caught(() => nango.startSync('w', ['x'], 'c')) };",
+    "no_records": "return typeof nango.batchSave;",
+    "start": CAUGHT + "return caught(() => nango.startSync(input.key || 'w', [input.sync], input.connection || 'c'));",
     "sync": CAUGHT + "return caught(() => nango.triggerSync(input.key || 'w', input.connection || 'c', input.sync, input.options));",
 }
 
@@ -330,17 +331,21 @@ def a_connection_that_is_not_there_is_the_apis_404(rig):
 
 
 @test
-def an_action_has_no_records_and_start_sync_says_why_not(rig):
-    got = rig.call("no_records").json
-    assert got["save"] == "undefined" and got["start"]["code"] == "unsupported", got
+def an_action_has_no_records(rig):
+    assert rig.call("no_records").json == "undefined"
 
 
 @test
-def an_unknown_sync_is_404_and_an_unknown_connection_400(rig):
-    got = rig.call("sync", {"sync": "nosuch"}).json
-    assert got["status"] == 404 and got["data"]["error"]["code"] == "not_found", got
-    got = rig.call("sync", {"sync": "nosuch", "connection": "nosuch"}).json
-    assert got["status"] == 400 and got["data"]["error"]["code"] == "unknown_connection", got
+def an_unknown_sync_and_connection_are_what_the_api_answers(rig):
+    for action in ("sync", "start"):
+        got = rig.call(action, {"sync": "nosuch"}).json
+        assert got["status"] == 400 and got["data"]["error"]["code"] == "no_syncs_found", got
+        got = rig.call(action, {"sync": "nosuch", "connection": "nosuch"}).json
+        assert got["status"] == 404 and got["data"]["error"]["code"] == "unknown_connection", got
+        got = rig.call(action, {"sync": "nosuch", "key": "nosuch"}).json
+        assert got["status"] == 400 and got["data"]["error"]["code"] == "unknown_provider_config", got
+        got = rig.call(action, {"sync": {"name": "a b", "variant": "base"}}).json
+        assert got["status"] == 400 and got["data"]["error"]["code"] == "invalid_body", got
 
 
 @test

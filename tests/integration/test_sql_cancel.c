@@ -664,7 +664,7 @@ expire(const char *id, int64_t limit_ms)
 	struct answer answer = {0};
 
 	memcpy(late.job_id, id, UUID_TEXT);
-	reclaim_expire(reclaim, &late, 1, on_number, &answer);
+	reclaim_expire(reclaim, &late, 1, false, on_number, &answer);
 	check_int(wait_for(&answer), ==, SL_OK);
 	return answer.number;
 }

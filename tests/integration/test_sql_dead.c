@@ -779,7 +779,7 @@ a_job_that_has_died_was_started_and_does_not_expire(void)
 	check_int(due(), ==, 1);
 	sql("UPDATE job SET accepted_at = accepted_at - interval '1 h' WHERE id = '%s'",
 	    late.job_id);
-	reclaim_expire(reclaim, &late, 1, on_number, &answer);
+	reclaim_expire(reclaim, &late, 1, false, on_number, &answer);
 	check_int(wait_for(&answer), ==, SL_OK);
 	check_int(answer.number, ==, 0);
 }

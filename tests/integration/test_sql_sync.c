@@ -6,7 +6,6 @@ static struct settle *worker;
 static struct sync_row row;
 static char name[64], variant[64], definition[64], last_result[200];
 static int row_count;
-static char listed[8][140];
 
 static void
 on_rows(void *arg, enum sl_code code, const struct sync_row *rows, int count,
@@ -14,8 +13,6 @@ on_rows(void *arg, enum sl_code code, const struct sync_row *rows, int count,
 {
 	(void)arg;
 	row_count = count;
-	for (int i = 0; i < count && i < 8; i++)
-		snprintf(listed[i], sizeof(listed[i]), "%s/%s", rows[i].name, rows[i].variant);
 	if (count > 0) {
 		row = rows[0];
 		snprintf(name, sizeof(name), "%s", row.name);
@@ -122,7 +119,7 @@ what_does_not_belong_together_makes_no_sync(void)
 }
 
 static void
-the_syncs_of_a_connection_come_by_name_and_variant(void)
+what_is_disabled_or_deleted_has_no_version(void)
 {
 	int64_t accounts = rig_new_function("sync", "accounts"), gone;
 
@@ -132,18 +129,11 @@ the_syncs_of_a_connection_come_by_name_and_variant(void)
 	gone = rig_new_function("sync", "gone");
 	CALL(SL_OK, sync_ensure(rig_store, gone, rig_connection, "base", on_rows, NULL));
 	rig_sql("UPDATE function SET deleted_at = now(), enabled = false WHERE name = 'gone'");
-	CALL(SL_OK, sync_list(rig_store, rig_connection, on_rows, NULL));
-	check_int(row_count, ==, 3);
-	check_text(listed[0], "accounts/base");
-	check_text(listed[1], "contacts/base");
-	check_text(listed[2], "contacts/other");
 	CALL(SL_NOT_FOUND, sync_ensure(rig_store, gone, rig_connection, "base", on_rows, NULL));
 	rig_sql("UPDATE function SET enabled = false WHERE name = 'contacts'");
 	ensure(rig_connection, "base");
 	check_int(row.version_id, ==, 0);
 	rig_sql("UPDATE function SET enabled = true WHERE name = 'contacts'");
-	CALL(SL_OK, sync_list(rig_store, 999, on_rows, NULL));
-	check_int(row_count, ==, 0);
 }
 
 static void
@@ -587,7 +577,7 @@ statements_read_their_rows_and_no_others(void)
 		CALL(SL_OK, record_track_start(rig_store, id, "M", NULL, rig_on_done, NULL));
 		CALL(SL_OK, sync_reset(rig_store, id, rig_on_done, NULL));
 		settle_run_of(id, job, 1, JOB_SUCCEEDED, 1, "{}", SL_OK);
-		CALL(SL_OK, sync_list(rig_store, rig_second, on_rows, NULL));
+		CALL(SL_OK, sync_read(rig_store, id, on_rows, NULL));
 		CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "hooks", 1, on_key, NULL));
 	}
 	check_int(rig_rows_read(true) - before, <, 500);
@@ -662,7 +652,7 @@ main(void)
 	CHECK_RUN(statements_read_their_rows_and_no_others); /* first: the tables are empty */
 	CHECK_RUN(a_sync_is_made_once_with_a_key_of_its_own);
 	CHECK_RUN(what_does_not_belong_together_makes_no_sync);
-	CHECK_RUN(the_syncs_of_a_connection_come_by_name_and_variant);
+	CHECK_RUN(what_is_disabled_or_deleted_has_no_version);
 	CHECK_RUN(a_key_is_made_once_in_an_environment);
 	CHECK_RUN(a_key_gets_the_slots_it_is_asked_for);
 	CHECK_RUN(settings_go_before_the_slots_that_a_caller_believes_in);

@@ -265,6 +265,8 @@ def a_variant_has_records_and_a_checkpoint_of_its_own(rig):
     code = "const was = await nango.getCheckpoint(); await nango.saveCheckpoint({ v: nango.variant });" \
            "await nango.batchSave([{ id: nango.variant }], 'Item'); return { was, variant: nango.variant, ids: (await all('Item')).map((r) => r.id) };"
     assert run(rig, "variants", code) == {"was": None, "variant": "base", "ids": ["base"]}
+    answer = rig.request("POST", "/sync/variants/variant/mine", {"provider_config_key": "w", "connection_id": "variants"})
+    assert answer.status == 200, answer
     assert go(rig, "variants::mine", "variants") == {"was": None, "variant": "mine", "ids": ["mine"]}
     assert rig.postgres.query("SELECT DISTINCT model FROM record WHERE connection_id = (SELECT id FROM connection"
                               " WHERE connection_id = 'variants') ORDER BY 1") == [["Item"], ["Item::mine"]]

@@ -44,10 +44,52 @@ refuses_what_is_too_short_too_long_or_none(void)
 	}
 }
 
+static void
+tells_what_is_out_of_bounds_from_what_is_none(void)
+{
+	int64_t out = -1;
+
+	check_int(interval_parse("every 29s", &out, NULL), ==, SL_INVALID);
+	check_int(out, ==, 29000);
+	check_int(interval_parse("400 days", &out, NULL), ==, SL_INVALID);
+	check_int(out, ==, INT64_C(400) * 86400000);
+	check_int(interval_parse("29 garbage", &out, NULL), ==, SL_INVALID);
+	check_int(out, ==, 0);
+}
+
+static void
+is_kept_without_every_and_with_a_count(void)
+{
+	static const char *const forms[][2] = {
+	    {"every 1h", "1h"},
+	    {"every 5 minutes", "5 minutes"},
+	    {"45 secs", "45 secs"},
+	    {"every hour", "1h"},
+	    {"hr", "1h"},
+	    {"every minute", "1m"},
+	    {"every day", "1d"},
+	    {"every week", "7d"},
+	    {"every month", "30d"},
+	    {"every half day", "12h"},
+	    {"half hour", "30m"},
+	    {"every quarter hour", "15m"},
+	    {"every 000000030s", "000000030s"},
+	};
+	char text[INTERVAL_TEXT];
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		interval_normal(forms[i][0], text);
+		check_text(text, forms[i][1]);
+		check_int(ms(text), ==, ms(forms[i][0]));
+	}
+}
+
 int
 main(void)
 {
 	CHECK_RUN(reads_every_form_of_the_grammar);
 	CHECK_RUN(refuses_what_is_too_short_too_long_or_none);
+	CHECK_RUN(tells_what_is_out_of_bounds_from_what_is_none);
+	CHECK_RUN(is_kept_without_every_and_with_a_count);
 	return check_done();
 }

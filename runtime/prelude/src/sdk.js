@@ -12,6 +12,8 @@ const MAX_LOG = 99000;
 const CONNECTION_MS = 60 * 1000;
 const INTEGRATION_MS = 10 * 60 * 1000;
 const CHUNK = 1000;
+const PART = 500;
+const SOUND_ID = 60; // characters; more may be too many bytes
 const IDS_CHUNK = 100;
 const TRANSPORT = /^[A-Z][A-Z0-9_]+$/;
 
@@ -226,7 +228,8 @@ function orchestration() {
 			await asClient("post", "/sync/trigger", asked);
 		},
 		startSync: async (providerConfigKey, syncs, connectionId) => {
-			await ask("start_sync", { providerConfigKey, syncs, connectionId });
+			const asked = ask("start_sync", { providerConfigKey, syncs, connectionId });
+			await asClient("post", "/sync/start", asked);
 		},
 		tryAcquireLock: (options) => ask("try_acquire_lock", Object.assign({}, options)),
 		releaseLock: (options) => ask("release_lock", Object.assign({}, options)),
@@ -284,8 +287,45 @@ async function getRecordsByIds(ids, model) {
 	return found;
 }
 
+// Whether the host will take each of these records, with an id that none of the others has.
+function areSound(list, from, to) {
+	const ids = Object.create(null);
+	for (let i = from; i < to; i++) {
+		const record = list[i];
+		const id = isObject(record) ? record.id : undefined;
+		if (typeof id !== "string" || id === "" || id.length > SOUND_ID || ids[id]) return false;
+		ids[id] = true;
+	}
+	return true;
+}
+
+// A batch goes to the host in parts that are not waited for one by one: while a part is written there, the next one is
+// made here.  What is not sound goes as a whole, to be refused as a whole.
+async function batchSave(list, model) {
+	if (!Array.isArray(list) || list.length <= PART) return saveWhole(list, model);
+	for (let from = 0; from < list.length; from += CHUNK) {
+		const to = Math.min(from + CHUNK, list.length);
+		if (!areSound(list, from, to)) {
+			await saveWhole(list.slice(from, to), model);
+			continue;
+		}
+		const parts = [];
+		for (let at = from; at < to; at += PART) parts.push(outcome(saveWhole(list.slice(at, Math.min(at + PART, to)), model)));
+		const failed = (await Promise.all(parts)).filter((part) => part.error !== undefined);
+		if (failed.length > 0) throw failed[0].error;
+	}
+	return true;
+}
+
+const outcome = (promise) =>
+	promise.then(
+		() => ({}),
+		(error) => ({ error }),
+	);
+
+const saveWhole = recordWriter("batch_save");
+
 function records() {
-	const batchSave = recordWriter("batch_save");
 	return {
 		batchSave,
 		batchSend: batchSave,
