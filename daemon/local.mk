@@ -42,6 +42,7 @@ sluiced_SOURCES = \
 	daemon/api/admin_read.c daemon/api/admin_worker.c \
 	daemon/api/admin_job.c daemon/api/admin_job_create.c \
 	daemon/api/admin_queue.c daemon/api/admin_queue.h daemon/api/admin_steer.c \
+	daemon/api/admin_sync.c daemon/api/admin_sync.h daemon/api/admin_sync_steer.c \
 	daemon/api/api.c daemon/api/api.h \
 	daemon/api/check.c \
 	daemon/api/connection.c daemon/api/connection_create.c \

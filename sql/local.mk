@@ -33,6 +33,7 @@ libsql_a_SOURCES = \
 	sql/dead_quarantine.c \
 	sql/health.c sql/health.h \
 	sql/inspect.c sql/inspect.h \
+	sql/inspect_sync.c sql/inspect_sync.h \
 	sql/ledger.c sql/ledger.h sql/ledger_state.h \
 	sql/ledger_cancel.c \
 	sql/ledger_once.c \
