@@ -79,6 +79,8 @@ def a_run_is_shown_from_its_start_to_its_end(rig):
     sync = comes_to(rig, "held", "running")
     node = document(rig, "worker", "ls")["workers"][0]["name"]
     assert sync["run"]["node"] == node and sync["run"]["attempt"] == 1 and sync["delete_windows"] == ["Item"], sync
+    rows = document(rig, "sync", "ls", "--state", "running")["syncs"]  # by what the ledger knows, whichever node is asked
+    assert [(s["name"], s["run"]["node"]) for s in rows] == [("held", node)], rows
     assert document(rig, "job", "show", sync["run"]["job"])["job"]["kind"] == "sync"
     text = sluice(rig, "sync", "show", rig.ids["held"]).out
     assert f"on           {node}" in text and "tracks       Item" in text and "next run     paused" in text, text
