@@ -21,18 +21,18 @@ struct inspect_sync_call {
 	"now() - interval '" INSPECT_SYNC_TEXT(INSPECT_SYNC_LATE_MS) " milliseconds'"
 
 /* What is said of a sync without a look at the ledger's jobs: f, i, c, p. */
-#define INSPECT_SYNC_BASE                                                                      \
-	"SELECT s.id, s.uuid, s.environment_id, s.connection_id, s.function_id, s.variant,"    \
-	"  s.job_id, s.claimed_at, s.last_state, s.last_ended, s.last_result, s.last_success," \
-	"  s.trouble, s.trouble_at, f.name, v.version, v.definition, i.unique_key,"            \
-	"  i.id AS integration_id, c.connection_id AS connection,"                             \
-	"  p.sync_id IS NOT NULL AS scheduled, p.started,"                                     \
-	"  p.frequency, p.every_ms, p.next_run_at"                                             \
-	" FROM sync s JOIN function f ON f.id = s.function_id"                                 \
-	"  JOIN integration i ON i.id = f.integration_id"                                      \
-	"  JOIN connection c ON c.id = s.connection_id AND c.integration_id = i.id"            \
-	"  LEFT JOIN function_version v ON v.id = f.version_id AND f.enabled"                  \
-	"  LEFT JOIN schedule p ON p.sync_id = s.id"                                           \
+#define INSPECT_SYNC_BASE                                                                         \
+	"SELECT s.id, s.uuid, s.environment_id, s.connection_id, s.function_id, s.variant,"       \
+	"  s.job_id, s.claimed_at, s.last_state, s.last_ended, s.last_result, s.last_success,"    \
+	"  s.trouble, s.trouble_at, s.still_runs, f.name, v.version, v.definition, i.unique_key," \
+	"  i.id AS integration_id, c.connection_id AS connection,"                                \
+	"  p.sync_id IS NOT NULL AS scheduled, p.started,"                                        \
+	"  p.frequency, p.every_ms, p.next_run_at"                                                \
+	" FROM sync s JOIN function f ON f.id = s.function_id"                                    \
+	"  JOIN integration i ON i.id = f.integration_id"                                         \
+	"  JOIN connection c ON c.id = s.connection_id AND c.integration_id = i.id"               \
+	"  LEFT JOIN function_version v ON v.id = f.version_id AND f.enabled"                     \
+	"  LEFT JOIN schedule p ON p.sync_id = s.id"                                              \
 	" WHERE s.removed_at IS NULL AND f.deleted_at IS NULL AND "
 
 #define INSPECT_SYNC_OPEN                           \
@@ -52,14 +52,14 @@ struct inspect_sync_call {
 
 /* Of a row b of the above.  The ledger is looked up row by row, in ways that the planner cannot turn into
  * joins (settle_batch.c); the numbers are those of enum inspect_sync_state. */
-#define INSPECT_SYNC_SHOWN                                                                    \
-	"b.id, b.uuid, b.environment_id::bigint, b.connection_id AS row, b.function_id,"      \
-	" b.integration_id, coalesce(n.name, ''), b.unique_key, b.connection, b.name,"        \
-	" b.variant, coalesce(b.version, ''), coalesce(b.definition, ''), b.trouble,"         \
-	" b.scheduled, coalesce(b.started, false), coalesce(b.frequency, ''),"                \
-	" coalesce(b.every_ms, 0), greatest(coalesce((extract(epoch FROM now()"               \
-	" - b.next_run_at) * 1000)::bigint, 0), 0), b.job_id, coalesce(a.number, 0)::bigint," \
-	" coalesce(l.node, ''), coalesce(e.state, b.last_state, 0)::bigint,"                  \
+#define INSPECT_SYNC_SHOWN                                                                          \
+	"b.id, b.uuid, b.environment_id::bigint, b.connection_id AS row, b.function_id,"            \
+	" b.integration_id, coalesce(n.name, ''), b.unique_key, b.connection, b.name,"              \
+	" b.variant, coalesce(b.version, ''), coalesce(b.definition, ''), b.trouble, b.still_runs," \
+	" b.scheduled, coalesce(b.started, false), coalesce(b.frequency, ''),"                      \
+	" coalesce(b.every_ms, 0), greatest(coalesce((extract(epoch FROM now()"                     \
+	" - b.next_run_at) * 1000)::bigint, 0), 0), b.job_id, coalesce(a.number, 0)::bigint,"       \
+	" coalesce(l.node, ''), coalesce(e.state, b.last_state, 0)::bigint,"                        \
 	" coalesce(b.last_result, ''), "
 #define INSPECT_SYNC_STATE                                                                   \
 	"CASE WHEN " INSPECT_SYNC_OPEN " THEN CASE WHEN l.node IS NULL THEN 2 ELSE 3 END"    \
@@ -80,7 +80,7 @@ struct inspect_sync_call {
 	"SELECT " INSPECT_SYNC_SHOWN INSPECT_SYNC_TIMES ", " INSPECT_SYNC_OPEN \
 	", " INSPECT_SYNC_STATE " AS state" INSPECT_SYNC_FROM
 
-enum { INSPECT_SYNC_COLUMNS = 32 }; /* of INSPECT_SYNC_ROW */
+enum { INSPECT_SYNC_COLUMNS = 33 }; /* of INSPECT_SYNC_ROW */
 
 /* Planned each time: filters that were not asked for fold away.  There is always a row, which says how far
  * the page has looked; without a match its id is null. */
@@ -142,6 +142,7 @@ inspect_sync_read(struct inspect_sync *sync, const PGresult *rows, int row)
 	sync->version = value_text(rows, row, at++);
 	sync->definition = value_text(rows, row, at++);
 	sync->trouble = (enum sync_trouble)value_int(rows, row, at++);
+	sync->still_runs = (int)value_int(rows, row, at++);
 	sync->scheduled = value_bool(rows, row, at++);
 	sync->started = value_bool(rows, row, at++);
 	sync->frequency = value_text(rows, row, at++);

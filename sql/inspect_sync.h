@@ -37,6 +37,7 @@ struct inspect_sync {
 	enum inspect_sync_state state; /* NEW..FAILED */
 	enum sync_trouble trouble;
 	int64_t trouble_ms; /* since when; 0: none */
+	int still_runs;     /* as in struct sync_row */
 
 	bool scheduled, started; /* started false: paused */
 	const char *frequency;   /* the connection's own; "": the function's counts */

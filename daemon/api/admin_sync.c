@@ -166,6 +166,7 @@ show_sync(struct json_writer *w, const struct daemon *daemon, const struct inspe
 	jw_member_text(w, "state", runs_here(daemon, sync) ? "running" : state_name(sync->state));
 	jw_member_text(w, "trouble", sync_trouble_name(sync->trouble));
 	show_time(w, "trouble_since", sync->trouble_ms);
+	jw_member_int(w, "still_runs", sync->still_runs);
 	show_schedule(w, sync);
 	show_open_run(w, daemon, sync);
 	show_last_run(w, sync);
