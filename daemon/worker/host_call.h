@@ -79,6 +79,9 @@ const char *host_write_name(struct host_call *call);
 /* call->model from the member model; false: it is none of the sync's, and the call is refused. */
 bool host_find_model(struct host_call *call);
 
+/* The id of a record that is a JSON text, as it is stored: without U+0000.  malloc'd; NULL: no text. */
+char *host_record_id(struct json_value value);
+
 /* ---- the ops: each answers its call, now or later --------------------------------------------- */
 void host_http(struct host_call *call);
 void host_fetch(struct host_call *call);

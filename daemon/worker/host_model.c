@@ -197,7 +197,7 @@ host_records_by_ids(struct host_call *call)
 		return;
 	json_iter_init(&it, list);
 	while (fits && json_iter_next(&it)) {
-		char *id = json_text(it.value, NULL);
+		char *id = host_record_id(it.value);
 
 		fits = id != NULL && reading->id_count < IDS_MAX;
 		if (fits)

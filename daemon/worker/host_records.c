@@ -93,6 +93,21 @@ host_find_model(struct host_call *call)
 	return false;
 }
 
+char *
+host_record_id(struct json_value value)
+{
+	size_t len, kept = 0;
+	char *text = json_text(value, &len);
+
+	if (text == NULL)
+		return NULL;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] != '\0')
+			text[kept++] = text[i];
+	text[kept] = '\0';
+	return text;
+}
+
 /* The id of a record as text: malloc'd; NULL: it has none, and the call is refused. */
 static char *
 read_id(struct host_call *call, struct json_value record, int index)
@@ -108,7 +123,7 @@ read_id(struct host_call *call, struct json_value record, int index)
 	if (id.type == JSON_NUMBER)
 		text = sl_strndup(id.raw.data, id.raw.len);
 	else if (id.type == JSON_TEXT)
-		text = json_text(id, NULL);
+		text = host_record_id(id);
 	if (text != NULL && text[0] != '\0' && strlen(text) <= ID_MAX)
 		return text;
 	free(text);
@@ -139,12 +154,14 @@ read_entries(struct host_call *call, struct batch *batch, struct json_value list
 		}
 	}
 	json_iter_fini(&it);
+	if (!good)
+		return false;                      /* the call is answered and gone */
 	if (twice > 0 && !call->model->twice_told) /* ids may be of people: they are not named */
 		log_warn("record_twice", "job=%s model=%s count=%d remedy=%s",
 			 attempt_job(call->attempt), log_text(call->model->name), twice,
 			 log_text("only the first record of an id counts in one call"));
 	call->model->twice_told = call->model->twice_told || twice > 0;
-	return good;
+	return true;
 }
 
 /* The records of the call's body; NULL: the call is refused. */
