@@ -345,14 +345,15 @@ lists_go_when_a_run_begins_that_needs_them_no_more(void)
 {
 	fresh();
 	save(0, MANY, "a");
-	track_start();
 	save(0, MANY, "a");
 	CALL(SL_OK, record_mark(rig_store, rig_connection, sync_id, on_mark, NULL));
 	check_int(rig_sql("SELECT mark FROM sync WHERE mark IS NOT NULL"), ==, mark);
 	check_int(rig_sql("SELECT count(*) FROM record_unchanged"), ==, 1); /* it is young */
+	track_start();
+	save(0, MANY, "a");
 	rig_sql("UPDATE record_unchanged SET at = now() - interval '2 hours'");
 	CALL(SL_OK, record_mark(rig_store, rig_connection, sync_id, on_mark, NULL));
-	check_int(rig_sql("SELECT count(*) FROM record_unchanged"), ==, 1); /* the window */
+	check_int(rig_sql("SELECT count(*) FROM record_unchanged"), ==, 1); /* the window's */
 	track_end(NULL, SL_OK, 0);
 	CALL(SL_OK, record_mark(rig_store, rig_second, 0, on_mark, NULL));
 	check_int(rig_sql("SELECT count(*) FROM record_unchanged"), ==, 1); /* another's */
