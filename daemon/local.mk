@@ -68,6 +68,7 @@ sluiced_SOURCES = \
 	daemon/api/sync_variant.c \
 	daemon/api/webhook_in.c \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
+	daemon/scheduler/recount.c daemon/scheduler/recount.h \
 	daemon/scheduler/retention.c daemon/scheduler/retention.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/schedule.c daemon/scheduler/schedule.h \
