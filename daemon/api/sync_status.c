@@ -153,6 +153,8 @@ show(struct json_writer *w, const struct sync_page_row *it, struct json_value de
 			       row->running ? "RUNNING"
 			       : failed     ? "STOPPED"
 					    : "SUCCESS");
+	if (row->trouble != SYNC_NO_TROUBLE)
+		jw_member_text(w, "trouble", sync_trouble_name(row->trouble));
 	show_counts(w, definition, row, counts, count);
 	jw_member_raw(w, "checkpoint", slice_text(it->checkpoint));
 	jw_object_end(w);
