@@ -278,11 +278,11 @@ a_frequency_of_its_own_moves_the_next_slot_and_null_brings_the_declared_one_back
 	       " next_run_at = now() + interval '30 minutes' FROM sync s"
 	       " WHERE s.id = h.sync_id AND s.function_id = %lld",
 	       pick.function_id);
-	CALL(SL_OK, schedule_frequency(rig_store, &set, "2h", on_frequency, NULL));
+	CALL(SL_OK, schedule_frequency(rig_store, &set, "25m", on_frequency, NULL));
 	check_text(declared, "every hour");
 	snprintf(text, sizeof(text),
-		 "%s AND h.frequency = '2h' AND h.every_ms = 7200000"
-		 " AND h.next_run_at = h.anchor + interval '2 hours'",
+		 "%s AND h.frequency = '25m' AND h.every_ms = 1500000"
+		 " AND h.next_run_at = h.anchor + interval '100 minutes'",
 		 is);
 	check_int(number(text, pick.function_id), ==, 1);
 	CALL(SL_OK, schedule_frequency(rig_store, &set, NULL, on_frequency, NULL));
@@ -291,8 +291,13 @@ a_frequency_of_its_own_moves_the_next_slot_and_null_brings_the_declared_one_back
 		 " AND h.next_run_at = h.anchor + interval '2 hours'",
 		 is);
 	check_int(number(text, pick.function_id), ==, 1);
-	steer(false, &set, 1, 1);
+	number("UPDATE schedule h SET next_run_at = now() - interval '1 second' FROM sync s"
+	       " WHERE s.id = h.sync_id AND s.function_id = %lld",
+	       pick.function_id);
 	CALL(SL_OK, schedule_frequency(rig_store, &set, "5m", on_frequency, NULL));
+	snprintf(text, sizeof(text), "%s AND h.next_run_at < now()", is); /* due is due */
+	check_int(number(text, pick.function_id), ==, 1);
+	steer(false, &set, 1, 1);
 	snprintf(text, sizeof(text), "%s AND h.every_ms = 300000 AND h.next_run_at IS NULL", is);
 	check_int(number(text, pick.function_id), ==, 1);
 	set.picks = &other;
