@@ -171,6 +171,15 @@ fail(struct status *status, enum sl_code code, const struct sl_error *error)
 }
 
 static void
+fail_large(struct status *status)
+{
+	buf_fini(&status->out);
+	sync_scope_fini(&status->scope);
+	api_fail(status->call, 400, "resource_capped",
+		 "the answer is larger than 75 MiB; ask for fewer syncs, or for one connection");
+}
+
+static void
 end(struct status *status)
 {
 	struct buf out;
@@ -205,7 +214,7 @@ on_counts(void *arg, enum sl_code code, const struct record_count *counts, int c
 	}
 	drop_page(status);
 	if (status->out.over)
-		fail(status, SL_EXHAUSTED, NULL);
+		fail_large(status);
 	else if (status->more)
 		read_page(status);
 	else
