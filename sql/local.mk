@@ -92,6 +92,7 @@ sql_tests = test_sql_migrate \
 	test_sql_schedule \
 	test_sql_record \
 	test_sql_fence \
+	test_sql_outbox \
 	test_sql_prune \
 	test_sql_retain \
 	test_sql_reader
@@ -131,6 +132,9 @@ test_sql_record_LDADD = $(sql_test_libs)
 test_sql_fence_SOURCES = tests/integration/test_sql_fence.c tests/integration/sync_rig.h
 test_sql_fence_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_fence_LDADD = $(sql_test_libs)
+test_sql_outbox_SOURCES = tests/integration/test_sql_outbox.c tests/integration/sync_rig.h
+test_sql_outbox_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_outbox_LDADD = $(sql_test_libs)
 test_sql_prune_SOURCES = tests/integration/test_sql_prune.c tests/integration/sync_rig.h
 test_sql_prune_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_prune_LDADD = $(sql_test_libs)

@@ -163,7 +163,7 @@ delete_unseen(void *arg, bool allowed)
 	fence = attempt_write_fence(attempt);
 	record_delete_unseen(attempt->daemon->syncs, sync->connection_id, sync->id,
 			     sync->models[sync->model_count - 1 - attempt->closing].full,
-			     sync->mark, &fence, on_unseen, attempt);
+			     sync->mark, &fence, NULL, on_unseen, attempt);
 }
 
 static void
