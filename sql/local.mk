@@ -43,6 +43,7 @@ libsql_a_SOURCES = \
 	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
 	sql/reclaim.c sql/reclaim.h \
 	sql/record.c sql/record.h sql/record_store.h \
+	sql/record_clear.c \
 	sql/record_count.c sql/record_count.h \
 	sql/record_list.c \
 	sql/record_recount.c sql/record_recount.h \
