@@ -23,6 +23,15 @@ struct sync_store *sync_store_new(struct loop *loop, const struct pg_settings *s
 void sync_store_free(struct sync_store *store); /* NULL is fine */
 bool sync_store_is_up(const struct sync_store *store);
 
+/* What is wrong with the newest run that ended; part of the schema. */
+enum sync_trouble {
+	SYNC_NO_TROUBLE = 0,
+	SYNC_INTERRUPTED, /* near its time limit, behind a saved checkpoint: it goes on at once */
+	SYNC_STALLED, /* again and again, and the checkpoint does not move: it waits for its schedule */
+	SYNC_REPEATS_PAGE, /* the provider gave the same page over and over */
+};
+const char *sync_trouble_name(enum sync_trouble trouble); /* "stalled"; NULL: well */
+
 struct sync_row {
 	int64_t id;
 	char uuid[UUID_TEXT]; /* what users see */
@@ -41,6 +50,9 @@ struct sync_row {
 	int64_t every_ms;           /* 0: it never runs by itself */
 	int64_t next_run_ms;        /* wall; 0: paused, or never by itself */
 	const char *frequency;      /* the connection's own; "": the function's */
+	enum sync_trouble trouble;
+	int64_t trouble_since_ms; /* 0: well */
+	int still_runs; /* interrupted runs in a row up to the newest whose checkpoint did not move */
 };
 typedef void sync_rows_cb(void *arg, enum sl_code code, const struct sync_row *rows, int count,
 			  const struct sl_error *error);

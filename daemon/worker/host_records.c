@@ -67,6 +67,15 @@ batch_free(void *state)
 	free(batch);
 }
 
+const char *
+host_write_name(struct host_call *call)
+{
+	if (call->write[0] == '\0')
+		uuid_v4(call->write);
+	snprintf(call->write_name, sizeof(call->write_name), "%s.%d", call->write, call->writes);
+	return call->write_name;
+}
+
 bool
 host_find_model(struct host_call *call)
 {
@@ -220,6 +229,7 @@ send_items(struct host_call *call,
 	    .model = call->model->full,
 	    .fence = attempt_write_fence(call->attempt),
 	    .unless_changed_since_us = call->model->since_us,
+	    .write = host_write_name(call),
 	    .items = batch->items,
 	    .count = batch->item_count,
 	};
@@ -250,6 +260,7 @@ on_counts(void *arg, enum sl_code code, const struct record_counts *counts,
 		host_fail_write(call, code, error);
 		return;
 	}
+	call->writes++;
 	sync_model_count(call->model, counts);
 	answer_done(call);
 }
@@ -317,6 +328,7 @@ on_updated(void *arg, enum sl_code code, const struct record_counts *counts,
 		host_fail_write(call, code, error);
 		return;
 	}
+	call->writes++;
 	sync_model_count(call->model, counts);
 	if (counts->refused == 0 || call->model->since_us != 0) {
 		answer_done(call);

@@ -72,14 +72,15 @@ class Syncs:
         op = self.history.invoke("due", list=name, sync=sync)
         try:
             done = self.fleet.postgres.query(
-                "UPDATE schedule c SET next_run_at = now() FROM sync s JOIN connection k ON k.id = s.connection_id"
+                "WITH u AS (UPDATE schedule c SET next_run_at = now() FROM sync s JOIN connection k ON k.id = s.connection_id"
                 " JOIN function f ON f.id = s.function_id WHERE c.sync_id = s.id AND c.next_run_at > now()"
-                f" AND k.connection_id = '{name}' AND f.name = '{sync}' RETURNING pg_notify('sluice_schedule', '')")
+                f" AND k.connection_id = '{name}' AND f.name = '{sync}' RETURNING 1)"
+                " SELECT count(*), pg_notify('sluice_schedule', '') FROM u")[0][0] == "1"
         except RigError:  # Postgres is in trouble
             self.history.write("unknown", op=op)
             return False
         self.history.write("ok" if done else "fail", op=op)
-        return bool(done)
+        return done
 
     def _ask(self, op, *request, **more):
         """An answer that counts, or None after writing what became of it."""

@@ -104,7 +104,7 @@ function http() {
 		put: by("PUT"),
 		patch: by("PATCH"),
 		delete: by("DELETE"),
-		paginate: (config) => paginate(config, () => defaults(config), send),
+		paginate: (config) => paginate(config, () => defaults(config), (page, taken) => request(page, run.where, taken)),
 		uncontrolledFetch: fetchDirectly,
 	};
 }
