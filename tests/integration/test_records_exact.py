@@ -154,7 +154,7 @@ BYTES = [
     ('"😀 e\u0301 \u200f \ufffe"', '"😀 e\u0301 \u200f \ufffe"'), ('"\\ud83d\\ude00"', '"😀"'), ('"\\ud800"', '"\\ud800"'),
     ('"\\udc00x"', '"\\udc00x"'), ('{"\\ud800":1}', '{"\\ud800":1}'), ('"\u2028\u2029"', '"\u2028\u2029"'),
     ('"\\u007f\\u001f\\/\\n"', '"\x7f\\u001f/\\n"'), ('{"__proto__":{"x":1},"constructor":2,"prototype":3}', '{"__proto__":{"x":1},"constructor":2,"prototype":3}'),
-    ("[" * 90 + "]" * 90, "[" * 90 + "]" * 90), ('{"d":' * 90 + "1" + "}" * 90, '{"d":' * 90 + "1" + "}" * 90), ('{"b":1,"a":2,"10":3,"9":4}', '{"9":4,"10":3,"b":1,"a":2}'),
+    ("[" * 100 + "]" * 100, "[" * 100 + "]" * 100), ('{"d":' * 100 + "1" + "}" * 100, '{"d":' * 100 + "1" + "}" * 100), ('{"b":1,"a":2,"10":3,"9":4}', '{"9":4,"10":3,"b":1,"a":2}'),
 ]
 
 
@@ -291,4 +291,4 @@ def readers_miss_nothing_while_syncs_and_webhooks_write_one_model(rig):
             assert record["v"] >= last, (record, last)
 
 
-main(lambda: Rig(nodes=2, prepare=prepare))  # each has a connection of its own to the ledger
+main(lambda: Rig(nodes=3, prepare=prepare))  # each has a connection of its own to the ledger
