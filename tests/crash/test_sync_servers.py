@@ -68,7 +68,7 @@ def lost(what, forward):
         syncs = Syncs(fleet, names=(f"lost-{forward}".lower(),), change_s=0, trigger_s=0, nodes=fleet.nodes[:1]).start()
         syncs.complete()
         proxy, [name] = fleet.nodes[0].to_postgres, syncs.names
-        for turn, pattern in enumerate(("track_open", "record_save_items", "record_delete_items",
+        for turn, pattern in enumerate(("sync_claim", "sync_job", "track_open", "record_save_items", "record_delete_items",
                                         "checkpoint_put", "track_close", "settle_runs")):
             syncs.source.put(name, f"r{turn}", f"new{turn}")
             syncs.source.remove(name, f"r{turn + 10}")
