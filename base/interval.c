@@ -61,7 +61,7 @@ interval_parse(const char *text, int64_t *out, struct sl_error *error)
 	int digits;
 	const char *unit = split(text, &count, &digits);
 
-	*out = 0;
+	*out = -1;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		if (strcmp(units[i].name, unit) != 0 || (digits > 0 && units[i].normal != NULL))
 			continue;

@@ -14,7 +14,7 @@
 #define INTERVAL_MIN_MS 30000
 #define INTERVAL_MAX_MS (INT64_C(366) * 24 * 3600 * 1000)
 
-/* Milliseconds.  SL_INVALID: no such interval (*out is 0), or outside 30 s .. 366 days (*out is what
+/* Milliseconds.  SL_INVALID: no such interval (*out is -1), or outside 30 s .. 366 days (*out is what
  * it says); error says which. */
 SL_MUST_USE enum sl_code interval_parse(const char *text, int64_t *out, struct sl_error *error);
 

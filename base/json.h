@@ -69,6 +69,10 @@ bool json_is_yes(struct json_value value);
 /* Whole number that fits; false otherwise. */
 bool json_int(struct json_value value, int64_t *out);
 
+/* Appends a checked value without spaces and with the keys of every object in order, by the bytes that they
+ * stand for; scalars stay as they are written. */
+void json_add_sorted(struct json_value value, struct buf *out);
+
 /* Writer: appends JSON to a buf, commas and quotes by itself. */
 struct json_writer {
 	struct buf *out; /* borrowed */

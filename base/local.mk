@@ -14,6 +14,7 @@ libbase_a_SOURCES = \
 	base/job.c base/job.h \
 	base/json.c base/json.h base/json_check.c base/json_key.c base/json_key.h base/json_write.c \
 	base/json_merge.c base/json_merge.h \
+	base/json_sort.c \
 	base/log.c base/log.h \
 	base/loop.c base/loop.h \
 	base/map.c base/map.h \

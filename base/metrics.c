@@ -7,6 +7,8 @@ static const char *const outcomes[] = {"succeeded",   "failed", "cancelled", "ex
 				       "worker_lost", "dead",   NULL};
 static const char *const lanes[] = {"new", "front", "slot", "delayed", NULL};
 static const char *const pauses[] = {"paused", "draining", NULL};
+static const char *const schedule_states[] = {"started", "paused", NULL};
+static const char *const troubles[] = {"interrupted", "stalled", "repeats_page", NULL};
 static const char *const repairs[] = {"job_repushed", "queue_rebuilt", "lease_expired",
 				      "job_resolved", NULL};
 static const char *const quarantines[] = {"forged", "broken", NULL};
@@ -74,6 +76,21 @@ struct metric metrics[METRIC_COUNT] = {
     GAUGE(METRIC_QUEUE_CALLS, "queue_calls",
 	  "Sync calls in Redis that no worker has taken yet; only from the scheduler that leads.",
 	  NONE),
+    GAUGE(METRIC_SCHEDULES, "schedules", "Schedules of syncs; only from the scheduler that leads.",
+	  BY("state", schedule_states)),
+    GAUGE(
+	METRIC_SCHEDULE_LATE, "schedule_late_seconds",
+	"Since when the first run that is due could have been started; only from the scheduler that "
+	"leads.",
+	NONE),
+    GAUGE(METRIC_SYNCS_TROUBLE, "syncs_trouble",
+	  "Syncs whose runs do not come on; only from the scheduler that leads.",
+	  BY("trouble", troubles)),
+    GAUGE(
+	METRIC_RETENTION, "records_retention_timestamp_seconds",
+	"When all payloads of records that are old were empty, in seconds since 1970; only from the "
+	"scheduler that leads.",
+	NONE),
     GAUGE(METRIC_LAST_CLAIM, "last_claim_timestamp_seconds",
 	  "When this node last claimed work in the ledger, in seconds since 1970.", NONE),
     COUNTER(METRIC_LEASE_LOST, "lease_lost_total",
@@ -92,6 +109,11 @@ struct metric metrics[METRIC_COUNT] = {
 	    BY("kind", securities)),
     COUNTER(METRIC_SYNCS_INTERRUPTED, "syncs_interrupted_total",
 	    "Runs of syncs that were cut and go on from their checkpoint in another run.", NONE),
+    COUNTER(METRIC_SYNCS_STALLED, "syncs_stalled_total",
+	    "Runs of syncs that were cut like those before them and whose checkpoint did not move.",
+	    NONE),
+    COUNTER(METRIC_SYNCS_PAGE_REPEATED, "syncs_page_repeated_total",
+	    "Runs of syncs that failed because a provider gave the same page over and over.", NONE),
     COUNTER(
 	METRIC_SCHEDULE_RUNS, "schedule_runs_total",
 	"Slots of schedules that came: the sync's run was started, the one before was still open, "

@@ -19,6 +19,10 @@ enum metric_id {
 	METRIC_QUEUE_AGE,    /* environment (open), enum metric_lane */
 	METRIC_QUEUE_PAUSED, /* environment (open), enum metric_pause */
 	METRIC_QUEUE_CALLS,
+	METRIC_SCHEDULES, /* enum metric_schedules */
+	METRIC_SCHEDULE_LATE,
+	METRIC_SYNCS_TROUBLE, /* enum metric_trouble */
+	METRIC_RETENTION,
 	METRIC_LAST_CLAIM,
 	METRIC_LEASE_LOST,
 	METRIC_SESSION_LOST,
@@ -28,6 +32,8 @@ enum metric_id {
 	METRIC_QUARANTINED, /* enum metric_quarantine */
 	METRIC_SECURITY,    /* enum metric_security */
 	METRIC_SYNCS_INTERRUPTED,
+	METRIC_SYNCS_STALLED,
+	METRIC_SYNCS_PAGE_REPEATED,
 	METRIC_SCHEDULE_RUNS, /* enum metric_schedule */
 	METRIC_BACKLOG,       /* enum metric_backlog */
 	METRIC_BACKLOG_MAX,
@@ -71,6 +77,12 @@ enum metric_outcome { /* of a job: states of base/job.h, and dead: set aside */
 enum metric_lane { METRIC_LANE_NEW, METRIC_LANE_FRONT, METRIC_LANE_SLOT, METRIC_LANE_DELAYED };
 enum metric_pause { METRIC_PAUSED, METRIC_DRAINING };
 enum metric_schedule { METRIC_SCHEDULE_STARTED, METRIC_SCHEDULE_OPEN, METRIC_SCHEDULE_POSTPONED };
+enum metric_schedules { METRIC_SCHEDULES_STARTED, METRIC_SCHEDULES_PAUSED };
+enum metric_trouble {
+	METRIC_TROUBLE_INTERRUPTED,
+	METRIC_TROUBLE_STALLED,
+	METRIC_TROUBLE_REPEATS_PAGE
+};
 enum metric_repair {                       /* what the scheduler had to put right */
 		     METRIC_REPUSHED,      /* an open job that was in no list */
 		     METRIC_REBUILT,       /* a shard's queue built anew */

@@ -15,34 +15,6 @@
 
 /* ---- show ------------------------------------------------------------------------------------- */
 
-static void
-row(const char *name, struct json_value value, const char *behind)
-{
-	size_t len = 0;
-	char *text;
-
-	if (value.type == JSON_NONE || value.type == JSON_NULL_)
-		return;
-	text = json_text(value, &len);
-	printf("%-12s ", name);
-	print_text(stdout, text != NULL ? (struct slice){text, len} : value.raw);
-	printf("%s\n", behind);
-	free(text);
-}
-
-static void
-row_time(const char *name, struct json_value value, int64_t now_ms)
-{
-	char behind[PRINT_SPAN + 16] = "", span[PRINT_SPAN];
-	int64_t at_ms;
-
-	if (print_time(value, &at_ms)) {
-		print_span(at_ms > now_ms ? at_ms - now_ms : now_ms - at_ms, span);
-		snprintf(behind, sizeof(behind), at_ms > now_ms ? "  (in %s)" : "  (%s ago)", span);
-	}
-	row(name, value, behind);
-}
-
 static enum print_style
 state_style(const char *state)
 {
@@ -87,7 +59,7 @@ print_tries(struct json_value job, int64_t now_ms)
 		(void)json_int(json_get(it.value, "number"), &number);
 		snprintf(name, sizeof(name), "try %lld of %lld", (long long)number,
 			 (long long)retries + 1);
-		row_time(name, json_get(it.value, "began_at"), now_ms);
+		print_member_time(name, json_get(it.value, "began_at"), now_ms);
 		if (node != NULL) {
 			printf("%-12s on ", "");
 			print_text(stdout, slice_text(node));
@@ -106,24 +78,24 @@ print_job(struct json_value job)
 	int64_t now_ms = clock_wall_ms(), deaths = 0;
 	struct json_value result = json_get(job, "result");
 
-	row("job", json_get(job, "id"), "");
+	print_member("job", json_get(job, "id"), "");
 	print_state(job);
-	row("environment", json_get(job, "environment"), "");
-	row("kind", json_get(job, "kind"), "");
-	row("integration", json_get(job, "integration"), "");
-	row("function", json_get(job, "function"), "");
-	row("version", json_get(job, "version"), "");
-	row("connection", json_get(job, "connection"), "");
-	row("line", json_get(job, "line"), "");
-	row_time("accepted", json_get(job, "accepted_at"), now_ms);
-	row_time("due", json_get(job, "due_at"), now_ms);
+	print_member("environment", json_get(job, "environment"), "");
+	print_member("kind", json_get(job, "kind"), "");
+	print_member("integration", json_get(job, "integration"), "");
+	print_member("function", json_get(job, "function"), "");
+	print_member("version", json_get(job, "version"), "");
+	print_member("connection", json_get(job, "connection"), "");
+	print_member("line", json_get(job, "line"), "");
+	print_member_time("accepted", json_get(job, "accepted_at"), now_ms);
+	print_member_time("due", json_get(job, "due_at"), now_ms);
 	print_tries(job, now_ms);
 	if (json_int(json_get(job, "deaths"), &deaths) && deaths > 0)
 		printf("%-12s %lld times it killed, or lost, what ran it\n", "deaths",
 		       (long long)deaths);
-	row_time("ended", json_get(result, "at"), now_ms);
-	row("output", json_get(result, "output"),
-	    json_is_yes(json_get(result, "cut")) ? " ... (cut)" : "");
+	print_member_time("ended", json_get(result, "at"), now_ms);
+	print_member("output", json_get(result, "output"),
+		     json_is_yes(json_get(result, "cut")) ? " ... (cut)" : "");
 }
 
 /* ---- the commands ----------------------------------------------------------------------------- */

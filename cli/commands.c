@@ -44,6 +44,20 @@ static const struct command_option purge_options[] = {
     {"--before", "TIME", "only those that died before, as 2026-11-22T05:12:00.000Z"},
     {NULL, NULL, NULL},
 };
+static const struct command_option sync_ls_options[] = {
+    {"--integration", "KEY", "only of this integration"},
+    {"--connection", "ID", "only of this connection"},
+    {"--name", "NAME", "only of this function"},
+    {"--state", "STATE", "only those that are so"},
+    {"--limit", "N", "how many (100; at most 1000)"},
+    {"--cursor", "CURSOR", "go on there"},
+    {NULL, NULL, NULL},
+};
+static const struct command_option sync_run_options[] = {
+    {"--reset", NULL, "forget its checkpoint, and cancel the run that is open"},
+    {"--empty-cache", NULL, "with --reset: remove its records first"},
+    {NULL, NULL, NULL},
+};
 static const struct command_option quiet_options[] = {
     {"--all", NULL, "every worker"},
     {"--wait", "SECONDS", "return when they run nothing, or fail (75) after that time"},
@@ -101,6 +115,19 @@ const struct command commands[] = {
      replay_options, "Deploy the mended function first.", false, cmd_dead_replay},
     {"dead", "purge", "[ID...]", 0, COMMAND_WORDS_MAX, "take them off the list; results stay",
      purge_options, NULL, false, cmd_dead_purge},
+
+    {"sync", "ls", "[ENV]", 0, 1, "syncs: how they stand, when they run next", sync_ls_options,
+     "STATE is new, queued, running, paused, succeeded or failed; or late (due for a minute and\n"
+     "not started), interrupted, stalled or repeats_page.",
+     false, cmd_sync_ls},
+    {"sync", "show", "ID", 1, 1, "schedule, runs, checkpoint, records", NULL,
+     "Of the checkpoint version and size: its value is the customer's.", false, cmd_sync_show},
+    {"sync", "start", "ID...", 1, COMMAND_WORDS_MAX, "let it run by its schedule", NULL, NULL,
+     false, cmd_sync_start},
+    {"sync", "pause", "ID...", 1, COMMAND_WORDS_MAX,
+     "no run by its schedule; one that runs goes on", NULL, NULL, false, cmd_sync_pause},
+    {"sync", "run", "ID...", 1, COMMAND_WORDS_MAX, "run it now, paused or not", sync_run_options,
+     "Nothing is started while a run of it is open.", false, cmd_sync_run},
 
     {"worker", "ls", "", 0, 0, "the nodes: state, roles, what they run", NULL, NULL, false,
      cmd_worker_ls},

@@ -188,3 +188,31 @@ print_styled(FILE *to, enum print_style style, const char *text)
 	print_text(to, slice_text(text));
 	fputs(print_style_off(to, style), to);
 }
+
+void
+print_member(const char *name, struct json_value value, const char *behind)
+{
+	size_t len = 0;
+	char *text;
+
+	if (value.type == JSON_NONE || value.type == JSON_NULL_)
+		return;
+	text = json_text(value, &len);
+	printf("%-12s ", name);
+	print_text(stdout, text != NULL ? (struct slice){text, len} : value.raw);
+	printf("%s\n", behind);
+	free(text);
+}
+
+void
+print_member_time(const char *name, struct json_value value, int64_t now_ms)
+{
+	char behind[PRINT_SPAN + 16] = "", span[PRINT_SPAN];
+	int64_t at_ms;
+
+	if (print_time(value, &at_ms)) {
+		print_span(at_ms > now_ms ? at_ms - now_ms : now_ms - at_ms, span);
+		snprintf(behind, sizeof(behind), at_ms > now_ms ? "  (in %s)" : "  (%s ago)", span);
+	}
+	print_member(name, value, behind);
+}

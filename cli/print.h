@@ -30,6 +30,12 @@ void print_span(int64_t ms, char out[PRINT_SPAN]); /* "850ms", "12.3s", "4m05s",
 /* "2026-11-22T05:12:00.123Z" as ms since 1970; false: it is none. */
 bool print_time(struct json_value value, int64_t *ms);
 
+/* A line of a list of members, "name         value", with more behind the value; nothing for null and what is not
+ * there. */
+void print_member(const char *name, struct json_value value, const char *behind);
+/* The same of a time, with how long ago it was, or in how long it is. */
+void print_member_time(const char *name, struct json_value value, int64_t now_ms);
+
 /* Writes words in a colour, when stdout is a terminal and NO_COLOR is not set. */
 void print_styled(FILE *to, enum print_style style, const char *text);
 /* The two halves of it, for a table: "" without colours. */

@@ -147,6 +147,8 @@ on_health(void *arg, enum sl_code code, const struct health *health, const struc
 		facts->overdue_ms = health->overdue_ms;
 		facts->dead_hour = health->dead;
 		facts->quarantined_hour = health->quarantined;
+		facts->late_ms = health->late_ms;
+		facts->stalled = health->stalled;
 		take_stopped(gather, health);
 	}
 	answered(gather);

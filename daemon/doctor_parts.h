@@ -2,7 +2,7 @@
  *
  *   doctor        what the facts say together, Postgres and Redis, the node that answers, the verdict
  *   doctor_fleet  scheduler, workers, builds, clocks
- *   doctor_queue  what waits and why; what was set aside */
+ *   doctor_queue  what waits and why; what was set aside; syncs that are late or do not get on */
 #ifndef SLUICE_DAEMON_DOCTOR_PARTS_H
 #define SLUICE_DAEMON_DOCTOR_PARTS_H
 
@@ -40,5 +40,7 @@ void doctor_check_queue_age(struct judge *judge);
 void doctor_check_capacity(struct judge *judge);
 void doctor_check_paused(struct judge *judge);
 void doctor_check_set_aside(struct judge *judge);
+void doctor_check_schedules(struct judge *judge);
+void doctor_check_syncs(struct judge *judge);
 
 #endif

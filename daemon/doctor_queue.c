@@ -1,4 +1,4 @@
-/* daemon/doctor_queue.c - the doctor's checks of what waits, and of what was set aside. */
+/* daemon/doctor_queue.c - the doctor's checks of what waits, of what was set aside, and of syncs. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -171,4 +171,55 @@ doctor_check_set_aside(struct judge *judge)
 			    "GET /admin/v1/quarantine; give Redis a password and to sluice alone");
 		check->runbook = "quarantined";
 	}
+}
+
+void
+doctor_check_schedules(struct judge *judge)
+{
+	const struct doctor_facts *facts = judge->facts;
+	const struct doctor_node *leader = judge->leader;
+	bool leads = facts->lock_held && (leader == NULL || leader->state != DOCTOR_NODE_LOST);
+	bool old = leader == NULL || leader->schema_version < facts->schema_version;
+	struct doctor_check *check;
+	char age[32];
+
+	if (facts->late_ms <= DOCTOR_LATE_MS) {
+		doctor_add(judge, "schedules", DOCTOR_OK, "syncs are started when they are due");
+		return;
+	}
+	check = doctor_add(
+	    judge, "schedules", facts->late_ms > DOCTOR_VERY_OLD_MS ? DOCTOR_FAIL : DOCTOR_WARN,
+	    "a run of a sync is due for %s and was not started", doctor_span(facts->late_ms, age));
+	if (!leads) {
+		doctor_says(check->cause, "no scheduler leads that would start it");
+		doctor_says(check->remedy, "see scheduler");
+	} else if (old) {
+		doctor_says(check->cause, "a scheduler of an earlier release leads");
+		doctor_says(check->remedy,
+			    "finish the upgrade of the nodes with the role scheduler");
+	} else {
+		doctor_says(check->cause,
+			    "the scheduler that leads is behind, or Postgres is slow to it");
+		doctor_says(check->remedy,
+			    "sluice sync ls --state late; look for errors in the log of %s",
+			    leader->name);
+	}
+	check->runbook = "scheduleslate";
+}
+
+void
+doctor_check_syncs(struct judge *judge)
+{
+	int64_t stalled = judge->facts->stalled;
+	struct doctor_check *check;
+
+	check = doctor_add(judge, "syncs", stalled >= DOCTOR_STALLED_MANY ? DOCTOR_WARN : DOCTOR_OK,
+			   "%" PRId64 " sync%s cut run after run and do%s not get on", stalled,
+			   stalled == 1 ? " is" : "s are", stalled == 1 ? "es" : "");
+	if (stalled < DOCTOR_STALLED_MANY)
+		return;
+	doctor_says(check->cause, "nodes are restarted too often for them, sync_timeout is too "
+				  "short, or their functions save no checkpoints");
+	doctor_says(check->remedy, "sluice sync ls --state stalled; sluice sync show ID");
+	check->runbook = "syncsstalled";
 }

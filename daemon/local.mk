@@ -42,6 +42,7 @@ sluiced_SOURCES = \
 	daemon/api/admin_read.c daemon/api/admin_worker.c \
 	daemon/api/admin_job.c daemon/api/admin_job_create.c \
 	daemon/api/admin_queue.c daemon/api/admin_queue.h daemon/api/admin_steer.c \
+	daemon/api/admin_sync.c daemon/api/admin_sync.h daemon/api/admin_sync_steer.c \
 	daemon/api/api.c daemon/api/api.h \
 	daemon/api/check.c \
 	daemon/api/connection.c daemon/api/connection_create.c \
@@ -86,6 +87,7 @@ sluiced_SOURCES = \
 	daemon/worker/host_account.c daemon/worker/host_fetch.c daemon/worker/host_http.c \
 	daemon/worker/host_model.c daemon/worker/host_records.c \
 	daemon/worker/host_state.c daemon/worker/host_trigger.c \
+	daemon/worker/sync_left.c daemon/worker/sync_left.h \
 	daemon/worker/sync_run.c daemon/worker/sync_run.h \
 	daemon/worker/turn.c daemon/worker/turn.h daemon/worker/turn_parts.h \
 	daemon/worker/turn_claim.c daemon/worker/turn_end.c

@@ -213,7 +213,7 @@ write_metadata(struct record_box *box, struct json_writer *w, const struct recor
 	jw_object_end(w);
 }
 
-/* Is it an object with one id, a text, and nothing that is ours? */
+/* Is it an object with one id, a text that is stored as it stands there, and nothing that is ours? */
 static bool
 is_as_shown(struct json_value payload)
 {
@@ -224,7 +224,8 @@ is_as_shown(struct json_value payload)
 	json_iter_init(&it, payload);
 	while (as_shown && json_iter_next(&it)) {
 		if (it.key_len == 2 && memcmp(it.key, "id", 2) == 0)
-			as_shown = it.value.type == JSON_TEXT && ++ids == 1;
+			as_shown = it.value.type == JSON_TEXT && ++ids == 1 &&
+				   memchr(it.value.raw.data, '\\', it.value.raw.len) == NULL;
 		else
 			as_shown = strcmp(it.key, "_nango_metadata") != 0;
 	}

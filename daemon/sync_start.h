@@ -1,5 +1,5 @@
-/* daemon/sync_start.h - one run of a sync, whoever asks for it: the API, a function, or a run that was
- * interrupted near its time limit. */
+/* daemon/sync_start.h - one run of a sync that is asked for, by the API or a function.  The next run of one
+ * that was interrupted comes with its result (run_settled() of 0015_sync_state.sql). */
 #ifndef SLUICE_DAEMON_SYNC_START_H
 #define SLUICE_DAEMON_SYNC_START_H
 
@@ -19,10 +19,5 @@ typedef void sync_start_cb(void *arg, enum sl_code code, bool started,
 /* row is of an active version, and borrowed for the call; cb comes once. */
 void sync_start(struct daemon *daemon, const struct sync_row *row, const struct sync_start_how *how,
 		sync_start_cb *cb, void *arg);
-
-/* The next run of a sync that was interrupted: it goes on from the checkpoint that was saved (wire.md
- * 14.1).  After the interrupted run's result was committed.  What fails is logged: the sync then waits
- * for its next trigger, with its checkpoint. */
-void sync_start_again(struct daemon *daemon, int64_t sync_id);
 
 #endif

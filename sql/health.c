@@ -18,17 +18,23 @@ static const struct unit_statement health_limit = {
 
 /* The lock is that of reclaim.c. */
 static const struct unit_statement health_look = {
-    NULL, "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
-	  " (SELECT max(version) FROM schema_migration),"
-	  " EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted"
-	  "  AND l.classid = 1397511491 AND l.objid = 2 AND l.objsubid = 2 AND l.database ="
-	  "  (SELECT oid FROM pg_database WHERE datname = current_database())),"
-	  " (SELECT count(*) FROM session s WHERE s.live),"
-	  " (SELECT count(*) FROM session s WHERE s.live"
-	  "  AND NOT EXISTS (SELECT FROM node n WHERE n.name = s.node)),"
-	  " coalesce((SELECT greatest(extract(epoch FROM now() - w.due_at) * 1000, 0)"
-	  "  FROM retry w ORDER BY w.due_at LIMIT 1), 0)::bigint,"
-	  " " HEALTH_RECENT("dead") ", " HEALTH_RECENT("quarantine")};
+    NULL,
+    "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
+    " (SELECT max(version) FROM schema_migration),"
+    " EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted"
+    "  AND l.classid = 1397511491 AND l.objid = 2 AND l.objsubid = 2 AND l.database ="
+    "  (SELECT oid FROM pg_database WHERE datname = current_database())),"
+    " (SELECT count(*) FROM session s WHERE s.live),"
+    " (SELECT count(*) FROM session s WHERE s.live"
+    "  AND NOT EXISTS (SELECT FROM node n WHERE n.name = s.node)),"
+    " coalesce((SELECT greatest(extract(epoch FROM now() - w.due_at) * 1000, 0)"
+    "  FROM retry w ORDER BY w.due_at LIMIT 1), 0)::bigint,"
+    " " HEALTH_RECENT("dead") ", " HEALTH_RECENT(
+	"quarantine") ","
+		      " coalesce((SELECT greatest(extract(epoch FROM now() - c.next_run_at) * 1000, 0)"
+		      "  FROM schedule c WHERE c.next_run_at IS NOT NULL ORDER BY c.next_run_at LIMIT 1), 0)::bigint,"
+		      " (SELECT count(*) FROM (SELECT FROM sync s WHERE s.trouble = 2 AND s.trouble <> 0"
+		      "  AND s.removed_at IS NULL LIMIT " HEALTH_TEXT(HEALTH_COUNT_MAX) ") r)"};
 
 static const struct unit_statement health_keys = {
     NULL, "SELECT k.id, e.name, k.name, k.slots, e.paused_at IS NOT NULL"
@@ -87,6 +93,8 @@ health_on_look(void *arg, const struct unit_answer *answer)
 		health.overdue_ms = value_int(row, 0, 5);
 		health.dead = value_int(row, 0, 6);
 		health.quarantined = value_int(row, 0, 7);
+		health.late_ms = value_int(row, 0, 8);
+		health.stalled = value_int(row, 0, 9);
 		for (int i = 0; i < PQntuples(rows) && i < HEALTH_STOPPED_MAX; i++)
 			stopped[health.stopped_count++] = health_line(rows, i);
 		health.stopped_total = health.stopped_count > 0 ? value_int(rows, 0, 6) : 0;

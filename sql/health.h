@@ -23,6 +23,8 @@ struct health {
 	int64_t strangers;         /* of them: of processes that have no row (sql/node.h) */
 	int64_t overdue_ms;        /* since when the oldest retry is due; 0: none is */
 	int64_t dead, quarantined; /* in the last hour; counted to HEALTH_COUNT_MAX */
+	int64_t late_ms;           /* since when the first run of a sync is due; 0: none is */
+	int64_t stalled;           /* syncs that do not get on; counted likewise */
 	const struct health_line
 	    *stopped; /* paused or draining; HEALTH_STOPPED_MAX of them at most */
 	int stopped_count;

@@ -33,6 +33,7 @@ libsql_a_SOURCES = \
 	sql/dead_quarantine.c \
 	sql/health.c sql/health.h \
 	sql/inspect.c sql/inspect.h \
+	sql/inspect_sync.c sql/inspect_sync.h \
 	sql/ledger.c sql/ledger.h sql/ledger_state.h \
 	sql/ledger_cancel.c \
 	sql/ledger_once.c \
@@ -55,6 +56,7 @@ libsql_a_SOURCES = \
 	sql/settle_batch.c sql/settle_batch.h \
 	sql/settle_claim.c \
 	sql/settle_death.c \
+	sql/settle_run.c \
 	sql/settle_session.c \
 	sql/sync.c sql/sync.h \
 	sql/sync_accept.c \
@@ -91,6 +93,7 @@ sql_tests = test_sql_migrate \
 	test_sql_schedule \
 	test_sql_record \
 	test_sql_fence \
+	test_sql_outbox \
 	test_sql_prune \
 	test_sql_retain \
 	test_sql_reader
@@ -130,6 +133,9 @@ test_sql_record_LDADD = $(sql_test_libs)
 test_sql_fence_SOURCES = tests/integration/test_sql_fence.c tests/integration/sync_rig.h
 test_sql_fence_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_fence_LDADD = $(sql_test_libs)
+test_sql_outbox_SOURCES = tests/integration/test_sql_outbox.c tests/integration/sync_rig.h
+test_sql_outbox_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_outbox_LDADD = $(sql_test_libs)
 test_sql_prune_SOURCES = tests/integration/test_sql_prune.c tests/integration/sync_rig.h
 test_sql_prune_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_prune_LDADD = $(sql_test_libs)

@@ -28,6 +28,7 @@ struct reclaim_call {
 	reclaim_jobs_cb *jobs_cb;
 	reclaim_limits_cb *limits_cb;
 	reclaim_delayed_cb *delayed_cb;
+	reclaim_syncs_cb *syncs_cb;
 	void *arg;
 	int lost; /* index of the commands of resolve.h; -1: none */
 };
@@ -113,16 +114,17 @@ static const struct unit_statement reclaim_forget_keys = {
 
 /* State 4 is JOB_EXPIRED. */
 #define RECLAIM_LATE                                                                            \
-	"INSERT INTO result (job_id, attempt, state, session_id, output)"                       \
+	"WITH late AS (INSERT INTO result (job_id, attempt, state, session_id, output)"         \
 	" SELECT j.id, 0, 4, 0, convert_to($3, 'UTF8')"                                         \
 	" FROM unnest($1::uuid[], $2::bigint[]) u(i, l) JOIN job j ON j.id = i"                 \
 	" WHERE j.accepted_at <= now() - (l + " RECLAIM_GRACE_MS ") * interval '1 millisecond'" \
 	" AND NOT EXISTS (SELECT FROM attempt a WHERE a.job_id = j.id)"                         \
 	" AND NOT EXISTS (SELECT FROM retry w WHERE w.job_id = j.id)"                           \
 	" AND NOT EXISTS (SELECT FROM death d WHERE d.job_id = j.id)"
-#define RECLAIM_LATE_ENDED                 \
-	" ON CONFLICT (job_id) DO NOTHING" \
-	" RETURNING (SELECT k.kind FROM job k WHERE k.id = job_id)"
+#define RECLAIM_LATE_ENDED                                        \
+	" ON CONFLICT (job_id) DO NOTHING RETURNING job_id)"      \
+	" SELECT (SELECT k.kind FROM job k WHERE k.id = job_id)," \
+	" run_ended(job_id, 4, NULL) FROM late"
 
 static const struct unit_statement reclaim_end_late = {
     NULL, RECLAIM_LATE " AND NOT EXISTS (SELECT FROM hold h JOIN session s ON s.id = h.session_id"
@@ -139,6 +141,8 @@ static const struct unit_statement reclaim_drop_table = {
     NULL, "SELECT drop_old_table($1::bigint * interval '1 millisecond')"};
 static const struct unit_statement reclaim_drop_strays = {
     NULL, "SELECT delete_old_strays($1::bigint * interval '1 millisecond')"};
+static const struct unit_statement reclaim_drop_events = {
+    NULL, "SELECT delete_old_events($1::bigint * interval '1 millisecond')"};
 static const struct unit_statement reclaim_drop_dead = {
     NULL, "SELECT delete_old_dead($1::bigint * interval '1 millisecond')"};
 
@@ -182,6 +186,19 @@ reclaim_free(struct reclaim *reclaim)
 	pg_free(reclaim->pg);
 	loop_free_later(reclaim->loop, free, reclaim);
 }
+
+/* The counts read all schedules, some 10 ms for 100,000 of them; the rest is found by indexes.  Without a name
+ * it is planned with what the tables are like at the time. */
+static const struct unit_statement reclaim_count_syncs = {
+    NULL,
+    "SELECT c.started, c.paused, coalesce((SELECT greatest((extract(epoch FROM now()"
+    "   - s.next_run_at) * 1000)::bigint, 0) FROM schedule s WHERE s.next_run_at IS NOT NULL"
+    "   ORDER BY s.next_run_at LIMIT 1), 0), t.one, t.two, t.three"
+    " FROM (SELECT count(*) FILTER (WHERE started) AS started,"
+    "   count(*) FILTER (WHERE NOT started) AS paused FROM schedule) c,"
+    "  (SELECT count(*) FILTER (WHERE trouble = 1) AS one, count(*) FILTER (WHERE trouble = 2)"
+    "   AS two, count(*) FILTER (WHERE trouble = 3) AS three FROM sync"
+    "   WHERE trouble <> 0 AND removed_at IS NULL) t"};
 
 static struct reclaim_call *
 reclaim_call_new(struct reclaim *reclaim, reclaim_cb *cb, void *arg)
@@ -294,6 +311,17 @@ reclaim_delete_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, voi
 	unit_add(unit, &reclaim_drop_dead);
 	unit_bind_int(unit, keep_ms);
 	unit_add(unit, &reclaim_drop_sessions);
+	unit_bind_int(unit, keep_ms);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
+		  reclaim_call_new(reclaim, cb, arg));
+}
+
+void
+reclaim_drop_old_events(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &reclaim_drop_events);
 	unit_bind_int(unit, keep_ms);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_number,
 		  reclaim_call_new(reclaim, cb, arg));
@@ -448,6 +476,36 @@ reclaim_delayed(struct reclaim *reclaim, reclaim_delayed_cb *cb, void *arg)
 	unit_add(unit, &reclaim_count_delayed);
 	unit_bind_int(unit, RECLAIM_DELAYED_MAX);
 	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_delayed, call);
+}
+
+static void
+reclaim_on_syncs(void *arg, const struct unit_answer *answer)
+{
+	struct reclaim_call *call = arg;
+	struct reclaim_syncs syncs = {0};
+
+	if (answer->code == SL_OK) {
+		const PGresult *row = answer->results[0];
+
+		syncs.started = value_int(row, 0, 0);
+		syncs.paused = value_int(row, 0, 1);
+		syncs.late_ms = value_int(row, 0, 2);
+		for (int i = 0; i < 3; i++)
+			syncs.trouble[i] = value_int(row, 0, 3 + i);
+	}
+	call->syncs_cb(call->arg, answer->code, &syncs);
+	free(call);
+}
+
+void
+reclaim_syncs(struct reclaim *reclaim, reclaim_syncs_cb *cb, void *arg)
+{
+	struct reclaim_call *call = reclaim_call_new(reclaim, NULL, arg);
+	struct unit *unit = unit_new();
+
+	call->syncs_cb = cb;
+	unit_add(unit, &reclaim_count_syncs);
+	unit_send(unit, reclaim->pg, UNIT_WAIT_MS, reclaim_on_syncs, call);
 }
 
 /* ---- jobs ----------------------------------------------------------------------------------- */

@@ -91,6 +91,15 @@ struct reclaim_delayed {
 typedef void reclaim_delayed_cb(void *arg, enum sl_code code, const struct reclaim_delayed *rows,
 				int count);
 void reclaim_delayed(struct reclaim *reclaim, reclaim_delayed_cb *cb, void *arg);
+/* How the schedules of all syncs stand.  late_ms: since when the first that is due was not taken; 0: none is
+ * due.  trouble: syncs by enum sync_trouble, less one. */
+struct reclaim_syncs {
+	int64_t started, paused, late_ms;
+	int64_t trouble[3];
+};
+/* syncs is borrowed, and zeroed unless code is SL_OK. */
+typedef void reclaim_syncs_cb(void *arg, enum sl_code code, const struct reclaim_syncs *syncs);
+void reclaim_syncs(struct reclaim *reclaim, reclaim_syncs_cb *cb, void *arg);
 /* Ends jobs that nobody has begun and nobody can be running as JOB_EXPIRED, if they could have started
  * for more than their start limit (and some seconds, for clocks that differ) by the ledger's clock.
  * A key that a live session holds is left to that worker, unless Redis says that these jobs are waiting
@@ -107,6 +116,8 @@ void reclaim_drop_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, 
 /* The same for rows of days without tables (count: jobs), for deaths and dead rows whose jobs are gone,
  * for quarantined entries, and for sessions that ended and that no hold and no open attempt names. */
 void reclaim_delete_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg);
+/* Deletes some of the rows of the outbox that are older than keep_ms; count: how many, 0 when none is left. */
+void reclaim_drop_old_events(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg);
 /* Creates the partitions of the coming days (count: how many were new) and forgets idempotency keys
  * that expired. */
 void reclaim_partitions(struct reclaim *reclaim, reclaim_cb *cb, void *arg);

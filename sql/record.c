@@ -21,8 +21,8 @@ static const struct unit_statement record_lock = {
     "SELECT require((SELECT true FROM connection WHERE id = $1::bigint FOR KEY SHARE),"
     " 'SL404', 'there is no such connection'), " RECORD_LOCK("$2::text")};
 
-/* $3 sync, $4 time after which a changed row is left alone, or null; arrays: $5 ids, $6 payloads,
- * $7 digests, $8 of the caller.  Each statement says in `action` what becomes of each item:
+/* $3 sync, $4 time after which a changed row is left alone, or null, $5 name of the write, or null;
+ * arrays: $6 ids, $7 payloads, $8 digests, $9 of the caller.  Each statement says in `action` what becomes of each item:
  * 1, 2, 4: enum record_action; 0: only seen; -1: refused; null: left as it is.  Rows are looked up
  * one by one, which the planner may not turn into a join, and written by their place: the model's
  * lock is held, so nobody else inserts, and a row that moved meanwhile is followed. */
@@ -30,7 +30,7 @@ static const struct unit_statement record_lock = {
 	"WITH " RECORD_MOMENT ", item AS MATERIALIZED (SELECT u.id, u.payload, u.digest, " deleted \
 	" AS deleted, r.place, r.sync_id, r.pruned IS NOT NULL AND r.digest = u.digest"            \
 	" AS emptied, CASE " action " END AS action"                                               \
-	" FROM unnest($5::text[], $6::bytea[], $7::bytea[]" arrays                                 \
+	" FROM unnest($6::text[], $7::bytea[], $8::bytea[]" arrays                                 \
 	") u(id, payload, digest" columns                                                          \
 	") LEFT JOIN LATERAL (SELECT o.ctid AS place, o.digest, o.deleted, o.last_modified,"       \
 	"   o.pruned, o.sync_id FROM record o"                                                     \
@@ -77,11 +77,13 @@ static const struct unit_statement record_lock = {
 	"   FROM moment, tally WHERE unchanged >= " RECORD_LISTED "),"                            \
 	" uncut AS (DELETE FROM record_cut WHERE " RECORD_MODEL                                   \
 	"  AND EXISTS (SELECT FROM item WHERE action = 0 AND emptied))"                           \
-	" SELECT added, updated, deleted, unchanged, refused FROM tally"
-#define RECORD_CHANGE "SELECT added - deleted AS live FROM tally WHERE written > 0"
-#define RECORD_WRITE                               \
-	RECORD_TALLY RECORD_COUNTED(RECORD_CHANGE) \
-	RECORD_ROWS
+	" SELECT coalesce(told[2]::bigint, added), coalesce(told[3]::bigint, updated),"           \
+	" coalesce(told[4]::bigint, deleted), coalesce(told[5]::bigint, unchanged), refused"      \
+	" FROM tally LEFT JOIN again ON true"
+#define RECORD_CHANGE "SELECT added - deleted AS live, tally.* FROM tally WHERE written > 0"
+#define RECORD_WRITE                                                                         \
+	RECORD_TALLY RECORD_AGAIN("$5::text") ", " RECORD_COUNTED(RECORD_CHANGE, "$5::text") \
+	    RECORD_ROWS
 
 static const struct unit_statement record_save_items = {
     "record_save_items",
@@ -91,14 +93,14 @@ static const struct unit_statement record_save_items = {
 
 static const struct unit_statement record_update_items = {
     "record_update_items",
-    RECORD_ITEMS(", $8::bytea[]", ", expected", "NULL::timestamptz",
+    RECORD_ITEMS(", $9::bytea[]", ", expected", "NULL::timestamptz",
 		 "WHEN r.digest IS NULL OR r.deleted IS NOT NULL THEN -1 " RECORD_LEFT
 		 " WHEN r.digest = u.digest THEN 0 WHEN r.digest <> u.expected THEN -1"
 		 " ELSE 2") RECORD_WRITE};
 
 static const struct unit_statement record_delete_items = {
     "record_delete_items",
-    RECORD_ITEMS(", $8::bigint[]", ", deleted_ms", RECORD_DELETED_AT,
+    RECORD_ITEMS(", $9::bigint[]", ", deleted_ms", RECORD_DELETED_AT,
 		 "WHEN r.digest IS NULL THEN 4 WHEN r.deleted IS NOT NULL THEN NULL " RECORD_LEFT
 		 " ELSE 4") RECORD_WRITE};
 
@@ -240,6 +242,7 @@ record_write(struct sync_store *store, const struct record_batch *batch,
 		unit_bind_int(unit, batch->unless_changed_since_us);
 	else
 		unit_bind_text(unit, NULL);
+	unit_bind_text(unit, batch->write);
 	record_bind_items(unit, sorted, batch->count, extra);
 	free(sorted);
 	sync_send(store, unit, record_on_counts, call);

@@ -1,12 +1,12 @@
 /* sql/record.h - the records cache: one row per (connection, model with its variant, record id).
  *
  * Payloads are sealed by the caller and kept as bytes.  A record whose digest did not change is not
- * rewritten, only marked as seen.  Deletes are soft.  Order of "seen" is a database sequence, so no
+ * rewritten, only noted as seen.  Deletes are soft.  Order of "seen" is a database sequence, so no
  * clock matters to tracked deletes.  Writes of a run are refused once another one may
  * have taken its place (struct sync_fence).
  *
- * SL_UNAVAILABLE may mean that it was written: to save, update or delete again is harmless, but
- * what was written then counts as unchanged; a window may be closed already (SL_NOT_FOUND).
+ * SL_UNAVAILABLE may mean that it was written: to repeat it is harmless, and it tells what it did if
+ * it has a name.
  * Writers of a model wait for each other, so its places in the order grow as they are committed. */
 #ifndef SLUICE_SQL_RECORD_H
 #define SLUICE_SQL_RECORD_H
@@ -34,6 +34,9 @@ struct record_batch {
 					  */
 	const struct record_item *items; /* copied */
 	int count;                       /* <= RECORD_BATCH_MAX */
+	/* Names this write, without spaces; NULL: it has none.  Repeated soon, because its answer was
+	 * lost, it tells what it did the first time. */
+	const char *write;
 };
 
 struct record_counts {
@@ -90,20 +93,23 @@ void record_list(struct sync_store *store, const struct record_query *query, rec
 void record_track_start(struct sync_store *store, int64_t sync_id, const char *model,
 			const struct sync_fence *fence, sync_done_cb *cb, void *arg);
 /* Soft-deletes what was not seen since the window opened, keeping payloads, and closes it.
- * SL_NOT_FOUND: no window is open.  ids: borrowed for the call. */
+ * SL_NOT_FOUND: no window is open.  ids: borrowed for the call.  write: as of a batch. */
 typedef void record_keys_cb(void *arg, enum sl_code code, const char *const *ids, int count,
 			    const struct sl_error *error);
 void record_track_end(struct sync_store *store, int64_t connection_id, int64_t sync_id,
-		      const char *model, const struct sync_fence *fence, record_keys_cb *cb,
-		      void *arg);
+		      const char *model, const struct sync_fence *fence, const char *write,
+		      record_keys_cb *cb, void *arg);
 /* The place in the order of "seen" as of now, and the deprecated delete of what was not seen since
  * such a place. */
 typedef void record_mark_cb(void *arg, enum sl_code code, int64_t mark,
 			    const struct sl_error *error);
-void record_mark(struct sync_store *store, record_mark_cb *cb, void *arg);
+/* A run of that sync begins (0: a webhook, which is no such run): what only earlier ones had to know
+ * of unchanged records is dropped. */
+void record_mark(struct sync_store *store, int64_t connection_id, int64_t sync_id,
+		 record_mark_cb *cb, void *arg);
 void record_delete_unseen(struct sync_store *store, int64_t connection_id, int64_t sync_id,
 			  const char *model, int64_t mark, const struct sync_fence *fence,
-			  record_keys_cb *cb, void *arg);
+			  const char *write, record_keys_cb *cb, void *arg);
 /* Removes every record of a sync for good (emptyCache). */
 void record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id,
 		  const struct sync_fence *fence, sync_done_cb *cb, void *arg);

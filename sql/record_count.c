@@ -10,11 +10,14 @@ struct count_call {
 	record_count_cb *cb;
 };
 
+/* A model that has to be counted is counted here, for as long as the scheduler has not come to it. */
 static const struct unit_statement record_counted = {
     "record_counted",
-    "SELECT c.i, m.model, m.count FROM (SELECT DISTINCT u.i FROM unnest($1::bigint[]) u(i)) c,"
-    " LATERAL (SELECT r.model, count(*) AS count FROM record r WHERE r.connection_id = c.i"
-    "  AND r.deleted IS NULL GROUP BY r.model) m"};
+    "SELECT k.connection_id, k.model, k.live FROM (SELECT DISTINCT u.i FROM unnest($1::bigint[])"
+    "  u(i)) c CROSS JOIN LATERAL (SELECT m.connection_id, m.model,"
+    "   CASE WHEN m.counted_at IS NOT NULL THEN m.live ELSE (SELECT count(*) FROM record r"
+    "    WHERE r.connection_id = m.connection_id AND r.model = m.model AND r.deleted IS NULL) END"
+    "    AS live FROM record_model m WHERE m.connection_id = c.i OFFSET 0) k WHERE k.live > 0"};
 
 static void
 on_counted(void *arg, const struct unit_answer *answer)

@@ -87,7 +87,7 @@ record_prune(struct sync_store *store, const struct record_prune *prune, record_
 		return;
 	}
 	unit = unit_new();
-	record_add_lock(unit, 0, prune->connection_id, prune->model);
+	record_add_lock(unit, NULL, prune->connection_id, prune->model);
 	unit_add(unit, &record_prune_rows);
 	unit_bind_int(unit, prune->connection_id);
 	unit_bind_text(unit, prune->model);

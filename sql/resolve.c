@@ -39,12 +39,13 @@ static const struct unit_statement resolve_dead = {
 
 /* Not prepared: see reclaim.c.  State 5 is JOB_WORKER_LOST. */
 static const struct unit_statement resolve_lost = {
-    NULL, "INSERT INTO result (job_id, attempt, state, session_id, output)"
+    NULL, "WITH lost AS (INSERT INTO result (job_id, attempt, state, session_id, output)"
 	  " SELECT a.job_id, a.number, 5, a.session_id, convert_to($1, 'UTF8')"
 	  " FROM session s JOIN attempt a ON a.session_id = s.id, job j"
 	  " WHERE a.number > j.max_retries AND" RESOLVE_ENDED
-	  " ON CONFLICT (job_id) DO NOTHING"
-	  " RETURNING (SELECT k.kind FROM job k WHERE k.id = job_id)"};
+	  " ON CONFLICT (job_id) DO NOTHING RETURNING job_id)"
+	  " SELECT (SELECT k.kind FROM job k WHERE k.id = job_id), run_ended(job_id, 5, NULL)"
+	  " FROM lost"};
 
 static const struct unit_statement resolve_retry = {
     NULL, "WITH lost AS (UPDATE attempt a SET ended_at = now() FROM session s, job j"

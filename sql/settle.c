@@ -32,7 +32,7 @@ static void
 settle_item_free(struct settle_item *item)
 {
 	free((char *)(uintptr_t)item->output.data);
-	free((char *)(uintptr_t)item->run.result);
+	settle_left_free(item->run);
 	if (item->report != NULL)
 		free(item->report->last_call);
 	free(item->report);
@@ -198,8 +198,7 @@ settle_fill_flight(struct settle *settle)
 			continue;
 		}
 		bytes += item->output.len;
-		if (item->run.result != NULL)
-			bytes += strlen(item->run.result);
+		bytes += settle_left_bytes(item->run);
 		if (rows > 0 && bytes > SETTLE_BATCH_BYTES)
 			break;
 		TAILQ_REMOVE(&settle->queue, item, link);

@@ -22,6 +22,7 @@
 #include "base/loop.h"
 #include "base/secret.h"
 #include "sql/pg.h"
+#include "sql/sync.h"
 
 struct settle; /* opaque */
 
@@ -90,13 +91,28 @@ void settle_suspect(struct settle *settle, const char *job_id, int deaths_max, s
  * (ended meanwhile, or begun by someone else, or session gone): stop that run. */
 void settle_begin(struct settle *settle, const char *job_id, int number, settle_cb *cb, void *arg);
 
-/* What a run of a sync leaves in the sync's row (sql/sync.h), in the transaction of its result. */
+enum settle_event_type { SETTLE_EVENT_SYNC = 1 }; /* part of the schema */
+struct settle_event { /* something that the environment is to be told: a row of the outbox */
+	int64_t environment_id, connection_id; /* row ids */
+	enum settle_event_type type;
+	struct slice body; /* JSON text, the bytes that will be sent; copied */
+};
+/* What a run of a sync, or of its webhook, leaves in the transaction of its result: in the sync's row
+ * (sql/sync.h), in the outbox, and the run that goes on where it was interrupted. */
 struct settle_run {
-	int64_t sync_id;
+	int64_t sync_id;    /* 0: of a webhook, which tells the row nothing */
 	int64_t began_ms;   /* wall time; becomes the last success if the run succeeded */
 	const char *result; /* JSON: {"Model":{"added":1,"updated":0,"deleted":0}}; copied */
+	enum sync_trouble trouble;
+	int still_runs; /* as in struct sync_row */
+	const char
+	    *again; /* the id of the next run, which is accepted with the result; NULL: none */
+	const struct settle_event *events;
+	int event_count;
+	bool
+	    unstarted; /* nothing ran, nothing of the above is known: the ledger finds out what to tell */
 };
-/* The terminal state.  output is copied.  run: of JOB_SYNC, else NULL.  suspect: settle_suspect() was
+/* The terminal state.  output is copied.  run: of JOB_SYNC and JOB_WEBHOOK, else NULL.  suspect: settle_suspect() was
  * called before its start; closes what that wrote.  SL_CONFLICT: ended by someone else; count as late,
  * drop. */
 void settle_result(struct settle *settle, const char *job_id, int attempt, enum job_state state,

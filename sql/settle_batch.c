@@ -4,9 +4,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/json.h"
-
-#define SETTLE_TIME_MAX_MS ((int64_t)1 << 47) /* thousands of years; Postgres takes more */
 
 /* Rows are looked up by scalar subqueries and by LATERAL ... LIMIT, which the planner may not turn
  * into joins.  It would plan a join with tables that are empty when it looks as a scan of the whole
@@ -30,28 +27,6 @@ static const struct unit_statement settle_results = {"settle_results", SETTLE_RE
 static const struct unit_statement settle_results_careful = {
     "settle_results_careful",
     SETTLE_RESULTS " ON CONFLICT (job_id) DO NOTHING RETURNING job_id, attempt"};
-
-/* For results that were written by this transaction, that is, by the command above: what a result
- * in doubt that was committed tells its sync is there already.  Of several runs of a sync, which
- * its key does not let happen, the last one counts. */
-static const struct unit_statement settle_runs = {
-    "settle_runs",
-    "WITH w AS MATERIALIZED (SELECT DISTINCT ON (s) s, t, b, d FROM unnest($1::uuid[],"
-    "   $2::smallint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::text[])"
-    "   WITH ORDINALITY u(i, n, t, s, b, d, o)"
-    "  WHERE (SELECT r.attempt = n AND r.state = t AND r.session_id = $7::bigint"
-    "    AND r.xmin = pg_current_xact_id()::xid FROM result r WHERE r.job_id = i)"
-    "  ORDER BY s, o DESC)"
-    " UPDATE sync y SET last_state = w.t, last_ended = now(), last_result = w.d,"
-    "  last_success = CASE w.t WHEN 1 THEN timestamptz 'epoch' + w.b * interval '1 millisecond'"
-    "   ELSE y.last_success END"
-    " FROM w WHERE y.id = w.s AND y.id = ANY ($4::bigint[])"};
-
-/* In the order of ids: two workers that settle runs of the same syncs wait for each other, not in a
- * circle. */
-static const struct unit_statement settle_run_locks = {
-    "settle_run_locks",
-    "SELECT id FROM sync WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE"};
 
 static const struct unit_statement settle_results_again = {
     "settle_results_again",
@@ -109,21 +84,6 @@ static const struct unit_statement settle_begins_again = {
     " AND " SETTLE_LIVE("$3") " AND " SETTLE_OPEN " ORDER BY o"};
 
 /* ---- building ------------------------------------------------------------------------------- */
-
-/* JSON that was checked is text that Postgres takes. */
-void
-settle_item_run(struct settle_item *item, const struct settle_run *run)
-{
-	struct json_value value;
-
-	item->run = *run;
-	item->run.result = run->result == NULL ? NULL : sl_strdup(run->result);
-	if (item->code == SL_OK && run->result != NULL)
-		item->code = json_check(slice_text(run->result), &value, &item->error);
-	if (run->began_ms < 0 || run->began_ms > SETTLE_TIME_MAX_MS)
-		item->code =
-		    sl_fail(&item->error, SL_INVALID, "the start of the run is out of range");
-}
 
 struct settle_columns {
 	struct value_array ids, numbers, states, outputs, delays;
@@ -187,42 +147,6 @@ settle_command(struct unit *unit, const struct unit_statement *statement,
 }
 
 static void
-settle_add_runs(struct unit *unit, const struct settle_items *items, int64_t session)
-{
-	struct value_array ids, numbers, states, locked, syncs, begans, results;
-	const struct settle_item *item;
-
-	value_array_init(&ids, VALUE_UUID);
-	value_array_init(&numbers, VALUE_INT2);
-	value_array_init(&states, VALUE_INT2);
-	value_array_init(&locked, VALUE_INT8);
-	value_array_init(&syncs, VALUE_INT8);
-	value_array_init(&begans, VALUE_INT8);
-	value_array_init(&results, VALUE_TEXT);
-	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link)) {
-		if (item->kind != SETTLE_RESULT || item->run.sync_id == 0)
-			continue;
-		value_array_uuid(&ids, item->job_id);
-		value_array_int(&numbers, item->number);
-		value_array_int(&states, item->state);
-		value_array_int(&locked, item->run.sync_id);
-		value_array_int(&syncs, item->run.sync_id);
-		value_array_int(&begans, item->run.began_ms);
-		value_array_text(&results, item->run.result);
-	}
-	unit_add(unit, &settle_run_locks);
-	unit_bind_array(unit, &locked);
-	unit_add(unit, &settle_runs);
-	unit_bind_array(unit, &ids);
-	unit_bind_array(unit, &numbers);
-	unit_bind_array(unit, &states);
-	unit_bind_array(unit, &syncs);
-	unit_bind_array(unit, &begans);
-	unit_bind_array(unit, &results);
-	unit_bind_int(unit, session);
-}
-
-static void
 settle_batch_init(struct settle_batch *batch)
 {
 	*batch = (struct settle_batch){.fence = -1,
@@ -246,7 +170,8 @@ void
 settle_batch_build(struct settle_batch *batch, struct unit *unit, const struct settle_items *items,
 		   int64_t session, bool repeat, bool careful)
 {
-	int count[SETTLE_KINDS] = {0}, runs = 0, suspects = 0;
+	int count[SETTLE_KINDS] = {0}, suspects = 0;
+	bool runs = false;
 	const struct settle_item *item;
 
 	settle_batch_init(batch);
@@ -254,7 +179,7 @@ settle_batch_build(struct settle_batch *batch, struct unit *unit, const struct s
 	batch->careful = careful || repeat;
 	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link)) {
 		count[item->kind]++;
-		runs += item->run.sync_id != 0;
+		runs = runs || item->run != NULL;
 		suspects += item->suspect;
 	}
 	batch->fence = unit_add(unit, &settle_fence);
@@ -263,8 +188,8 @@ settle_batch_build(struct settle_batch *batch, struct unit *unit, const struct s
 		batch->results =
 		    settle_command(unit, batch->careful ? &settle_results_careful : &settle_results,
 				   items, SETTLE_RESULT, WITH_STATES | WITH_OUTPUTS, session);
-	if (runs > 0)
-		settle_add_runs(unit, items, session);
+	if (runs)
+		settle_run_add(unit, items, session);
 	if (count[SETTLE_RESULT] > 0 && repeat)
 		batch->results_again = settle_command(unit, &settle_results_again, items,
 						      SETTLE_RESULT, WITH_STATES, session);

@@ -39,6 +39,8 @@ struct settle_report { /* SETTLE_DEATH and SETTLE_SUSPECT */
 	bool ended, dead; /* the answer to a death */
 };
 
+struct settle_left; /* what a run leaves; of settle_run.c */
+
 struct settle_item {
 	TAILQ_ENTRY(settle_item) link;
 	enum settle_kind kind;
@@ -49,7 +51,7 @@ struct settle_item {
 	enum job_state state;         /* SETTLE_RESULT */
 	bool suspect;                 /* SETTLE_RESULT, SETTLE_RETRY */
 	struct slice output;          /* SETTLE_RESULT, SETTLE_DEATH; owned */
-	struct settle_run run;        /* SETTLE_RESULT; sync_id 0: not of a sync; result owned */
+	struct settle_left *run;      /* SETTLE_RESULT; owned; NULL: not of a sync */
 	int64_t delay_ms;             /* SETTLE_RETRY, SETTLE_DEATH */
 	struct settle_report *report; /* owned; NULL but for the kinds it is of */
 	int64_t key_id, previous_session, previous_tenure; /* SETTLE_CLAIM */
@@ -78,8 +80,6 @@ struct settle_batch { /* index of each command in the unit; -1: not in it */
 	int holds, new_holds, slot_holds, new_slot_holds, judged;
 };
 
-/* Copies run into a result; its code becomes SL_INVALID if the row of the sync cannot take it. */
-void settle_item_run(struct settle_item *item, const struct settle_run *run);
 /* Fills unit for items.  repeat: an earlier try is in doubt, so what it may have written under this
  * session counts as ours.  careful, which repeat implies: a row that is there already is left alone;
  * else it fails the unit with SL_CONFLICT, which then is to be sent again, carefully. */
@@ -89,6 +89,15 @@ void settle_batch_build(struct settle_batch *batch, struct unit *unit,
 /* Writes the answer of each item: SL_OK or SL_CONFLICT.  False: the session is no longer live. */
 bool settle_batch_read(const struct settle_batch *batch, const struct unit_answer *answer,
 		       struct settle_items *items);
+
+/* ---- of settle_run.c ------------------------------------------------------------------------ */
+
+/* Copies run into a result; its code becomes SL_INVALID if the ledger cannot take it. */
+void settle_item_run(struct settle_item *item, const struct settle_run *run);
+void settle_left_free(struct settle_left *left); /* NULL is fine */
+size_t settle_left_bytes(const struct settle_left *left);
+/* Behind the command that writes the results. */
+void settle_run_add(struct unit *unit, const struct settle_items *items, int64_t session);
 
 /* ---- of settle_claim.c ---------------------------------------------------------------------- */
 

@@ -51,6 +51,22 @@ static const struct unit_statement sync_key_find = {
     "sync_key_find",
     "SELECT id FROM concurrency_key WHERE environment_id = $1::int AND name = $2::text"};
 
+const char *
+sync_trouble_name(enum sync_trouble trouble)
+{
+	switch (trouble) {
+	case SYNC_NO_TROUBLE:
+		return NULL;
+	case SYNC_INTERRUPTED:
+		return "interrupted";
+	case SYNC_STALLED:
+		return "stalled";
+	case SYNC_REPEATS_PAGE:
+		return "repeats_page";
+	}
+	return NULL;
+}
+
 static const struct unit_statement sync_lane_key = {
     "sync_lane_key", "SELECT k FROM sync_lane($1::bigint, $2::bigint::int) k WHERE k IS NOT NULL"};
 
@@ -81,6 +97,9 @@ sync_read_row(struct sync_row *row, const PGresult *result, int i)
 	row->every_ms = value_int(result, i, 18);
 	row->next_run_ms = value_int(result, i, 19);
 	row->frequency = value_text(result, i, 20);
+	row->trouble = (enum sync_trouble)value_int(result, i, 21);
+	row->trouble_since_ms = value_int(result, i, 22);
+	row->still_runs = (int)value_int(result, i, 23);
 }
 
 static void

@@ -23,6 +23,15 @@ struct sync_store *sync_store_new(struct loop *loop, const struct pg_settings *s
 void sync_store_free(struct sync_store *store); /* NULL is fine */
 bool sync_store_is_up(const struct sync_store *store);
 
+/* What is wrong with the newest run that ended; part of the schema. */
+enum sync_trouble {
+	SYNC_NO_TROUBLE = 0,
+	SYNC_INTERRUPTED, /* near its time limit, behind a saved checkpoint: it goes on at once */
+	SYNC_STALLED, /* again and again, and the checkpoint does not move: it waits for its schedule */
+	SYNC_REPEATS_PAGE, /* the provider gave the same page over and over */
+};
+const char *sync_trouble_name(enum sync_trouble trouble); /* "stalled"; NULL: well */
+
 struct sync_row {
 	int64_t id;
 	char uuid[UUID_TEXT]; /* what users see */
@@ -41,6 +50,9 @@ struct sync_row {
 	int64_t every_ms;           /* 0: it never runs by itself */
 	int64_t next_run_ms;        /* wall; 0: paused, or never by itself */
 	const char *frequency;      /* the connection's own; "": the function's */
+	enum sync_trouble trouble;
+	int64_t trouble_since_ms; /* 0: well */
+	int still_runs; /* interrupted runs in a row up to the newest whose checkpoint did not move */
 };
 typedef void sync_rows_cb(void *arg, enum sl_code code, const struct sync_row *rows, int count,
 			  const struct sl_error *error);
@@ -56,7 +68,7 @@ struct ledger_job; /* sql/ledger.h */
  * neither; seq is its place there.  With reset, in the same transaction: last success, checkpoint and
  * windows of tracked deletes are forgotten; the checkpoint keeps counting versions, so a run that saw
  * the old one cannot write it any more.  SL_CONFLICT: a run is open already; SL_NOT_FOUND: no such
- * sync; SL_UNAVAILABLE: it may have happened. */
+ * sync; SL_UNAVAILABLE: not as far as can be known: a commit in doubt is repeated once. */
 typedef void sync_accept_cb(void *arg, enum sl_code code, int64_t seq,
 			    const struct sl_error *error);
 void sync_accept(struct sync_store *store, int64_t id, const struct ledger_job *job, bool reset,

@@ -10,12 +10,13 @@
 
 /* What the ledger says of the newest run goes before what the sync was told: a run whose worker was
  * lost told nothing. */
-#define SYNC_COLUMNS(definition)                                                                               \
-	"s.id, s.uuid, s.environment_id, s.function_id, s.connection_id, s.key_id, f.name,"                    \
-	" s.variant, v.id, " definition                                                                        \
-	", " SYNC_MS("s.last_success") ", s.job_id, " SYNC_OPEN ", coalesce(e.state, s.last_state), " SYNC_MS( \
-	    "coalesce(e.ended_at, s.last_ended)") ", s.last_result, c.sync_id IS NOT NULL, c.started, c.every_ms, " SYNC_MS("c.next_run_at") ", c.frequency"
-#define SYNC_COLUMN_COUNT 21
+#define SYNC_COLUMNS(definition)                                                                                                                                                             \
+	"s.id, s.uuid, s.environment_id, s.function_id, s.connection_id, s.key_id, f.name,"                                                                                                  \
+	" s.variant, v.id, " definition ", " SYNC_MS(                                                                                                                                        \
+	    "s.last_success") ", s.job_id, " SYNC_OPEN                                                                                                                                       \
+			      ", coalesce(e.state, s.last_state), " SYNC_MS("coalesce(e.ended_at, s.last_ended)") ", s.last_result, c.sync_id IS NOT NULL, c.started, c.every_ms, " SYNC_MS( \
+				  "c.next_run_at") ", c.frequency, s.trouble, " SYNC_MS("s.trouble_at") ", s.still_runs"
+#define SYNC_COLUMN_COUNT 24
 #define SYNC_TABLES                                                                              \
 	" sync s JOIN function f ON f.id = s.function_id"                                        \
 	" LEFT JOIN function_version v ON v.id = f.version_id AND f.enabled"                     \

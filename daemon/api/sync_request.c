@@ -22,17 +22,14 @@ sync_read_syncs(struct api_call *call, struct sync_scope *scope)
 bool
 sync_read_names(struct api_call *call, struct sync_scope *scope, bool connection_required)
 {
-	if (api_text(call, call->body, "provider_config_key", true, 4096, &scope->integration) &&
-	    api_check_name(call, API_NAME_INTEGRATION, scope->integration, "invalid_body",
-			   "provider_config_key") &&
-	    api_text(call, call->body, "connection_id", connection_required, 4096,
-		     &scope->connection_id) &&
-	    (scope->connection_id == NULL ||
-	     api_check_name(call, API_NAME_CONNECTION, scope->connection_id, "invalid_body",
-			    "connection_id")))
-		return true;
-	sync_scope_fini(scope);
-	return false;
+	return api_text(call, call->body, "provider_config_key", true, 4096, &scope->integration) &&
+	       api_check_name(call, API_NAME_INTEGRATION, scope->integration, "invalid_body",
+			      "provider_config_key") &&
+	       api_text(call, call->body, "connection_id", connection_required, 4096,
+			&scope->connection_id) &&
+	       (scope->connection_id == NULL ||
+		api_check_name(call, API_NAME_CONNECTION, scope->connection_id, "invalid_body",
+			       "connection_id"));
 }
 
 /* Names without a connection or function are texts of a request: named, not trusted. */

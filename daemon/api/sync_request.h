@@ -6,12 +6,13 @@
 #include "daemon/api/api.h"
 #include "daemon/api/sync_scope.h"
 
-/* Each reader that returns false has answered the call; the scope was ended. */
+/* Each reader that returns false has answered the call, which takes the scope along. */
 
-/* The member `syncs` of the body: required. */
-bool sync_read_syncs(struct api_call *call, struct sync_scope *scope);
-/* The members provider_config_key, required, and connection_id. */
+/* The members provider_config_key, required, and connection_id: before anything else of the scope,
+ * which owns nothing yet. */
 bool sync_read_names(struct api_call *call, struct sync_scope *scope, bool connection_required);
+/* The member `syncs` of the body, required: as the last. */
+bool sync_read_syncs(struct api_call *call, struct sync_scope *scope);
 /* Answers by what sync_scope_find() or a later step said; ends the scope.  A connection that is
  * missing is answered with status and code. */
 void sync_fail(struct api_call *call, struct sync_scope *scope, enum sl_code code,

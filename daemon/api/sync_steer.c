@@ -155,7 +155,7 @@ read_frequency(struct api_call *call, char out[INTERVAL_TEXT])
 		interval_normal(text, out);
 		return true;
 	}
-	if (every_ms == 0)
+	if (every_ms < 0)
 		api_fail_issue(
 		    call, "invalid_body", "invalid_format", "frequency",
 		    "frequency must match ^(every )?((<number>?\\s?(s|secs?|seconds?|m|mins?|"

@@ -7,12 +7,18 @@
 #include "sql/ledger.h"
 #include "sql/sync_variant.h"
 
-struct variant {
-	struct api_call *call;
-	struct sync_scope scope;
-	const char *name, *variant; /* of the path */
+struct variant;
+struct variant_ask { /* create or delete */
 	void (*go)(struct variant *it, int64_t function_id);
 	void (*unknown)(struct api_call *call); /* no such sync */
+	bool of_connection; /* an unknown integration is answered as one without that connection */
+};
+
+struct variant {
+	struct api_call *call;
+	const struct variant_ask *ask;
+	struct sync_scope scope;
+	const char *name, *variant; /* of the path */
 };
 
 static void
@@ -20,25 +26,26 @@ on_scope(void *arg, enum sl_code code, const struct sl_error *error)
 {
 	struct variant *it = arg;
 
-	if (code != SL_OK)
+	if (it->ask->of_connection && it->scope.missing == SYNC_MISSING_INTEGRATION)
+		it->scope.missing = SYNC_MISSING_CONNECTION;
+	if (code != SL_OK) {
 		sync_fail(it->call, &it->scope, code, error, 400, "unknown_connection");
-	else if (it->scope.set.pick_count == 0) {
+	} else if (it->scope.set.pick_count == 0) {
 		sync_scope_fini(&it->scope);
-		it->unknown(it->call);
-	} else
-		it->go(it, it->scope.set.picks[0].function_id);
+		it->ask->unknown(it->call);
+	} else {
+		it->ask->go(it, it->scope.set.picks[0].function_id);
+	}
 }
 
 static void
-find(struct api_call *call, void (*go)(struct variant *it, int64_t function_id),
-     void (*unknown)(struct api_call *call))
+find(struct api_call *call, const struct variant_ask *ask)
 {
 	static const char *const names[] = {"provider_config_key", "connection_id", NULL};
 	struct variant *it = api_state(call, sizeof(*it));
 
 	it->call = call;
-	it->go = go;
-	it->unknown = unknown;
+	it->ask = ask;
 	it->scope.daemon = call->daemon;
 	it->scope.environment_id = call->environment->row.id;
 	it->name = call->segment[1];
@@ -114,7 +121,9 @@ create(struct variant *it, int64_t function_id)
 void
 sync_variant_post(struct api_call *call)
 {
-	find(call, create, unknown_sync);
+	static const struct variant_ask ask = {create, unknown_sync, false};
+
+	find(call, &ask);
 }
 
 /* ---- delete ----------------------------------------------------------------------------------- */
@@ -165,5 +174,7 @@ drop(struct variant *it, int64_t function_id)
 void
 sync_variant_drop(struct api_call *call)
 {
-	find(call, drop, no_variant);
+	static const struct variant_ask ask = {drop, no_variant, true};
+
+	find(call, &ask);
 }

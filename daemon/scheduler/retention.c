@@ -2,12 +2,14 @@
 #include "daemon/scheduler/retention.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "sql/record_retain.h"
 #include "sql/sync.h"
 
@@ -107,9 +109,18 @@ begin(struct retention *retention, bool deleting)
 	find_models(retention);
 }
 
+/* A pass over payloads has come to its end: nothing old is left. */
+static void
+note_pass(double wall_s)
+{
+	metric_set(&metrics[METRIC_RETENTION], 0, 0, wall_s);
+}
+
 static void
 phase_over(struct retention *retention)
 {
+	if (!retention->deleting)
+		note_pass((double)clock_wall_ms() / 1000);
 	if (!retention->deleting && clock_mono_ms() >= retention->delete_ms) {
 		retention->delete_ms = clock_mono_ms() + DELETE_PASS_MS;
 		begin(retention, true);
@@ -259,6 +270,7 @@ retention_tick(struct retention *retention)
 	if (retention->store == NULL) {
 		retention->store = sync_store_new(retention->daemon->loop, &settings);
 		retention->pass_ms = retention->delete_ms = 0;
+		note_pass((double)clock_wall_ms() / 1000); /* it has had no time yet */
 	}
 	if (retention->state == RETENTION_IDLE && clock_mono_ms() >= retention->pass_ms &&
 	    sync_store_is_up(retention->store))
@@ -274,6 +286,7 @@ retention_stop(struct retention *retention)
 	if (store == NULL)
 		return;
 	retention->store = NULL;
+	note_pass(NAN);
 	loop_timer_stop(retention->timer);
 	end(retention);
 	sync_store_free(store);

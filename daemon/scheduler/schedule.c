@@ -203,7 +203,7 @@ on_made(void *arg, enum sl_code code, int64_t count, const struct sl_error *erro
 		return;
 	schedule->made += count;
 	if (count == 0 && schedule->made > 0) {
-		log_info("syncs_scheduled", "looked_at=%lld", (long long)schedule->made);
+		log_debug("syncs_scheduled", "looked_at=%lld", (long long)schedule->made);
 		schedule->made = 0;
 	}
 	schedule->todo[STEP_MAKE] |= count > 0;

@@ -250,15 +250,33 @@ on_lead(void *arg, enum sl_code code, int64_t count, const struct sl_error *erro
 	}
 }
 
+/* A piece at a time, until none is left. */
+static void
+on_events_deleted(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
+{
+	struct scheduler *scheduler = arg;
+
+	if (code != SL_OK)
+		log_warn("old_events_not_deleted", "error=%s",
+			 log_text(error != NULL ? error->text : ""));
+	else if (count > 0)
+		reclaim_drop_old_events(scheduler->reclaim,
+					config_int(scheduler->daemon->config, "retention"),
+					on_events_deleted, scheduler);
+}
+
 static void
 on_deleted_old(void *arg, enum sl_code code, int64_t count, const struct sl_error *error)
 {
-	(void)arg;
+	struct scheduler *scheduler = arg;
+
 	if (code != SL_OK)
 		log_warn("old_rows_not_deleted", "error=%s",
 			 log_text(error != NULL ? error->text : ""));
 	else if (count > 0)
 		log_info("old_rows_deleted", "jobs=%lld", (long long)count);
+	if (code == SL_OK)
+		on_events_deleted(scheduler, SL_OK, 1, NULL);
 }
 
 /* One table per transaction, until none is left. */

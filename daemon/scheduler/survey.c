@@ -13,6 +13,7 @@
 #include "queue/call.h"
 #include "queue/overview.h"
 #include "sql/reclaim.h"
+#include "sql/sync.h"
 
 #define SURVEY_LANES (METRIC_LANE_DELAYED + 1)
 
@@ -24,9 +25,16 @@ struct place { /* an environment in which something waits */
 	const struct directory_environment *environment; /* held; NULL: not known */
 };
 
-/* IDLE -> DELAYED -> LISTS -> CALLS -> LISTS (of the next shard) ... -> NAMES -> IDLE; each asks its questions
+/* IDLE -> SYNCS -> DELAYED -> LISTS -> CALLS -> LISTS (of the next shard) ... -> NAMES -> IDLE; each asks its questions
  * one by one.  What fails ends it: half a sample would look as if work had vanished. */
-enum survey_state { SURVEY_IDLE, SURVEY_DELAYED, SURVEY_LISTS, SURVEY_CALLS, SURVEY_NAMES };
+enum survey_state {
+	SURVEY_IDLE,
+	SURVEY_SYNCS,
+	SURVEY_DELAYED,
+	SURVEY_LISTS,
+	SURVEY_CALLS,
+	SURVEY_NAMES
+};
 
 struct survey {
 	struct daemon *daemon;
@@ -37,6 +45,7 @@ struct survey {
 	struct map *places;    /* id -> place, owned */
 	struct place **sorted; /* owned; the deepest first */
 	int count, at;         /* at: shard, or place, that is asked about */
+	struct reclaim_syncs syncs;
 	int64_t calls;
 	int64_t beyond; /* depth of environments that are not told apart */
 };
@@ -77,6 +86,11 @@ clear_metrics(void)
 	metric_open_clear(&metrics[METRIC_QUEUE_AGE]);
 	metric_open_clear(&metrics[METRIC_QUEUE_PAUSED]);
 	metric_set(&metrics[METRIC_QUEUE_CALLS], 0, 0, NAN);
+	metric_set(&metrics[METRIC_SCHEDULES], METRIC_SCHEDULES_STARTED, 0, NAN);
+	metric_set(&metrics[METRIC_SCHEDULES], METRIC_SCHEDULES_PAUSED, 0, NAN);
+	metric_set(&metrics[METRIC_SCHEDULE_LATE], 0, 0, NAN);
+	for (int i = 0; i <= METRIC_TROUBLE_REPEATS_PAGE; i++)
+		metric_set(&metrics[METRIC_SYNCS_TROUBLE], i, 0, NAN);
 }
 
 /* True: go on with the answer. */
@@ -127,6 +141,20 @@ publish_place(const struct place *place, bool named)
 }
 
 static void
+publish_syncs(const struct reclaim_syncs *syncs)
+{
+	static_assert((int)SYNC_INTERRUPTED == METRIC_TROUBLE_INTERRUPTED + 1 &&
+			  (int)SYNC_STALLED == METRIC_TROUBLE_STALLED + 1 &&
+			  (int)SYNC_REPEATS_PAGE == METRIC_TROUBLE_REPEATS_PAGE + 1,
+		      "troubles are in the same order");
+	metric_set(&metrics[METRIC_SCHEDULES], METRIC_SCHEDULES_STARTED, 0, (double)syncs->started);
+	metric_set(&metrics[METRIC_SCHEDULES], METRIC_SCHEDULES_PAUSED, 0, (double)syncs->paused);
+	metric_set(&metrics[METRIC_SCHEDULE_LATE], 0, 0, (double)syncs->late_ms / 1000);
+	for (int i = 0; i <= METRIC_TROUBLE_REPEATS_PAGE; i++)
+		metric_set(&metrics[METRIC_SYNCS_TROUBLE], i, 0, (double)syncs->trouble[i]);
+}
+
+static void
 publish(struct survey *survey)
 {
 	const struct place rest = {.jobs[METRIC_LANE_NEW] = survey->beyond};
@@ -140,6 +168,7 @@ publish(struct survey *survey)
 	for (int i = 0; i < survey->count; i++)
 		publish_place(survey->sorted[i], i < METRIC_OPEN_MAX);
 	metric_set(&metrics[METRIC_QUEUE_CALLS], 0, 0, (double)survey->calls);
+	publish_syncs(&survey->syncs);
 	end(survey);
 }
 
@@ -288,6 +317,18 @@ on_delayed(void *arg, enum sl_code code, const struct reclaim_delayed *rows, int
 	ask_lists(survey);
 }
 
+static void
+on_syncs(void *arg, enum sl_code code, const struct reclaim_syncs *syncs)
+{
+	struct survey *survey = arg;
+
+	if (!goes_on(survey, SURVEY_SYNCS, code))
+		return;
+	survey->syncs = *syncs;
+	survey->state = SURVEY_DELAYED;
+	reclaim_delayed(survey->reclaim, on_delayed, survey);
+}
+
 void
 survey_tick(struct survey *survey)
 {
@@ -296,8 +337,8 @@ survey_tick(struct survey *survey)
 	survey->due_ms = clock_mono_ms() + SURVEY_MS;
 	survey->places = map_new();
 	survey->calls = survey->beyond = 0;
-	survey->state = SURVEY_DELAYED;
-	reclaim_delayed(survey->reclaim, on_delayed, survey);
+	survey->state = SURVEY_SYNCS;
+	reclaim_syncs(survey->reclaim, on_syncs, survey);
 }
 
 void

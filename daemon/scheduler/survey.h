@@ -1,9 +1,10 @@
 /* daemon/scheduler/survey.h - what waits in the whole fleet, for the metrics of the scheduler that leads.
  *
- * Every SURVEY_MS the lists of all shards and the retry rows are counted, by environment and lane: the
- * METRIC_OPEN_MAX deepest environments, the rest as "other".  Work is bounded: one call for each shard, which
- * looks at OVERVIEW_LINES_MAX lines (queue/overview.h), and one query.  Of an environment with more lines than
- * it was given the lanes are counted over some of them, the rest of its depth is counted as lane "new". */
+ * Every SURVEY_MS the schedules of all syncs are counted, and the lists of all shards and the retry rows, by
+ * environment and lane: the METRIC_OPEN_MAX deepest environments, the rest as "other".  Work is bounded: one
+ * call for each shard, which looks at OVERVIEW_LINES_MAX lines (queue/overview.h), and two queries.  Of an
+ * environment with more lines than it was given the lanes are counted over some of them, the rest of its depth
+ * is counted as lane "new". */
 #ifndef SLUICE_DAEMON_SCHEDULER_SURVEY_H
 #define SLUICE_DAEMON_SCHEDULER_SURVEY_H
 

@@ -13,6 +13,7 @@
 #include "daemon/worker/attempt_parts.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/host.h"
+#include "daemon/worker/sync_left.h"
 #include "daemon/worker/sync_run.h"
 #include "sql/record.h"
 #include "sql/settle.h"
@@ -20,7 +21,6 @@
 #define START_RETRY_MS 100
 #define JOB_STARTS_MAX 10 /* without a zygote: another worker may have one */
 #define CLOSE_RETRY_MS 250
-#define RESULT_MAX (1 << 20)
 
 static const bool attempt_allows[6][6] = {
     [ATTEMPT_RESOLVING] =
@@ -68,8 +68,8 @@ attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, stru
 				  .aborted = aborted,
 				  .refused = aborted && attempt->begin == BEGIN_REFUSED,
 				  .output = output};
-	struct settle_run run;
-	struct buf result;
+	bool tells = !aborted && (attempt->kind == JOB_SYNC || attempt->kind == JOB_WEBHOOK);
+	struct sync_left left;
 
 	attempt->run = NULL;
 	loop_timer_stop(attempt->timer); /* it may be due in this turn of the loop */
@@ -79,19 +79,15 @@ attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, stru
 	if (attempt->placed)
 		dispatch_unnest(attempt->daemon->dispatch);
 	attempt_enter(attempt, ATTEMPT_ENDED);
-	buf_init(&result, RESULT_MAX);
-	if (attempt->kind == JOB_SYNC && attempt->sync != NULL) {
-		sync_run_result(attempt->sync, &result);
-		run = (struct settle_run){.sync_id = attempt->sync->id,
-					  .began_ms = attempt->began_ms,
-					  .result = result.over ? NULL : result.data};
-		end.run = &run;
-		end.again = attempt->interrupted && state == JOB_SUCCEEDED;
+	if (tells) {
+		sync_left_init(&left, attempt, state, output);
+		end.run = &left.run;
 	}
 	if (attempt->died && !aborted)
 		end.death = &attempt->death;
 	attempt->cb(attempt->arg, &end);
-	buf_fini(&result);
+	if (tells)
+		sync_left_fini(&left);
 }
 
 void
@@ -167,7 +163,7 @@ delete_unseen(void *arg, bool allowed)
 	fence = attempt_write_fence(attempt);
 	record_delete_unseen(attempt->daemon->syncs, sync->connection_id, sync->id,
 			     sync->models[sync->model_count - 1 - attempt->closing].full,
-			     sync->mark, &fence, on_unseen, attempt);
+			     sync->mark, &fence, NULL, on_unseen, attempt);
 }
 
 static void
@@ -210,6 +206,37 @@ log_failure(const struct attempt *attempt, struct slice payload)
 	free(at);
 }
 
+/* Cut near its limit: it goes on in a new run from the checkpoint that it saved.  Unless runs are cut again and
+ * again and the checkpoint stays what it was: then there is nothing to go on from.  Its list of what exists
+ * is not whole, so nothing unseen is deleted. */
+static void
+finish_interrupted(struct attempt *attempt)
+{
+	const struct attempt_checkpoint *checkpoint = &attempt->checkpoint;
+	const char *before = checkpoint->before != NULL ? checkpoint->before : "";
+	const char *after = checkpoint->after != NULL ? checkpoint->after : "";
+	int64_t most = config_int(attempt->daemon->config, "sync_stall_runs");
+	char why[200];
+
+	if (strcmp(before, after) == 0)
+		attempt->still_runs = attempt->sync->still_runs + 1;
+	if (attempt->still_runs < most) {
+		attempt->trouble = SYNC_INTERRUPTED;
+		attempt_finish(attempt, JOB_SUCCEEDED, false, SLICE_LITERAL("true"));
+		return;
+	}
+	attempt->trouble = SYNC_STALLED;
+	snprintf(
+	    why, sizeof(why),
+	    "%d runs in a row reached their time limit with the checkpoint they had begun with",
+	    attempt->still_runs);
+	attempt_finish_error(
+	    attempt, "sync_stalled",
+	    "The sync does not get on: its checkpoint stays the same. Save a checkpoint after "
+	    "each page, or raise sync_timeout",
+	    why);
+}
+
 static void
 succeed(struct attempt *attempt, struct slice output)
 {
@@ -218,6 +245,10 @@ succeed(struct attempt *attempt, struct slice output)
 		attempt_finish(attempt, JOB_SUCCEEDED, attempt->aborting, output);
 		return;
 	case JOB_SYNC:
+		if (attempt->interrupted && !attempt->aborting) {
+			finish_interrupted(attempt);
+			return;
+		}
 		if (attempt->sync->track_deletes && !attempt->aborting) {
 			attempt->run = NULL;
 			host_cancel_all(attempt);
@@ -252,15 +283,13 @@ is_json(enum run_end end, struct slice payload, struct sl_error *error)
 	return false;
 }
 
-/* It ended with the error that its last saveCheckpoint() threw: no failure, it goes on in a new run.  Its
- * list of what exists is not whole, so nothing unseen is deleted. */
 static bool
-was_interrupted(const struct attempt *attempt, struct slice payload)
+has_code(struct slice payload, const char *quoted)
 {
 	struct json_value error;
 
-	return attempt->interrupted && json_check(payload, &error, NULL) == SL_OK &&
-	       slice_is(json_get(error, "code").raw, "\"execution_interrupted\"");
+	return json_check(payload, &error, NULL) == SL_OK &&
+	       slice_is(json_get(error, "code").raw, quoted);
 }
 
 void
@@ -312,11 +341,14 @@ on_end(void *arg, struct run *run, enum run_end end, struct slice payload, const
 		succeed(attempt, payload);
 		return;
 	case RUN_ERROR:
-		if (was_interrupted(attempt, payload)) {
-			attempt_finish(attempt, JOB_SUCCEEDED, attempt->aborting,
-				       SLICE_LITERAL("true"));
+		/* The error that its last saveCheckpoint() threw is no failure. */
+		if (attempt->interrupted && !attempt->aborting &&
+		    has_code(payload, "\"execution_interrupted\"")) {
+			finish_interrupted(attempt);
 			return;
 		}
+		if (attempt->kind == JOB_SYNC && has_code(payload, "\"page_repeated\""))
+			attempt->trouble = SYNC_REPEATS_PAGE;
 		log_failure(attempt, payload);
 		attempt_finish(attempt, JOB_FAILED, attempt->aborting, payload);
 		return;

@@ -49,9 +49,8 @@ struct attempt_end {
 	bool aborted; /* killed by attempt_abort() or refused by the ledger: nothing to record */
 	bool refused; /* the ledger did not let it begin: what is known of its job is out of date */
 	struct slice output;               /* output JSON, or the error object; borrowed */
-	const struct settle_run *run;      /* of JOB_SYNC, else NULL; borrowed */
+	const struct settle_run *run;      /* of JOB_SYNC and JOB_WEBHOOK, else NULL; borrowed */
 	const struct attempt_death *death; /* NULL: it did not; borrowed */
-	bool again; /* of JOB_SYNC: interrupted near its limit, to go on from its checkpoint */
 };
 
 typedef void attempt_cb(void *arg, const struct attempt_end *end);
@@ -115,9 +114,11 @@ struct attempt {
 	struct attempt_gate *gate;
 	struct loop_timer *timer; /* waits for a runner, or to ask the ledger again */
 	int64_t deadline_mono_ms;
-	int64_t soft_mono_ms; /* from here on a saved checkpoint interrupts a sync */
-	bool interrupted;     /* it did */
-	int64_t began_ms;     /* wall time of the start */
+	int64_t soft_mono_ms;      /* from here on a saved checkpoint interrupts a sync */
+	bool interrupted;          /* it did */
+	enum sync_trouble trouble; /* of JOB_SYNC: how it ended */
+	int still_runs;
+	int64_t began_ms; /* wall time of the start */
 	int starts_left;
 	bool aborting;
 	bool cancelled;          /* attempt_cancel() was called while it ran */

@@ -127,7 +127,8 @@ on_sync(void *arg, enum sl_code code, const struct sync_row *rows, int count,
 	attempt->sync = sync_run_new(&rows[0], attempt->function->row.definition, empty_cache);
 	attempt_enter(attempt, ATTEMPT_PREPARING);
 	attempt->pending = true;
-	record_mark(attempt->daemon->syncs, on_mark, attempt);
+	record_mark(attempt->daemon->syncs, rows[0].connection_id,
+		    attempt->kind == JOB_SYNC ? rows[0].id : 0, on_mark, attempt);
 }
 
 static void

@@ -35,7 +35,10 @@ struct host_call {
 	struct attempt *nested;         /* the action that it triggered */
 	struct host_call *next_in_line; /* of the calls about the checkpoint */
 	struct sync_model *model;       /* of the attempt's sync */
-	void *state;                    /* of the op; freed with the call by state_free */
+	char write[UUID_TEXT];          /* names its writes of records; "": not asked for yet */
+	int writes;                     /* that were answered well */
+	char write_name[UUID_TEXT + 12];
+	void *state; /* of the op; freed with the call by state_free */
 	void (*state_free)(void *state);
 	struct loop_timer *retry; /* armed while host_retry() waits */
 	void (*again)(struct host_call *call);
@@ -70,8 +73,14 @@ bool host_is_token(const char *text); /* RFC 9110 section 5.6.2; "" is one here 
 /* status, statusText and headers of an answer, as members. */
 void host_write_answer(struct json_writer *w, const struct http_answer *got);
 
+/* The name of the call's next write (struct record_batch): the same until that is answered well, also
+ * when the op is served again.  Borrowed from the call. */
+const char *host_write_name(struct host_call *call);
 /* call->model from the member model; false: it is none of the sync's, and the call is refused. */
 bool host_find_model(struct host_call *call);
+
+/* The id of a record that is a JSON text, as it is stored: without U+0000.  malloc'd; NULL: no text. */
+char *host_record_id(struct json_value value);
 
 /* ---- the ops: each answers its call, now or later --------------------------------------------- */
 void host_http(struct host_call *call);

@@ -197,7 +197,7 @@ host_records_by_ids(struct host_call *call)
 		return;
 	json_iter_init(&it, list);
 	while (fits && json_iter_next(&it)) {
-		char *id = json_text(it.value, NULL);
+		char *id = host_record_id(it.value);
 
 		fits = id != NULL && reading->id_count < IDS_MAX;
 		if (fits)
@@ -290,7 +290,7 @@ host_track_end(struct host_call *call)
 		return;
 	call->pending = true;
 	record_track_end(call->attempt->daemon->syncs, sync->connection_id, sync->id,
-			 call->model->full, &fence, on_deleted, call);
+			 call->model->full, &fence, host_write_name(call), on_deleted, call);
 }
 
 void
@@ -303,7 +303,8 @@ host_delete_unseen(struct host_call *call)
 		return;
 	call->pending = true;
 	record_delete_unseen(call->attempt->daemon->syncs, sync->connection_id, sync->id,
-			     call->model->full, sync->mark, &fence, on_deleted, call);
+			     call->model->full, sync->mark, &fence, host_write_name(call),
+			     on_deleted, call);
 }
 
 /* ---- merging ----------------------------------------------------------------------------------- */

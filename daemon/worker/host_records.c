@@ -67,6 +67,15 @@ batch_free(void *state)
 	free(batch);
 }
 
+const char *
+host_write_name(struct host_call *call)
+{
+	if (call->write[0] == '\0')
+		uuid_v4(call->write);
+	snprintf(call->write_name, sizeof(call->write_name), "%s.%d", call->write, call->writes);
+	return call->write_name;
+}
+
 bool
 host_find_model(struct host_call *call)
 {
@@ -84,6 +93,21 @@ host_find_model(struct host_call *call)
 	return false;
 }
 
+char *
+host_record_id(struct json_value value)
+{
+	size_t len, kept = 0;
+	char *text = json_text(value, &len);
+
+	if (text == NULL)
+		return NULL;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] != '\0')
+			text[kept++] = text[i];
+	text[kept] = '\0';
+	return text;
+}
+
 /* The id of a record as text: malloc'd; NULL: it has none, and the call is refused. */
 static char *
 read_id(struct host_call *call, struct json_value record, int index)
@@ -99,7 +123,7 @@ read_id(struct host_call *call, struct json_value record, int index)
 	if (id.type == JSON_NUMBER)
 		text = sl_strndup(id.raw.data, id.raw.len);
 	else if (id.type == JSON_TEXT)
-		text = json_text(id, NULL);
+		text = host_record_id(id);
 	if (text != NULL && text[0] != '\0' && strlen(text) <= ID_MAX)
 		return text;
 	free(text);
@@ -130,12 +154,14 @@ read_entries(struct host_call *call, struct batch *batch, struct json_value list
 		}
 	}
 	json_iter_fini(&it);
+	if (!good)
+		return false;                      /* the call is answered and gone */
 	if (twice > 0 && !call->model->twice_told) /* ids may be of people: they are not named */
 		log_warn("record_twice", "job=%s model=%s count=%d remedy=%s",
 			 attempt_job(call->attempt), log_text(call->model->name), twice,
 			 log_text("only the first record of an id counts in one call"));
 	call->model->twice_told = call->model->twice_told || twice > 0;
-	return good;
+	return true;
 }
 
 /* The records of the call's body; NULL: the call is refused. */
@@ -203,6 +229,7 @@ send_items(struct host_call *call,
 	    .model = call->model->full,
 	    .fence = attempt_write_fence(call->attempt),
 	    .unless_changed_since_us = call->model->since_us,
+	    .write = host_write_name(call),
 	    .items = batch->items,
 	    .count = batch->item_count,
 	};
@@ -233,6 +260,7 @@ on_counts(void *arg, enum sl_code code, const struct record_counts *counts,
 		host_fail_write(call, code, error);
 		return;
 	}
+	call->writes++;
 	sync_model_count(call->model, counts);
 	answer_done(call);
 }
@@ -300,6 +328,7 @@ on_updated(void *arg, enum sl_code code, const struct record_counts *counts,
 		host_fail_write(call, code, error);
 		return;
 	}
+	call->writes++;
 	sync_model_count(call->model, counts);
 	if (counts->refused == 0 || call->model->since_us != 0) {
 		answer_done(call);

@@ -50,6 +50,7 @@ sync_run_new(const struct sync_row *row, const char *definition, bool empty_cach
 	memcpy(run->uuid, row->uuid, sizeof(run->uuid));
 	run->variant = sl_strdup(row->variant);
 	run->last_success_ms = row->last_success_ms;
+	run->still_runs = row->still_runs;
 	run->empty_cache = empty_cache;
 	if (json_check(slice_text(definition), &value, NULL) == SL_OK) {
 		run->track_deletes = json_is_yes(json_get(value, "track_deletes"));

@@ -25,6 +25,7 @@ struct sync_run {
 	char uuid[UUID_TEXT];
 	char *variant;
 	int64_t last_success_ms; /* 0: none */
+	int still_runs;          /* before this one; see struct sync_row */
 	bool empty_cache, track_deletes;
 	int64_t mark; /* the start of the run in the order of "seen" */
 	struct sync_model *models;

@@ -9,7 +9,6 @@
 #include "base/metrics.h"
 #include "daemon/api/action.h"
 #include "daemon/settings.h"
-#include "daemon/sync_start.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/turn_parts.h"
 #include "sql/ledger.h"
@@ -21,9 +20,29 @@ struct outcome { /* one result, retry or death on its way to the ledger */
 	struct turn *turn;
 	int index;
 	char job_id[UUID_TEXT];
-	int64_t again; /* the sync that goes on in another run; 0: none */
-	enum job_state state; /* that the job ends in; 0: it does not, or the ledger says */
+	enum sync_trouble trouble; /* of a sync */
+	enum job_state state;      /* that the job ends in; 0: it does not, or the ledger says */
 };
+
+static void
+count_trouble(const struct outcome *outcome)
+{
+	switch (outcome->trouble) {
+	case SYNC_NO_TROUBLE:
+		return;
+	case SYNC_INTERRUPTED:
+		metrics_count(METRIC_SYNCS_INTERRUPTED, 0);
+		break;
+	case SYNC_STALLED:
+		metrics_count(METRIC_SYNCS_STALLED, 0);
+		break;
+	case SYNC_REPEATS_PAGE:
+		metrics_count(METRIC_SYNCS_PAGE_REPEATED, 0);
+		break;
+	}
+	log_info("sync_trouble", "job=%s trouble=%s", outcome->job_id,
+		 sync_trouble_name(outcome->trouble));
+}
 
 static void
 count_outcome(const struct outcome *outcome, enum sl_code code)
@@ -34,8 +53,8 @@ count_outcome(const struct outcome *outcome, enum sl_code code)
 		metrics_count(METRIC_LATE_RESULTS, 0);
 	else if (code == SL_OK && outcome->state != 0)
 		metrics_finished(kind, outcome->state, false);
-	if (code == SL_OK && outcome->again != 0)
-		metrics_count(METRIC_SYNCS_INTERRUPTED, 0);
+	if (code == SL_OK)
+		count_trouble(outcome);
 }
 
 static void
@@ -50,8 +69,6 @@ on_outcome(void *arg, enum sl_code code, const struct sl_error *error)
 	if (code == SL_OK) {
 		turn->entry[outcome->index].done = true;
 		action_job_ended(turn->daemon, outcome->job_id);
-		if (outcome->again != 0)
-			sync_start_again(turn->daemon, outcome->again);
 	} else {
 		log_warn("result_refused", "job=%s code=%s error=%s", outcome->job_id,
 			 sl_code_name(code), log_text(error != NULL ? error->text : ""));
@@ -153,8 +170,8 @@ turn_record(struct turn *turn, const struct attempt_end *end)
 		return;
 	}
 	outcome = outcome_new(turn);
-	if (end->again)
-		outcome->again = end->run->sync_id;
+	if (end->run != NULL)
+		outcome->trouble = end->run->trouble;
 	if (end->state == JOB_FAILED && number <= entry->envelope.max_retries) {
 		settle_retry(turn->daemon->settle, outcome->job_id, number,
 			     backoff_ms(turn->daemon, number), entry->vouched, on_retry, outcome);
@@ -180,14 +197,18 @@ turn_seems_late(const struct turn *turn)
 static void
 record_expired(struct turn *turn)
 {
+	static const struct settle_run unstarted = {.unstarted = true};
 	const struct turn_entry *entry = &turn->entry[turn->at];
+	enum job_kind kind = entry->envelope.kind;
+	bool of_sync = kind == JOB_SYNC || kind == JOB_WEBHOOK;
 	struct outcome *outcome = outcome_new(turn);
 
 	log_warn("job_not_started", "job=%s kind=%s", outcome->job_id,
 		 job_kind_name(entry->envelope.kind));
 	outcome->state = JOB_EXPIRED;
 	settle_result(turn->daemon->settle, outcome->job_id, 0, JOB_EXPIRED,
-		      SLICE_LITERAL(LEDGER_NOT_STARTED), NULL, entry->vouched, on_outcome, outcome);
+		      SLICE_LITERAL(LEDGER_NOT_STARTED), of_sync ? &unstarted : NULL,
+		      entry->vouched, on_outcome, outcome);
 }
 
 static void

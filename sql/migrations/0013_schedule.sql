@@ -63,13 +63,17 @@ CREATE FUNCTION some_jitter(every_ms bigint, jitter_ms bigint) RETURNS interval 
     SELECT random() * least(jitter_ms, every_ms) * interval '1 millisecond'
 $$;
 
--- A member of a stored definition as text; null: it is not there.  Escapes are of no interest in what is
--- looked for, and some of them are refused by what reads JSON here: each becomes one letter.
+-- A member of a stored definition as text; null: it is not there.  Of a definition with an escape that is
+-- refused here (\u0000) each escape is read as one letter: there are none in what is looked for.
 CREATE FUNCTION definition_member(definition text, name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    RETURN regexp_replace(definition, '\\.', '_', 'g')::json ->> name;
+    RETURN definition::json ->> name;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-    RETURN NULL;
+    BEGIN
+        RETURN regexp_replace(definition, '\\.', '_', 'g')::json ->> name;
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+        RETURN NULL;
+    END;
 END $$;
 
 -- Makes the missing schedules of syncs that are there, and gives those without a frequency of their own the

@@ -13,6 +13,7 @@ CREATE TABLE record_model (                    -- one row for each model that ha
     newest        timestamptz NOT NULL DEFAULT '-infinity', -- last_modified of the newest write that was counted
     counted_at    timestamptz,                 -- since when live holds; null: the model has to be counted
     pruned_to     timestamptz NOT NULL DEFAULT now(), -- no older record keeps a payload, but those saved again
+    recent        text[]      NOT NULL DEFAULT '{}', -- the newest writes and what they told, should one be repeated
     PRIMARY KEY (connection_id, model)
 ) WITH (fillfactor = 50);
 CREATE INDEX record_model_uncounted ON record_model (connection_id, model) WHERE counted_at IS NULL;

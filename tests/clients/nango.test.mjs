@@ -141,7 +141,7 @@ test('getEnvironmentVariables answers a list', async () => {
 test('nango deploy dev deploys the project', async () => {
 	const { code, output } = await cli('deploy', 'dev');
 	assert.equal(code, 0, output);
-	for (const name of ['echo', 'read-contact', 'refuse', 'remember', 'contacts']) {
+	for (const name of ['echo', 'read-contact', 'refuse', 'remember', 'steer', 'contacts', 'pulse']) {
 		assert.match(output, new RegExp(`- ${name}@v1\\.0\\.0`), output);
 	}
 	for (const name of ['check', 'welcome']) assert.match(output, new RegExp(`- ${name}@v0\\.0\\.1`), output);
@@ -175,12 +175,15 @@ async function syncEnd() {
 test('triggerSync runs a deployed sync and syncStatus tells its result', async () => {
 	const [before] = (await nango.syncStatus(pck, '*', 'ann')).syncs;
 	assert.equal(before.name, 'contacts');
+	assert.equal(before.status, 'PAUSED');
+	assert.equal(before.nextScheduledSyncAt, null);
 	assert.equal(before.type, 'INITIAL');
 	assert.ok(!('latestResult' in before));
 	const answer = await nango.triggerSync(pck, ['contacts'], 'ann');
 	assert.deepEqual(answer.data, { success: true });
 	const entry = await syncEnd();
-	assert.equal(entry.status, 'SUCCESS');
+	assert.equal(entry.status, 'PAUSED'); // one run does not start its schedule
+	assert.equal(entry.latestExecutionStatus, 'SUCCESS');
 	assert.equal(entry.frequency, 'every hour');
 	assert.deepEqual(entry.latestResult, { Contact: { added: 3, updated: 0, deleted: 0 } });
 	assert.deepEqual(entry.recordCount, { Contact: 3 });
@@ -220,6 +223,73 @@ test('a second run deletes, and triggerSync takes options and the old modes', as
 	const entry = await syncEnd();
 	assert.deepEqual(entry.checkpoint, { runs: 1 });
 	assert.deepEqual(entry.recordCount, { Contact: 3 });
+});
+
+async function pulse(variant = 'base') {
+	const { syncs } = await nango.syncStatus(pck, [{ name: 'pulse', variant }], 'ann');
+	return syncs[0];
+}
+
+test('a deployed sync with autoStart runs at once and then by its frequency', async () => {
+	const entry = await waitFor('the first run', async () => {
+		const now = await pulse();
+		return now.latestExecutionStatus === 'SUCCESS' && now;
+	});
+	assert.equal(entry.status, 'SUCCESS');
+	assert.equal(entry.frequency, 'every half hour');
+	const wait = new Date(entry.nextScheduledSyncAt) - Date.now();
+	assert.ok(wait > 0 && wait <= 1800000, entry.nextScheduledSyncAt);
+	const { records } = await nango.listRecords({ providerConfigKey: pck, connectionId: 'ann', model: 'Beat' });
+	assert.deepEqual(records.map(({ id, first }) => [id, first]), [['base', true]]);
+});
+
+test('pauseSync and startSync hold a schedule and let it go on', async () => {
+	const before = await pulse();
+	await nango.pauseSync(pck, ['pulse'], 'ann');
+	assert.equal((await pulse()).status, 'PAUSED');
+	assert.equal((await pulse()).nextScheduledSyncAt, null);
+	const answer = await nango.startSync(pck, [{ name: 'pulse', variant: 'base' }], 'ann');
+	assert.deepEqual(answer.data, { success: true });
+	assert.equal((await pulse()).status, 'SUCCESS');
+	assert.equal((await pulse()).nextScheduledSyncAt, before.nextScheduledSyncAt);
+	await nango.pauseSync(pck, []); // every sync of every connection
+	assert.deepEqual((await nango.syncStatus(pck, '*')).syncs.map(({ status }) => status), ['PAUSED', 'PAUSED']);
+	assert.equal((await failure(nango.startSync(pck, ['nosuch'], 'ann'))).error.code, 'no_syncs_found');
+});
+
+test('updateSyncConnectionFrequency gives a connection its own frequency and takes it back', async () => {
+	assert.deepEqual(await nango.updateSyncConnectionFrequency(pck, 'pulse', 'ann', 'every 1h'), { frequency: '1h' });
+	assert.equal((await pulse()).frequency, '1h');
+	const base = { name: 'pulse', variant: 'base' };
+	assert.deepEqual(await nango.updateSyncConnectionFrequency(pck, base, 'ann', null), { frequency: 'every half hour' });
+	const { status, error } = await failure(nango.updateSyncConnectionFrequency(pck, 'pulse', 'ann', 'every 29s'));
+	assert.equal(status, 400);
+	assert.equal(error.code, 'invalid_body');
+});
+
+test('createSyncVariant and deleteSyncVariant make and remove a sync with records of its own', async () => {
+	const place = { provider_config_key: pck, connection_id: 'ann', name: 'pulse', variant: 'west' };
+	const made = await nango.createSyncVariant(place);
+	assert.deepEqual({ ...made, id: made.id.length }, { id: 36, name: 'pulse', variant: 'west' });
+	assert.equal((await failure(nango.createSyncVariant(place))).error.code, 'sync_variant_already_exists');
+	const ran = async (since) => {
+		const now = await pulse('west');
+		return now.latestExecutionStatus === 'SUCCESS' && now.finishedAt !== since && now;
+	};
+	const first = await waitFor('its first run', () => ran()); // autoStart holds for variants
+	const west = async () => {
+		const { records } = await nango.listRecords({ providerConfigKey: pck, connectionId: 'ann', model: 'Beat', variant: 'west' });
+		return records.map(({ id }) => id);
+	};
+	assert.deepEqual(await west(), ['west']);
+	await nango.pauseSync(pck, ['pulse::west'], 'ann');
+	assert.deepEqual(await nango.triggerAction(pck, 'ann', 'steer', { variant: 'west' }), { done: true });
+	assert.equal((await waitFor('the run that a function asked for', () => ran(first.finishedAt))).status, 'SUCCESS');
+	await nango.triggerSync(pck, [{ name: 'pulse', variant: 'west' }], 'ann', true);
+	assert.deepEqual(await nango.deleteSyncVariant(place), { success: true });
+	assert.equal(await pulse('west'), undefined);
+	assert.equal((await failure(nango.deleteSyncVariant(place))).status, 404);
+	await waitFor('its records are gone', async () => (await west()).length === 0);
 });
 
 test('an unknown sync is 400, an unknown connection 404, a wrong model 400', async () => {

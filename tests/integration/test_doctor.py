@@ -91,7 +91,7 @@ def a_fleet_that_works_is_healthy_and_everything_was_looked_at(rig):
     verdict, checks = doctor(rig, rig.nodes[1])
     assert verdict == "healthy" and set(checks) == {
         "postgres", "postgres_latency", "redis", "redis_latency", "redis_policy", "scheduler", "workers", "capacity", "queue_age",
-        "paused", "dead", "quarantine", "backlog", "versions", "clocks", "runner", "compiler", "descriptors"}, checks
+        "paused", "dead", "quarantine", "schedules", "syncs", "backlog", "versions", "clocks", "runner", "compiler", "descriptors"}, checks
     assert "2 live" in checks["workers"]["text"] and "leads" in checks["scheduler"]["text"], checks
     answer = rig.request("GET", "/admin/v1/doctor", node=rig.nodes[0])
     assert answer.status == 403 and answer.code == "forbidden", answer
@@ -203,10 +203,39 @@ def a_fleet_without_a_scheduler_is_told_so(rig):
         restart(node, role="api,worker")
     check = until(rig, "degraded", "scheduler", "fail")
     assert "role scheduler" in check["remedy"] and check["runbook"] == "noschedulerleads", check
+    make_syncs(rig, 1, "INSERT INTO schedule (sync_id, started, every_ms, next_run_at) SELECT id, true, 60000, now() - interval '2 min' FROM s")
+    check = until(rig, "degraded", "schedules", "warn")
+    assert "2 min" in check["text"] or "12" in check["text"], check
+    assert check["remedy"] == "see scheduler" and check["runbook"] == "scheduleslate", check
+    rig.postgres.query("UPDATE schedule SET next_run_at = now() - interval '1 hour'")
+    until(rig, "degraded", "schedules", "fail")
+    rig.postgres.query("DELETE FROM sync")
     rig.redis.command("FLUSHALL")
     assert "no scheduler" in until(rig, "down", "redis", "fail")["cause"]
     for node in rig.nodes:
         restart(node, role=None)
+    healthy(rig)
+
+
+def make_syncs(rig, count, more):
+    """Rows of syncs alone, of no use to run; more: SQL over s."""
+    rig.postgres.query("WITH f AS (SELECT f.environment_id e, f.id, c.id c FROM function f JOIN connection c USING (integration_id) LIMIT 1),"
+                       f" k AS (INSERT INTO concurrency_key (environment_id, name) SELECT f.e, 'some:' || n FROM f, generate_series(1, {count}) n"
+                       "  RETURNING id, name),"
+                       " s AS (INSERT INTO sync (environment_id, function_id, connection_id, variant, key_id)"
+                       f"  SELECT f.e, f.id, f.c, k.name, k.id FROM f, k RETURNING id) {more}")
+
+
+@test
+def many_syncs_that_do_not_get_on_are_told_and_few_are_not(rig):
+    make_syncs(rig, 10, "SELECT count(*) FROM s")
+    rig.postgres.query("UPDATE sync SET trouble = 2, trouble_at = now() WHERE id <> (SELECT min(id) FROM sync)")
+    verdict, checks = doctor(rig)
+    assert verdict == "healthy" and "9 syncs are" in checks["syncs"]["text"], checks
+    rig.postgres.query("UPDATE sync SET trouble = 2, trouble_at = now()")
+    check = until(rig, "degraded", "syncs", "warn")
+    assert "sync ls --state stalled" in check["remedy"] and check["runbook"] == "syncsstalled", check
+    rig.postgres.query("DELETE FROM sync")
     healthy(rig)
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -15,7 +16,7 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from exposition import parse
 from rig import Node, Rig, free_port
-from servers import wait_until
+from servers import RigError, wait_until
 from tap import main, test
 
 TTL = 1.0
@@ -98,8 +99,31 @@ def worker_is_ready(rig):
 
 # ---- before the worker is there: what waits
 
+def make_syncs(rig):
+    """Five syncs, of no use to run; the run of one has been due for five minutes, and is kept from those who would start it."""
+    rig.postgres.query(
+        "WITH f AS (SELECT f.environment_id e, f.id, c.id c FROM function f JOIN connection c USING (integration_id) LIMIT 1),"
+        " k AS (INSERT INTO concurrency_key (environment_id, name) SELECT f.e, 'some:' || n FROM f, generate_series(1, 5) n RETURNING id, name),"
+        " s AS (INSERT INTO sync (environment_id, function_id, connection_id, variant, key_id, trouble)"
+        "  SELECT f.e, f.id, f.c, k.name, k.id, (ARRAY[0, 1, 1, 2, 0])[right(k.name, 1)::int] FROM f, k RETURNING id, variant)"
+        " INSERT INTO schedule (sync_id, started, every_ms, next_run_at)"
+        " SELECT id, variant < 'some:4', 3600000, CASE WHEN variant < 'some:4' THEN now() + interval '1 hour' END FROM s")
+    threading.Thread(target=hold_syncs, args=(rig,), daemon=True).start()
+    wait_until("they are locked", lambda: rig.postgres.query(f"SELECT pid {HOLDERS}"), 10)
+    rig.postgres.query("UPDATE schedule SET next_run_at = now() - interval '5 min' WHERE sync_id = (SELECT min(id) FROM sync)")
+
+
+HOLDERS = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+
+
+def hold_syncs(rig):
+    with contextlib.suppress(RigError):  # its session is ended
+        rig.postgres.query("BEGIN; SELECT FROM sync FOR UPDATE; SELECT pg_sleep(120)")
+
+
 @test
 def what_waits_is_counted_by_environment_and_lane(rig):
+    make_syncs(rig)
     rig.jobs = [rig.submit("echo", {"n": n}) for n in range(3)]
     rig.jobs.append(rig.submit("echo", {}, headers={"X-Delay": "3600"}))
     rig.lost = rig.submit("echo", {}, env="prod")  # and then lost from Redis: for a later test
@@ -121,6 +145,12 @@ def what_waits_is_counted_by_environment_and_lane(rig):
     assert seen.total("sluice_queue_paused") == 1
     assert rig.request("POST", "/admin/v1/queues/prod/resume", {}, **steer).status == 200
     assert "other" in seen.labels("sluice_queue_depth", "environment")
+    assert [seen.get_one("sluice_schedules", state=state) for state in ("started", "paused")] == [3, 2]
+    assert [seen.get_one("sluice_syncs_trouble", trouble=t) for t in ("interrupted", "stalled", "repeats_page")] == [2, 1, 0]
+    assert 300 <= seen.get_one("sluice_schedule_late_seconds") < 330
+    assert abs(time.time() - seen.get_one("sluice_records_retention_timestamp_seconds")) < 60
+    rig.postgres.query(f"SELECT pg_terminate_backend(pid) {HOLDERS}")
+    rig.postgres.query("DELETE FROM sync")
     assert seen.get_one("sluice_scheduler_leads") == 1
     assert ("sluice_last_claim_timestamp_seconds", ()) not in seen and ("sluice_running", ()) not in seen
 
@@ -148,7 +178,8 @@ def the_worker_serves_its_numbers_and_nothing_else(rig):
     done = subprocess.run(["curl", "-s", "--unix-socket", f"{rig.directory}/metrics", "http://x/metrics"], check=True,
                           capture_output=True, text=True)
     assert parse(done.stdout).get_one("sluice_scheduler_leads") == 1
-    assert ("sluice_scheduler_leads", ()) not in numbers(rig, 1)
+    assert not {("sluice_scheduler_leads", ()), ("sluice_schedule_late_seconds", ()),
+                ("sluice_records_retention_timestamp_seconds", ())} & set(numbers(rig, 1))
 
 
 # ---- jobs

@@ -657,14 +657,22 @@ a_delay_out_of_range_or_in_a_batch_is_refused(void)
 
 /* ---- start limits --------------------------------------------------------------------------- */
 
+static void
+ask_expire(const char *id, int64_t limit_ms, bool waiting, struct answer *answer)
+{
+	struct reclaim_late late = {.limit_ms = limit_ms};
+
+	memset(answer, 0, sizeof(*answer));
+	memcpy(late.job_id, id, UUID_TEXT);
+	reclaim_expire(reclaim, &late, 1, waiting, on_number, answer);
+}
+
 static long long
 expire(const char *id, int64_t limit_ms)
 {
-	struct reclaim_late late = {.limit_ms = limit_ms};
-	struct answer answer = {0};
+	struct answer answer;
 
-	memcpy(late.job_id, id, UUID_TEXT);
-	reclaim_expire(reclaim, &late, 1, false, on_number, &answer);
+	ask_expire(id, limit_ms, false, &answer);
 	check_int(wait_for(&answer), ==, SL_OK);
 	return answer.number;
 }
@@ -714,6 +722,58 @@ what_may_run_or_was_started_or_waits_does_not_expire(void)
 	check_int(expire(held.id, 60000), ==, 0);
 	check_int(result(two, held.id, 0, JOB_EXPIRED), ==, SL_OK); /* by the worker */
 	check_int(expire(held.id, 60000), ==, 0);
+}
+
+/* A key with many slots is always held by somebody: Redis knows which of its jobs nobody has. */
+static void
+one_that_waits_expires_although_its_key_is_held(void)
+{
+	struct ledger_job running, waiting, begun;
+	struct answer answer = {0};
+
+	key++;
+	running = accept(0);
+	waiting = accept(0);
+	begun = accept(0);
+	check_int(claim(two, running.id, &answer), ==, SL_OK);
+	check_int(begin(two, begun.id, 1), ==, SL_OK);
+	age(waiting.id, 1000);
+	age(begun.id, 1000);
+	check_int(expire(waiting.id, 60000), ==, 0);
+	ask_expire(begun.id, 60000, true, &answer);
+	check_int(wait_for(&answer), ==, SL_OK);
+	check_int(answer.number, ==, 0);
+	ask_expire(waiting.id, 60000, true, &answer);
+	check_int(wait_for(&answer), ==, SL_OK);
+	check_int(answer.number, ==, 1);
+	check_int(begin(two, waiting.id, 1), ==, SL_CONFLICT);
+	check_int(result(two, running.id, 0, JOB_SUCCEEDED), ==, SL_OK);
+	check_int(result(two, begun.id, 1, JOB_SUCCEEDED), ==, SL_OK);
+}
+
+/* A worker has just taken it: its begin is not committed yet. */
+static void
+one_that_is_begun_at_that_moment_does_not_expire(void)
+{
+	struct ledger_job job;
+	struct answer answer;
+
+	key++;
+	job = accept(0);
+	age(job.id, 1000);
+	sql_on(rig_direct, "BEGIN");
+	sql_on(rig_direct, "SELECT id FROM session WHERE id = %lld FOR SHARE",
+	       (long long)settle_session(two));
+	sql_on(rig_direct,
+	       "INSERT INTO attempt (job_id, number, session_id) VALUES ('%s', 1, %lld)", job.id,
+	       (long long)settle_session(two));
+	ask_expire(job.id, 60000, true, &answer);
+	rig_turns(200);
+	check_int(answer.calls, ==, 0);
+	sql_on(rig_direct, "COMMIT");
+	check_int(wait_for(&answer), ==, SL_OK);
+	check_int(answer.number, ==, 0);
+	check_int(result(two, job.id, 1, JOB_SUCCEEDED), ==, SL_OK);
 }
 
 /* ---- retention ------------------------------------------------------------------------------ */
@@ -929,6 +989,8 @@ main(void)
 	RUN(a_delay_out_of_range_or_in_a_batch_is_refused);
 	RUN(a_job_that_nobody_takes_expires_once);
 	RUN(what_may_run_or_was_started_or_waits_does_not_expire);
+	RUN(one_that_waits_expires_although_its_key_is_held);
+	RUN(one_that_is_begun_at_that_moment_does_not_expire);
 	RUN(days_past_retention_go_but_for_those_with_an_open_or_fresh_job);
 	RUN(tables_that_lost_their_jobs_are_dropped_by_the_next_pass);
 	RUN(a_table_in_use_is_left_for_later);

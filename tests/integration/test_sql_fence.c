@@ -206,10 +206,10 @@ every_writer_stands_behind_the_fence(void)
 	CALL(SL_CONFLICT, record_update(rig_store, &batch, on_counts, NULL));
 	CALL(SL_CONFLICT, record_delete(rig_store, &batch, on_counts, NULL));
 	CALL(SL_CONFLICT, record_track_start(rig_store, sync_id, "N", &fence, rig_on_done, NULL));
-	CALL(SL_CONFLICT,
-	     record_track_end(rig_store, rig_connection, sync_id, "M", &fence, on_keys, NULL));
+	CALL(SL_CONFLICT, record_track_end(rig_store, rig_connection, sync_id, "M", &fence, NULL,
+					   on_keys, NULL));
 	CALL(SL_CONFLICT, record_delete_unseen(rig_store, rig_connection, sync_id, "M", INT64_MAX,
-					       &fence, on_keys, NULL));
+					       &fence, NULL, on_keys, NULL));
 	CALL(SL_CONFLICT,
 	     record_clear(rig_store, rig_connection, sync_id, &fence, rig_on_done, NULL));
 	CALL(SL_CONFLICT,

@@ -267,7 +267,7 @@ places_are_not_given_twice_to_a_model_that_was_emptied(void)
 	rig_sql("UPDATE record SET last_modified = last_modified + interval '1 hour';"
 		" UPDATE record_model SET newest = newest + interval '1 hour'");
 	read_all();
-	CALL(SL_OK, record_clear(rig_store, rig_connection, sync_id, 0, rig_on_done, NULL));
+	CALL(SL_OK, record_clear(rig_store, rig_connection, sync_id, NULL, rig_on_done, NULL));
 	name_ids(&writers[0], "1", "2", 2);
 	write_some(&writers[0], record_save, 2);
 	rig_until(!writers[0].busy);

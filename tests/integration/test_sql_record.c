@@ -577,8 +577,8 @@ track_end(int64_t session, enum sl_code expected)
 {
 	struct sync_fence fence = {.session = session};
 
-	CALL(expected,
-	     record_track_end(rig_store, rig_connection, sync_id, model, &fence, on_keys, NULL));
+	CALL(expected, record_track_end(rig_store, rig_connection, sync_id, model, &fence, NULL,
+					on_keys, NULL));
 }
 
 static void
@@ -632,14 +632,14 @@ what_was_not_seen_since_a_mark_is_deleted(void)
 {
 	fresh("M");
 	save("1=a 2=b");
-	CALL(SL_OK, record_mark(rig_store, on_mark, NULL));
+	CALL(SL_OK, record_mark(rig_store, rig_connection, 0, on_mark, NULL));
 	save("2=b 3=c");
 	CALL(SL_OK, record_delete_unseen(rig_store, rig_connection, sync_id, model, mark, NULL,
-					 on_keys, NULL));
+					 NULL, on_keys, NULL));
 	check_int(row_count, ==, 1);
 	check_text(ids[0], "1");
 	CALL(SL_OK, record_delete_unseen(rig_store, rig_connection, sync_id, model, mark, NULL,
-					 on_keys, NULL));
+					 NULL, on_keys, NULL));
 	check_int(row_count, ==, 0);
 }
 
@@ -684,7 +684,7 @@ an_ended_session_writes_nothing(void)
 	CALL(SL_CONFLICT, record_delete(rig_store, &batch, on_counts, NULL));
 	track_end(session, SL_CONFLICT);
 	CALL(SL_CONFLICT, record_delete_unseen(rig_store, rig_connection, sync_id, model, INT64_MAX,
-					       &batch.fence, on_keys, NULL));
+					       &batch.fence, NULL, on_keys, NULL));
 	CALL(SL_CONFLICT,
 	     record_clear(rig_store, rig_connection, sync_id, &batch.fence, rig_on_done, NULL));
 	model = "N";

@@ -34,11 +34,19 @@ def build_directory():
     raise RigError("sluiced is not built: make it in build/, or set RIG_BUILD")
 
 
+_ports = set()
+
+
 def free_port():
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """One that nobody listens on, and that was not given before: whoever it is for may listen later."""
+    while True:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+        if port not in _ports:
+            _ports.add(port)
+            return port
 
 
 def clean_environment(extra=None):

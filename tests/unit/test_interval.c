@@ -47,14 +47,16 @@ refuses_what_is_too_short_too_long_or_none(void)
 static void
 tells_what_is_out_of_bounds_from_what_is_none(void)
 {
-	int64_t out = -1;
+	int64_t out;
 
+	check_int(interval_parse("every 0s", &out, NULL), ==, SL_INVALID);
+	check_int(out, ==, 0);
 	check_int(interval_parse("every 29s", &out, NULL), ==, SL_INVALID);
 	check_int(out, ==, 29000);
 	check_int(interval_parse("400 days", &out, NULL), ==, SL_INVALID);
 	check_int(out, ==, INT64_C(400) * 86400000);
 	check_int(interval_parse("29 garbage", &out, NULL), ==, SL_INVALID);
-	check_int(out, ==, 0);
+	check_int(out, ==, -1);
 }
 
 static void

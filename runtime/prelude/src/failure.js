@@ -17,6 +17,7 @@ const PASSED_CODES = [
 	"execution_interrupted",
 	"execution_timeout",
 	"checkpoint_conflict",
+	"page_repeated",
 ];
 
 export class ActionError extends Error {

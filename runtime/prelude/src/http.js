@@ -249,8 +249,8 @@ function question(config, method, headers, where) {
 }
 
 // where: { providerConfigKey, connectionId } of the run.  Resolves with { data, status, statusText, headers,
-// config, request }, rejects with an AxiosError.
-export async function request(config, where) {
+// config, request }, rejects with an AxiosError.  taken, if given, is called with the bytes of a good answer.
+export async function request(config, where, taken) {
 	if (!isObject(config)) throw new Error("The request needs a configuration object with an endpoint");
 	if (!config.endpoint && !config.baseUrlOverride) throw new Error("missing_api_url: the request needs an endpoint");
 	const method = String(config.method || "GET").toUpperCase();
@@ -274,6 +274,7 @@ export async function request(config, where) {
 		request: sent,
 	};
 	if (response.status >= 200 && response.status < 300) {
+		if (taken !== undefined) taken(answer.body || new Uint8Array(0));
 		if (config.responseType === "stream") response.data = streamOf(wrap(octets(answer.body || new Uint8Array(0))));
 		return response;
 	}

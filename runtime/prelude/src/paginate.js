@@ -1,5 +1,9 @@
 // nango.paginate: pages of a provider's list, by cursor, link or offset.
-import { isObject, put } from "./core.js";
+import { host, isObject, put } from "./core.js";
+import { HostError } from "./calls.js";
+
+// A provider that gives the same page so often in a row does not hear what it is asked.
+const SAME_PAGES = 3;
 
 const METHODS_WITH_BODY = ["post", "put", "patch"];
 
@@ -69,6 +73,46 @@ function readParams(params) {
 	const out = {};
 	new URLSearchParams(params).forEach((value, name) => put(out, name, value));
 	return out;
+}
+
+// What the author should look at.
+function remedy(options) {
+	if (options.type === "cursor") {
+		return `check cursor_name_in_request ("${options.cursor_name_in_request}") and cursor_path_in_response ("${options.cursor_path_in_response}")`;
+	}
+	if (options.type === "offset") {
+		return `check offset_name_in_request ("${options.offset_name_in_request}") and offset_calculation_method`;
+	}
+	return "check link_rel_in_response_header or link_path_in_response_body";
+}
+
+// The path alone: a query, a user or a host of its own may hold secrets.
+function pathOf(endpoint) {
+	return String(endpoint || "/")
+		.replace(/[?#][^]*$/, "")
+		.replace(/^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/]*/, "");
+}
+
+// get() for pages.  A page with content that comes again and again ends the run: it would never end by itself.
+// Only the digest of the last answer is kept.
+function guarded(options, get) {
+	let last;
+	let count = 0;
+	return async (config) => {
+		let digest;
+		const response = await get(config, (bytes) => {
+			digest = host.hex(host.hash("sha256", bytes));
+		});
+		const page = at(response.data, options.response_path);
+		count = page && page.length && digest === last ? count + 1 : 1;
+		last = digest;
+		if (count >= SAME_PAGES) {
+			const from = `${String(config.method).toUpperCase()} ${pathOf(config.endpoint)}`;
+			const message = `paginate: ${from} gave the same page ${SAME_PAGES} times in a row: the provider does not follow the pagination of type "${options.type}"; ${remedy(options)}`;
+			throw new HostError({ code: "page_repeated", message }, "paginate");
+		}
+		return response;
+	};
 }
 
 async function seen(options, nextPageParam, response) {
@@ -143,7 +187,7 @@ async function* offsetPages(config, options, inBody, get) {
 	}
 }
 
-// defaults(): the provider's own settings; get(config): one request.
+// defaults(): the provider's own settings; get(config, taken): one request, taken(bytes) gets its answer.
 export async function* paginate(original, defaults, get) {
 	const config = Object.assign({}, original);
 	const own = isObject(config.paginate) ? config.paginate : {};
@@ -158,14 +202,15 @@ export async function* paginate(original, defaults, get) {
 	if (options.limit && options.limit_name_in_request) {
 		setParameter(config, options.limit_name_in_request, options.limit, inBody);
 	}
+	const getPage = guarded(options, get);
 	switch (options.type) {
 		case "cursor":
-			yield* cursorPages(config, options, inBody, get);
+			yield* cursorPages(config, options, inBody, getPage);
 			return;
 		case "link":
-			yield* linkPages(config, options, get);
+			yield* linkPages(config, options, getPage);
 			return;
 		default:
-			yield* offsetPages(config, options, inBody, get);
+			yield* offsetPages(config, options, inBody, getPage);
 	}
 }

@@ -104,7 +104,7 @@ function http() {
 		put: by("PUT"),
 		patch: by("PATCH"),
 		delete: by("DELETE"),
-		paginate: (config) => paginate(config, () => defaults(config), send),
+		paginate: (config) => paginate(config, () => defaults(config), (page, taken) => request(page, run.where, taken)),
 		uncontrolledFetch: fetchDirectly,
 	};
 }
@@ -274,6 +274,9 @@ async function* listRecords(model, options) {
 	}
 }
 
+// An id as it is stored.
+const storedId = (id) => String(id).replace(/\u0000/g, "");
+
 async function getRecordsByIds(ids, model) {
 	const found = new Map();
 	for (let from = 0; from < ids.length; from += IDS_CHUNK) {
@@ -281,7 +284,7 @@ async function getRecordsByIds(ids, model) {
 		const records = await ask("get_records_by_ids", { model, ids: chunk.map(String) });
 		const byId = new Map(records.map((record) => [String(record.id), record]));
 		chunk.forEach((id) => {
-			if (byId.has(String(id))) found.set(id, byId.get(String(id)));
+			if (byId.has(storedId(id))) found.set(id, byId.get(storedId(id)));
 		});
 	}
 	return found;
