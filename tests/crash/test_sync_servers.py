@@ -81,6 +81,12 @@ def lost(what, forward):
                 proxy.calm()
             syncs.complete(20)
         syncs.stop(30)
+        turns = turn + 1  # of each one new, one changed, one gone; 30 were there before
+        told = fleet.postgres.query(
+            "SELECT v->>'model', sum((v#>>'{responseResults,added}')::int), sum((v#>>'{responseResults,updated}')::int),"
+            " sum((v#>>'{responseResults,deleted}')::int) FROM outbox o, LATERAL json_view(o.body) v, connection c"
+            f" WHERE c.id = o.connection_id AND c.connection_id = '{name}' GROUP BY 1 ORDER BY 1")
+        assert told == [[model, str(30 + turns), str(turns), str(turns)] for model in ("Changed", "Listed")], told
         verdict = fleet.judged()
         assert set(verdict.run_states) == {1}, "a run failed"
 
