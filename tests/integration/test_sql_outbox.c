@@ -306,7 +306,7 @@ old_rows_go(void)
 {
 	fresh(JOB_SYNC);
 	rig_sql("INSERT INTO outbox SELECT (lpad(to_hex((extract(epoch FROM now() - t * interval"
-		" '1 day') * 1000)::bigint), 12, '0') || '7' || substr(md5(t::text), 1, 19))::uuid,"
+		" '1 day' - interval '1 minute') * 1000)::bigint), 12, '0') || '7' || substr(md5(t::text), 1, 19))::uuid,"
 		" now(), 1, 1, gen_random_uuid(), 1, '{}' FROM generate_series(0, 4) t");
 	CALL(SL_OK, reclaim_drop_old_events(reclaim, 2 * DAY_MS, on_number, NULL));
 	check_int(number, ==, 3);

@@ -688,6 +688,33 @@ written_texts_are_always_utf8(void)
 	buf_fini(&out);
 }
 
+/* ---- sorted --------------------------------------------------------------------------------- */
+
+static void
+check_sorted(const char *text, const char *expected)
+{
+	struct json_value value;
+	struct buf out;
+
+	buf_init(&out, 1 << 16);
+	check_int(json_check(slice_text(text), &value, NULL), ==, SL_OK);
+	json_add_sorted(value, &out);
+	check_text(out.data, expected);
+	buf_fini(&out);
+}
+
+static void
+keys_are_sorted_at_every_level_and_scalars_stay(void)
+{
+	check_sorted(
+	    "{ \"b\" : 1.50 , \"a\" : { \"d\":[ {\"z\":1,\"y\":\"\\u0041 \"} , null ], \"c\":{} } }",
+	    "{\"a\":{\"c\":{},\"d\":[{\"y\":\"\\u0041 \",\"z\":1},null]},\"b\":1.50}");
+	check_sorted("{\"b\":1,\"\\u0061\":2,\"B\":3,\"\\u00e9\":4,\"\":5}",
+		     "{\"\":5,\"B\":3,\"\\u0061\":2,\"b\":1,\"\\u00e9\":4}");
+	check_sorted(" [ ] ", "[]");
+	check_sorted(" -0 ", "-0");
+}
+
 int
 main(void)
 {
@@ -715,5 +742,6 @@ main(void)
 	CHECK_RUN(the_writer_sets_commas_and_quotes);
 	CHECK_RUN(written_texts_are_escaped_and_come_back);
 	CHECK_RUN(written_texts_are_always_utf8);
+	CHECK_RUN(keys_are_sorted_at_every_level_and_scalars_stay);
 	return check_done();
 }
