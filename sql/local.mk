@@ -43,6 +43,7 @@ libsql_a_SOURCES = \
 	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
 	sql/reclaim.c sql/reclaim.h \
 	sql/record.c sql/record.h sql/record_store.h \
+	sql/record_clear.c \
 	sql/record_count.c sql/record_count.h \
 	sql/record_list.c \
 	sql/record_recount.c sql/record_recount.h \
@@ -60,6 +61,7 @@ libsql_a_SOURCES = \
 	sql/settle_run.c \
 	sql/settle_session.c \
 	sql/sync.c sql/sync.h \
+	sql/sync_accept.c \
 	sql/sync_row.h \
 	sql/sync_set.c sql/sync_set.h \
 	sql/sync_store.c sql/sync_store.h \

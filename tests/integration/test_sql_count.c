@@ -370,6 +370,22 @@ lists_go_when_a_run_begins_that_needs_them_no_more(void)
 	check_int(rig_sql("SELECT count(*) FROM record_unchanged"), ==, 0);
 }
 
+/* More than one transaction takes, among those of another sync. */
+static void
+all_records_of_a_sync_are_cleared_however_many(void)
+{
+	fresh();
+	save(0, 1, "a");
+	rig_sql("INSERT INTO record (connection_id, model, id, sync_id, seen, last_action,"
+		" first_seen, last_modified, digest, payload) SELECT 1, 'M', 'x' || n,"
+		" r.sync_id + n % 2 * 1000, 1, 1, r.first_seen, r.last_modified, '\\x00', 'p'"
+		" FROM record r, generate_series(1, 40100) n");
+	rig_sql("UPDATE record_model SET live = live + 40100");
+	CALL(SL_OK, record_clear(rig_store, rig_connection, sync_id, NULL, rig_on_done, NULL));
+	check_int(rig_sql("SELECT count(*) FROM record r, sync s WHERE s.id = r.sync_id"), ==, 0);
+	check_live(20050);
+}
+
 static void
 on_sync(void *arg, enum sl_code code, const struct sync_row *row, int count,
 	const struct sl_error *error)
@@ -393,6 +409,7 @@ main(void)
 	CHECK_RUN(a_record_goes_over_to_the_sync_that_saves_it);
 	CHECK_RUN(a_window_of_an_earlier_release_goes_on_and_is_not_closed_by_it);
 	CHECK_RUN(lists_go_when_a_run_begins_that_needs_them_no_more);
+	CHECK_RUN(all_records_of_a_sync_are_cleared_however_many);
 	rig_sync_stop();
 	return check_done();
 }

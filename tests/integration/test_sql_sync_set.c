@@ -394,11 +394,11 @@ a_deleted_variant_names_the_run_that_is_open_and_takes_no_other(void)
 
 	make(SL_OK, "busy");
 	id = newest_id;
-	CALL(SL_OK, sync_claim_run(rig_store, id, run, rig_on_done, NULL));
+	CALL(SL_OK, rig_accept(rig_store, id, run, false, rig_on_accepted));
 	drop(SL_OK, "busy");
 	check_text(job, run);
-	CALL(SL_NOT_FOUND, sync_claim_run(rig_store, id, "01890000-0000-7000-8000-0000000000ab",
-					  rig_on_done, NULL));
+	CALL(SL_NOT_FOUND, rig_accept(rig_store, id, "01890000-0000-7000-8000-0000000000ab", false,
+				      rig_on_accepted));
 	check_int(number("SELECT count(*) FROM schedule WHERE sync_id = %lld", id), ==, 0);
 }
 
