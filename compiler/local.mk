@@ -6,7 +6,7 @@ dist_compilerbin_DATA = $(compiler_bin)
 compilerlibdir = $(compilerdir)/lib
 dist_compilerlib_DATA = $(compiler_lib)
 compilersdkdir = $(pkgdatadir)/sdk
-dist_compilersdk_DATA = sdk/index.d.ts sdk/runtime.d.ts
+dist_compilersdk_DATA = sdk/index.d.ts sdk/mock.mjs sdk/runtime.d.ts
 compiler_bin = compiler/bin/build-prelude.mjs compiler/bin/sluice-deploy.mjs compiler/bin/worker.mjs
 compiler_lib = compiler/lib/align.mjs compiler/lib/arguments.mjs compiler/lib/bundle.mjs compiler/lib/cache.mjs compiler/lib/classes.mjs \
 	compiler/lib/compile.mjs compiler/lib/evaluate.mjs \

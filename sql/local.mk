@@ -61,6 +61,7 @@ libsql_a_SOURCES = \
 	sql/settle_run.c \
 	sql/settle_session.c \
 	sql/sync.c sql/sync.h \
+	sql/sync_accept.c \
 	sql/sync_row.h \
 	sql/sync_set.c sql/sync_set.h \
 	sql/sync_store.c sql/sync_store.h \

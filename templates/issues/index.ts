@@ -1,0 +1,2 @@
+import './github/actions/create-issue.js';
+import './github/syncs/issues.js';
