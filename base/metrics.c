@@ -13,6 +13,7 @@ static const char *const repairs[] = {"job_repushed", "queue_rebuilt", "lease_ex
 				      "job_resolved", NULL};
 static const char *const quarantines[] = {"forged", "broken", NULL};
 static const char *const securities[] = {"forbidden_call", "protocol", "queue_entry", "call", NULL};
+static const char *const records[] = {"added", "updated", "deleted", "unchanged", NULL};
 static const char *const schedules[] = {"started", "open", "postponed", NULL};
 static const char *const backlogs[] = {"held", "left", NULL};
 static const char *const refusals[] = {"queue_full", "node_full",   "draining", "rate_limit",
@@ -109,6 +110,9 @@ struct metric metrics[METRIC_COUNT] = {
 	    BY("kind", securities)),
     COUNTER(METRIC_SYNCS_INTERRUPTED, "syncs_interrupted_total",
 	    "Runs of syncs that were cut and go on from their checkpoint in another run.", NONE),
+    COUNTER(METRIC_RECORDS, "records_total",
+	    "Records that functions saved, updated and deleted here, by what that did.",
+	    BY("action", records)),
     COUNTER(METRIC_SYNCS_STALLED, "syncs_stalled_total",
 	    "Runs of syncs that were cut like those before them and whose checkpoint did not move.",
 	    NONE),

@@ -32,6 +32,7 @@ enum metric_id {
 	METRIC_QUARANTINED, /* enum metric_quarantine */
 	METRIC_SECURITY,    /* enum metric_security */
 	METRIC_SYNCS_INTERRUPTED,
+	METRIC_RECORDS, /* enum metric_record */
 	METRIC_SYNCS_STALLED,
 	METRIC_SYNCS_PAGE_REPEATED,
 	METRIC_SCHEDULE_RUNS, /* enum metric_schedule */
@@ -76,6 +77,12 @@ enum metric_outcome { /* of a job: states of base/job.h, and dead: set aside */
 };
 enum metric_lane { METRIC_LANE_NEW, METRIC_LANE_FRONT, METRIC_LANE_SLOT, METRIC_LANE_DELAYED };
 enum metric_pause { METRIC_PAUSED, METRIC_DRAINING };
+enum metric_record {
+	METRIC_RECORD_ADDED,
+	METRIC_RECORD_UPDATED,
+	METRIC_RECORD_DELETED,
+	METRIC_RECORD_UNCHANGED
+};
 enum metric_schedule { METRIC_SCHEDULE_STARTED, METRIC_SCHEDULE_OPEN, METRIC_SCHEDULE_POSTPONED };
 enum metric_schedules { METRIC_SCHEDULES_STARTED, METRIC_SCHEDULES_PAUSED };
 enum metric_trouble {

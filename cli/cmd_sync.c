@@ -299,13 +299,16 @@ static void
 print_sync(struct json_value sync)
 {
 	struct json_value checkpoint = json_get(sync, "checkpoint");
-	int64_t now_ms = clock_wall_ms(), version, bytes;
+	int64_t now_ms = clock_wall_ms(), version, bytes, still;
 	struct json_iter it;
 
 	print_member("sync", json_get(sync, "id"), "");
 	print_member("state", json_get(sync, "state"), "");
 	print_member("trouble", json_get(sync, "trouble"), "");
 	print_member_time("since", json_get(sync, "trouble_since"), now_ms);
+	if (json_int(json_get(sync, "still_runs"), &still) && still > 0)
+		printf("%-12s %lld runs in a row ended with the checkpoint they began with\n",
+		       "still", (long long)still);
 	print_member("environment", json_get(sync, "environment"), "");
 	print_member("integration", json_get(sync, "integration"), "");
 	print_member("function", json_get(sync, "name"), "");

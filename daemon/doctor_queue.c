@@ -218,8 +218,9 @@ doctor_check_syncs(struct judge *judge)
 			   stalled == 1 ? " is" : "s are", stalled == 1 ? "es" : "");
 	if (stalled < DOCTOR_STALLED_MANY)
 		return;
-	doctor_says(check->cause, "nodes are restarted too often for them, sync_timeout is too "
-				  "short, or their functions save no checkpoints");
+	doctor_says(check->cause,
+		    "sync_timeout is too short for them, or a function that many connections have "
+		    "saves the same checkpoint again and again");
 	doctor_says(check->remedy, "sluice sync ls --state stalled; sluice sync show ID");
 	check->runbook = "syncsstalled";
 }

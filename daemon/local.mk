@@ -68,6 +68,7 @@ sluiced_SOURCES = \
 	daemon/api/sync_variant.c \
 	daemon/api/webhook_in.c \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
+	daemon/scheduler/recount.c daemon/scheduler/recount.h \
 	daemon/scheduler/retention.c daemon/scheduler/retention.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/schedule.c daemon/scheduler/schedule.h \
@@ -98,7 +99,7 @@ sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase
 	$(LIBPQ_LIBS) $(HIREDIS_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LIBEVENT_LIBS) $(MSGPACK_LIBS) $(OPENSSL_LIBS)
 
 # The parts that stand on base alone have unit tests.
-daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_service
+daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service
 check_PROGRAMS += $(daemon_tests)
 TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
@@ -108,5 +109,7 @@ test_daemon_doctor_SOURCES = tests/unit/test_daemon_doctor.c \
 test_daemon_doctor_LDADD = $(base_test_libs)
 test_daemon_rate_SOURCES = tests/unit/test_daemon_rate.c daemon/api/rate.c
 test_daemon_rate_LDADD = $(base_test_libs)
+test_daemon_room_SOURCES = tests/unit/test_daemon_room.c daemon/worker/room.c
+test_daemon_room_LDADD = $(base_test_libs)
 test_daemon_service_SOURCES = tests/unit/test_daemon_service.c daemon/notify.c daemon/sockets.c
 test_daemon_service_LDADD = $(base_test_libs)

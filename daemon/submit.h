@@ -56,6 +56,9 @@ typedef void submit_cb(void *arg, enum sl_code code, const struct sl_error *erro
 /* job->id is the caller's; the rest is copied. */
 void submit_job(struct daemon *daemon, const struct ledger_job *job, submit_cb *cb, void *arg);
 void submit_admitted(struct daemon *daemon, const struct ledger_job *job, submit_cb *cb, void *arg);
+/* As submit_admitted() for a job without delay that the caller has put into the ledger, at seq. */
+void submit_committed(struct daemon *daemon, const struct ledger_job *job, int64_t seq,
+		      submit_cb *cb, void *arg);
 
 /* As ledger_accept_once(), pushing what is new. */
 void submit_job_once(struct daemon *daemon, const struct ledger_job *job,

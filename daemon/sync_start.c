@@ -17,6 +17,7 @@ struct start {
 	bool cancelled;          /* it was asked to end */
 	bool admitted;           /* has a place that the job has not used yet */
 	struct ledger_job job;
+	char input[80]; /* of the job */
 	sync_start_cb *cb;
 	void *arg;
 };
@@ -36,30 +37,14 @@ on_submitted(void *arg, enum sl_code code, const struct sl_error *error)
 	finish(arg, code, code == SL_OK, error);
 }
 
-static void
-submit(struct start *start)
-{
-	char input[80];
-
-	snprintf(input, sizeof(input), "{\"sync\":%lld,\"emptyCache\":%s}",
-		 (long long)start->sync_id, start->how.empty_cache ? "true" : "false");
-	start->job.input = slice_text(input); /* copied */
-	start->admitted = false;
-	submit_admitted(start->daemon, &start->job, on_submitted, start);
-}
+static void on_accepted(void *arg, enum sl_code code, int64_t seq, const struct sl_error *error);
 
 static void
-on_reset(void *arg, enum sl_code code, const struct sl_error *error)
+take(struct start *start)
 {
-	struct start *start = arg;
-
-	if (code == SL_OK)
-		submit(start);
-	else
-		finish(start, code, false, error);
+	sync_accept(start->daemon->syncs, start->sync_id, &start->job, start->how.reset,
+		    on_accepted, start);
 }
-
-static void on_claimed(void *arg, enum sl_code code, const struct sl_error *error);
 
 static void
 on_cancelled(void *arg, enum sl_code code, const struct sl_error *error)
@@ -68,16 +53,15 @@ on_cancelled(void *arg, enum sl_code code, const struct sl_error *error)
 
 	/* It may have ended by itself, or never have come into the ledger. */
 	if (code == SL_OK || code == SL_CONFLICT || code == SL_NOT_FOUND)
-		sync_claim_run(start->daemon->syncs, start->sync_id, start->job.id, on_claimed,
-			       start);
+		take(start);
 	else
 		finish(start, code, false, error);
 }
 
-/* The claim comes before the reset: a sync that runs keeps its checkpoint under its feet.  A reset
- * ends the run that is open; its process may last a moment longer, but has no effect from then on. */
+/* A sync that runs keeps its checkpoint under its feet: a reset ends the run that is open first; its
+ * process may last a moment longer, but has no effect from then on. */
 static void
-on_claimed(void *arg, enum sl_code code, const struct sl_error *error)
+on_accepted(void *arg, enum sl_code code, int64_t seq, const struct sl_error *error)
 {
 	struct start *start = arg;
 
@@ -90,10 +74,9 @@ on_claimed(void *arg, enum sl_code code, const struct sl_error *error)
 		finish(start, SL_OK, false, NULL);
 	} else if (code != SL_OK) {
 		finish(start, code, false, error);
-	} else if (start->how.reset) {
-		sync_reset(start->daemon->syncs, start->sync_id, on_reset, start);
 	} else {
-		submit(start);
+		start->admitted = false;
+		submit_committed(start->daemon, &start->job, seq, on_submitted, start);
 	}
 }
 
@@ -107,7 +90,7 @@ on_key(void *arg, enum sl_code code, int64_t key_id, const struct sl_error *erro
 		return;
 	}
 	start->job.key_id = key_id;
-	sync_claim_run(start->daemon->syncs, start->sync_id, start->job.id, on_claimed, start);
+	take(start);
 }
 
 void
@@ -130,9 +113,11 @@ sync_start(struct daemon *daemon, const struct sync_row *row, const struct sync_
 	    .kind = JOB_SYNC,
 	};
 	uuid_v7(start->job.id);
+	snprintf(start->input, sizeof(start->input), "{\"sync\":%lld,\"emptyCache\":%s}",
+		 (long long)row->id, how->empty_cache ? "true" : "false");
+	start->job.input = slice_text(start->input);
 	start->cb = cb;
 	start->arg = arg;
-	/* Before the claim, which would keep other runs away for a minute. */
 	code = submit_admit(daemon, row->environment_id, how->must, &error);
 	if (code != SL_OK) {
 		finish(start, code, false, &error);

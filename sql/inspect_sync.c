@@ -21,24 +21,29 @@ struct inspect_sync_call {
 	"now() - interval '" INSPECT_SYNC_TEXT(INSPECT_SYNC_LATE_MS) " milliseconds'"
 
 /* What is said of a sync without a look at the ledger's jobs: f, i, c, p. */
-#define INSPECT_SYNC_BASE                                                                      \
-	"SELECT s.id, s.uuid, s.environment_id, s.connection_id, s.function_id, s.variant,"    \
-	"  s.job_id, s.claimed_at, s.last_state, s.last_ended, s.last_result, s.last_success," \
-	"  s.trouble, s.trouble_at, f.name, v.version, v.definition, i.unique_key,"            \
-	"  i.id AS integration_id, c.connection_id AS connection,"                             \
-	"  p.sync_id IS NOT NULL AS scheduled, p.started,"                                     \
-	"  p.frequency, p.every_ms, p.next_run_at"                                             \
-	" FROM sync s JOIN function f ON f.id = s.function_id"                                 \
-	"  JOIN integration i ON i.id = f.integration_id"                                      \
-	"  JOIN connection c ON c.id = s.connection_id AND c.integration_id = i.id"            \
-	"  LEFT JOIN function_version v ON v.id = f.version_id AND f.enabled"                  \
-	"  LEFT JOIN schedule p ON p.sync_id = s.id"                                           \
+#define INSPECT_SYNC_BASE                                                                               \
+	"SELECT s.id, s.uuid, s.environment_id, s.connection_id, s.function_id, s.variant,"             \
+	"  s.job_id, s.claimed_at, s.last_state, s.last_ended, s.last_result, s.last_success,"          \
+	"  s.trouble, s.trouble_at, s.still_runs, f.name, v.id AS version_id, v.version, i.unique_key," \
+	"  i.id AS integration_id, c.connection_id AS connection,"                                      \
+	"  p.sync_id IS NOT NULL AS scheduled, p.started,"                                              \
+	"  p.frequency, p.every_ms, p.next_run_at"                                                      \
+	" FROM sync s JOIN function f ON f.id = s.function_id"                                          \
+	"  JOIN integration i ON i.id = f.integration_id"                                               \
+	"  JOIN connection c ON c.id = s.connection_id AND c.integration_id = i.id"                     \
+	"  LEFT JOIN function_version v ON v.id = f.version_id AND f.enabled"                           \
+	"  LEFT JOIN schedule p ON p.sync_id = s.id"                                                    \
 	" WHERE s.removed_at IS NULL AND f.deleted_at IS NULL AND "
 
 #define INSPECT_SYNC_OPEN                           \
 	"(b.job_id IS NOT NULL AND e.state IS NULL" \
 	" AND (j.accepted_at IS NOT NULL"           \
 	"  OR b.claimed_at > now() - interval '1 minute'))"
+
+/* What the definitions of rows b say of frequencies: each is read once, and they may be large. */
+#define INSPECT_SYNC_DECLARED                                                               \
+	", d AS MATERIALIZED (SELECT v.id, definition_member(v.definition, 'runs') AS runs" \
+	"  FROM function_version v WHERE v.id IN (SELECT b.version_id FROM b))"
 
 /* Times in one place, for the sake of those who read the rest. */
 #define INSPECT_SYNC_AT(column) "coalesce(" DEAD_MS(column) ", 0)"
@@ -55,7 +60,7 @@ struct inspect_sync_call {
 #define INSPECT_SYNC_SHOWN                                                                    \
 	"b.id, b.uuid, b.environment_id::bigint, b.connection_id AS row, b.function_id,"      \
 	" b.integration_id, coalesce(n.name, ''), b.unique_key, b.connection, b.name,"        \
-	" b.variant, coalesce(b.version, ''), coalesce(b.definition, ''), b.trouble,"         \
+	" b.variant, coalesce(b.version, ''), coalesce(d.runs, ''), b.trouble, b.still_runs," \
 	" b.scheduled, coalesce(b.started, false), coalesce(b.frequency, ''),"                \
 	" coalesce(b.every_ms, 0), greatest(coalesce((extract(epoch FROM now()"               \
 	" - b.next_run_at) * 1000)::bigint, 0), 0), b.job_id, coalesce(a.number, 0)::bigint," \
@@ -67,6 +72,7 @@ struct inspect_sync_call {
 	" WHEN coalesce(e.state, b.last_state) = 1 THEN 5 ELSE 6 END::bigint"
 #define INSPECT_SYNC_FROM                                                                        \
 	" FROM b LEFT JOIN environment n ON n.id = b.environment_id"                             \
+	" LEFT JOIN d ON d.id = b.version_id"                                                    \
 	" LEFT JOIN LATERAL (SELECT r.state, r.ended_at FROM result r"                           \
 	"  WHERE r.job_id = b.job_id LIMIT 1) e ON true"                                         \
 	" LEFT JOIN LATERAL (SELECT t.accepted_at FROM job t WHERE t.id = b.job_id LIMIT 1)"     \
@@ -80,7 +86,7 @@ struct inspect_sync_call {
 	"SELECT " INSPECT_SYNC_SHOWN INSPECT_SYNC_TIMES ", " INSPECT_SYNC_OPEN \
 	", " INSPECT_SYNC_STATE " AS state" INSPECT_SYNC_FROM
 
-enum { INSPECT_SYNC_COLUMNS = 32 }; /* of INSPECT_SYNC_ROW */
+enum { INSPECT_SYNC_COLUMNS = 33 }; /* of INSPECT_SYNC_ROW */
 
 /* Planned each time: filters that were not asked for fold away.  There is always a row, which says how far
  * the page has looked; without a match its id is null. */
@@ -94,15 +100,20 @@ static const struct unit_statement inspect_sync_page = {
     "  AND ($6::bigint = 0 OR s.trouble = $6::bigint)"
     "  AND ($7::bigint <> 4 OR p.started = false)"
     "  AND ($7::bigint <> 7 OR p.next_run_at < " INSPECT_SYNC_LATE_BEFORE ")"
-    "  ORDER BY s.id LIMIT $8::bigint),"
+    "  ORDER BY s.id LIMIT $8::bigint)" INSPECT_SYNC_DECLARED ","
     " m AS (SELECT * FROM (" INSPECT_SYNC_ROW ") y"
     "  WHERE $7::bigint NOT BETWEEN 1 AND 6 OR y.state = $7::bigint ORDER BY y.id LIMIT $9::bigint)"
     " SELECT m.*, t.seen, t.last FROM (SELECT count(*) AS seen, coalesce(max(id), 0) AS last"
     "  FROM b) t LEFT JOIN m ON true ORDER BY m.id"};
 
-static const struct unit_statement inspect_sync_one = {"inspect_sync_one",
-						       "WITH b AS MATERIALIZED (" INSPECT_SYNC_BASE
-						       "s.uuid = $1::uuid) " INSPECT_SYNC_ROW};
+static const struct unit_statement inspect_sync_one = {
+    "inspect_sync_one", "WITH b AS MATERIALIZED (" INSPECT_SYNC_BASE
+			"s.uuid = $1::uuid)" INSPECT_SYNC_DECLARED " " INSPECT_SYNC_ROW};
+
+static const struct unit_statement inspect_sync_definition = {
+    "inspect_sync_definition",
+    "SELECT v.definition FROM sync s JOIN function f ON f.id = s.function_id"
+    " JOIN function_version v ON v.id = f.version_id AND f.enabled WHERE s.uuid = $1::uuid"};
 
 static const struct unit_statement inspect_sync_checkpoint = {
     "inspect_sync_checkpoint",
@@ -140,8 +151,9 @@ inspect_sync_read(struct inspect_sync *sync, const PGresult *rows, int row)
 	sync->name = value_text(rows, row, at++);
 	sync->variant = value_text(rows, row, at++);
 	sync->version = value_text(rows, row, at++);
-	sync->definition = value_text(rows, row, at++);
+	sync->declared = value_text(rows, row, at++);
 	sync->trouble = (enum sync_trouble)value_int(rows, row, at++);
+	sync->still_runs = (int)value_int(rows, row, at++);
 	sync->scheduled = value_bool(rows, row, at++);
 	sync->started = value_bool(rows, row, at++);
 	sync->frequency = value_text(rows, row, at++);
@@ -234,9 +246,11 @@ inspect_on_sync(void *arg, const struct unit_answer *answer)
 	if (code == SL_OK && PQntuples(answer->results[0]) == 0)
 		code = sl_fail(&error, SL_NOT_FOUND, "there is no such sync");
 	if (code == SL_OK) {
-		const PGresult *checkpoint = answer->results[1], *windows = answer->results[2];
+		const PGresult *definition = answer->results[1];
+		const PGresult *checkpoint = answer->results[2], *windows = answer->results[3];
 
 		inspect_sync_read(&sync, answer->results[0], 0);
+		more.definition = PQntuples(definition) > 0 ? value_text(definition, 0, 0) : "";
 		more.checkpoint = PQntuples(checkpoint) > 0;
 		if (more.checkpoint) {
 			more.checkpoint_version = value_int(checkpoint, 0, 0);
@@ -261,6 +275,8 @@ inspect_sync_show(struct dead_store *store, const char *uuid, inspect_sync_cb *c
 
 	call->cb.row = cb;
 	unit_add(unit, &inspect_sync_one);
+	unit_bind_text(unit, uuid);
+	unit_add(unit, &inspect_sync_definition);
 	unit_bind_text(unit, uuid);
 	unit_add(unit, &inspect_sync_checkpoint);
 	unit_bind_text(unit, uuid);

@@ -33,10 +33,11 @@ struct inspect_sync {
 	int64_t environment_id, integration_id, function_id, connection_row;
 	const char *environment, *integration, *connection, *name, *variant;
 	const char *version;           /* the active one; "": none, or the function is disabled */
-	const char *definition;        /* of that version, JSON; "": none */
+	const char *declared;          /* how often, by that version; "": never by itself */
 	enum inspect_sync_state state; /* NEW..FAILED */
 	enum sync_trouble trouble;
 	int64_t trouble_ms; /* since when; 0: none */
+	int still_runs;     /* as in struct sync_row */
 
 	bool scheduled, started; /* started false: paused */
 	const char *frequency;   /* the connection's own; "": the function's counts */
@@ -73,6 +74,7 @@ void inspect_sync_list(struct dead_store *store, const struct inspect_sync_filte
 		       inspect_syncs_cb *cb, void *arg);
 
 struct inspect_sync_more {
+	const char *definition;     /* of the active version, JSON; "": none */
 	bool checkpoint;            /* there is one; its value is the customer's, and not read */
 	int64_t checkpoint_version; /* grows with each save */
 	int64_t checkpoint_bytes;

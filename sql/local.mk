@@ -43,8 +43,10 @@ libsql_a_SOURCES = \
 	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
 	sql/reclaim.c sql/reclaim.h \
 	sql/record.c sql/record.h sql/record_store.h \
+	sql/record_clear.c \
 	sql/record_count.c sql/record_count.h \
 	sql/record_list.c \
+	sql/record_recount.c sql/record_recount.h \
 	sql/record_prune.c sql/record_prune.h \
 	sql/record_retain.c sql/record_retain.h \
 	sql/record_track.c \
@@ -59,6 +61,7 @@ libsql_a_SOURCES = \
 	sql/settle_run.c \
 	sql/settle_session.c \
 	sql/sync.c sql/sync.h \
+	sql/sync_accept.c \
 	sql/sync_row.h \
 	sql/sync_set.c sql/sync_set.h \
 	sql/sync_store.c sql/sync_store.h \
@@ -92,6 +95,7 @@ sql_tests = test_sql_migrate \
 	test_sql_schedule \
 	test_sql_record \
 	test_sql_fence \
+	test_sql_count \
 	test_sql_outbox \
 	test_sql_prune \
 	test_sql_retain \
@@ -132,6 +136,9 @@ test_sql_record_LDADD = $(sql_test_libs)
 test_sql_fence_SOURCES = tests/integration/test_sql_fence.c tests/integration/sync_rig.h
 test_sql_fence_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_fence_LDADD = $(sql_test_libs)
+test_sql_count_SOURCES = tests/integration/test_sql_count.c tests/integration/sync_rig.h
+test_sql_count_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_count_LDADD = $(sql_test_libs)
 test_sql_outbox_SOURCES = tests/integration/test_sql_outbox.c tests/integration/sync_rig.h
 test_sql_outbox_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_outbox_LDADD = $(sql_test_libs)

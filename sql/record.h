@@ -110,7 +110,7 @@ void record_mark(struct sync_store *store, int64_t connection_id, int64_t sync_i
 void record_delete_unseen(struct sync_store *store, int64_t connection_id, int64_t sync_id,
 			  const char *model, int64_t mark, const struct sync_fence *fence,
 			  const char *write, record_keys_cb *cb, void *arg);
-/* Removes every record of a sync for good (emptyCache). */
+/* Removes every record of a sync for good (emptyCache), some at a time: a failure leaves the rest. */
 void record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id,
 		  const struct sync_fence *fence, sync_done_cb *cb, void *arg);
 

@@ -63,16 +63,6 @@ static const struct unit_statement track_mark = {
     "  AND u.at < now() - interval '1 hour' AND u.seen < coalesce(n.seen, u.seen + 1))"
     " SELECT coalesce((SELECT mark FROM marked), nextval('record_seen'))"};
 
-#define TRACK_LOCK RECORD_LOCK("m.model")
-static const struct unit_statement record_lock_models = {
-    "record_lock_models",
-    "SELECT " TRACK_LOCK " FROM (SELECT DISTINCT model FROM record"
-    " WHERE connection_id = $1::bigint AND sync_id = $2::bigint ORDER BY model) m"};
-
-static const struct unit_statement record_clear_rows = {
-    "record_clear_rows",
-    "DELETE FROM record WHERE connection_id = $1::bigint AND sync_id = $2::bigint"};
-
 void
 record_track_start(struct sync_store *store, int64_t sync_id, const char *model,
 		   const struct sync_fence *fence, sync_done_cb *cb, void *arg)
@@ -171,23 +161,4 @@ record_delete_unseen(struct sync_store *store, int64_t connection_id, int64_t sy
 	unit_bind_text(unit, write);
 	unit_bind_int(unit, mark);
 	sync_send(store, unit, record_on_keys, call);
-}
-
-void
-record_clear(struct sync_store *store, int64_t connection_id, int64_t sync_id,
-	     const struct sync_fence *fence, sync_done_cb *cb, void *arg)
-{
-	static const struct unit_statement *const steps[] = {&record_lock_models,
-							     &record_clear_rows};
-	struct sync_call *call = sync_call_new(arg, NULL);
-	struct unit *unit = unit_new();
-
-	call->cb.done = cb;
-	sync_add_fence(unit, fence);
-	for (int i = 0; i < 2; i++) {
-		unit_add(unit, steps[i]);
-		unit_bind_int(unit, connection_id);
-		unit_bind_int(unit, sync_id);
-	}
-	sync_send(store, unit, sync_on_done, call);
 }

@@ -79,6 +79,8 @@ settle_item_run(struct settle_item *item, const struct settle_run *run)
 		item->code = sl_fail(&item->error, SL_INVALID, "the next run's id is no uuid");
 	left->events = sl_calloc((size_t)run->event_count + 1, sizeof(*left->events));
 	left->ids = sl_calloc((size_t)run->event_count + 1, sizeof(*left->ids));
+	left->run.events = left->events;
+	left->run.again = left->again;
 	for (int i = 0; i < run->event_count; i++) {
 		struct slice body = run->events[i].body;
 

@@ -31,25 +31,6 @@ static const struct unit_statement sync_find = {
 static const struct unit_statement sync_by_id = {"sync_by_id",
 						 SYNC_SELECT "WHERE s.id = $1::bigint"};
 
-/* A row without an id: there, but not ours to take. */
-static const struct unit_statement sync_claim = {
-    "sync_claim",
-    "WITH u AS (UPDATE sync s SET job_id = $2::uuid, claimed_at = now() WHERE s.id = $1::bigint"
-    "  AND s.removed_at IS NULL AND (s.job_id = $2::uuid OR NOT " SYNC_OPEN ") RETURNING s.id)"
-    " SELECT (SELECT u.id FROM u) FROM sync WHERE sync.id = $1::bigint AND sync.removed_at IS NULL"};
-
-/* The checkpoint keeps counting: what a run that saw it before still writes is refused. */
-static const struct unit_statement sync_forget[] = {
-    {"sync_forget_success", "UPDATE sync SET last_success = NULL,"
-			    " still_runs = 0 WHERE id = $1::bigint"},
-    {"sync_forget_checkpoint",
-     "UPDATE checkpoint SET value = NULL, version = version + 1"
-     " WHERE (connection_id, function_id, variant)"
-     "  = (SELECT connection_id, function_id, variant FROM sync WHERE id = $1::bigint)"},
-    {"sync_forget_windows", "DELETE FROM track_window WHERE sync_id = $1::bigint"},
-    {"sync_forgotten", "SELECT id FROM sync WHERE id = $1::bigint"},
-};
-
 /* Held against a change of the settings until the key is there; see account_concurrency.c. */
 static const struct unit_statement sync_key_lock = {
     "sync_key_lock", "SELECT FROM environment WHERE id = $1::int FOR SHARE"};
@@ -171,56 +152,6 @@ sync_read(struct sync_store *store, int64_t id, sync_rows_cb *cb, void *arg)
 	unit_add(unit, &sync_by_id);
 	unit_bind_int(unit, id);
 	sync_send(store, unit, sync_on_rows, call);
-}
-
-/* ---- runs ----------------------------------------------------------------------------------- */
-
-static void
-sync_on_claimed(void *arg, const struct unit_answer *answer)
-{
-	struct sync_call *call = arg;
-	struct sl_error error;
-	int count;
-	enum sl_code code = sync_outcome(call, answer, &count, &error);
-
-	if (code == SL_OK && PQgetisnull(sync_answer_rows(answer), 0, 0))
-		code = sl_fail(&error, SL_CONFLICT, "a run of the sync is open");
-	call->cb.done(call->arg, code, code == SL_OK ? NULL : &error);
-	free(call);
-}
-
-void
-sync_claim_run(struct sync_store *store, int64_t id, const char *job_id, sync_done_cb *cb,
-	       void *arg)
-{
-	struct sync_call *call = sync_call_new(arg, "sync");
-	char job[UUID_TEXT];
-	struct unit *unit;
-
-	call->cb.done = cb;
-	if (!uuid_parse(slice_text(job_id), job)) {
-		sync_refuse(store, sync_on_claimed, call, SL_INVALID, "the job id is no uuid");
-		return;
-	}
-	unit = unit_new();
-	unit_add(unit, &sync_claim);
-	unit_bind_int(unit, id);
-	unit_bind_text(unit, job);
-	sync_send(store, unit, sync_on_claimed, call);
-}
-
-void
-sync_reset(struct sync_store *store, int64_t id, sync_done_cb *cb, void *arg)
-{
-	struct sync_call *call = sync_call_new(arg, "sync");
-	struct unit *unit = unit_new();
-
-	call->cb.done = cb;
-	for (size_t i = 0; i < sizeof(sync_forget) / sizeof(*sync_forget); i++) {
-		unit_add(unit, &sync_forget[i]);
-		unit_bind_int(unit, id);
-	}
-	sync_send(store, unit, sync_on_done, call);
 }
 
 /* ---- concurrency keys ----------------------------------------------------------------------- */

@@ -63,14 +63,16 @@ void sync_ensure(struct sync_store *store, int64_t function_id, int64_t connecti
 void sync_read(struct sync_store *store, int64_t id, sync_rows_cb *cb, void *arg); /* 1 row */
 
 typedef void sync_done_cb(void *arg, enum sl_code code, const struct sl_error *error);
-/* Notes that job_id, which the caller is about to accept, is the newest run.  SL_CONFLICT: a run is
- * open already.  A note whose job never came to the ledger stands for a minute.  The same job_id
- * again: SL_OK. */
-void sync_claim_run(struct sync_store *store, int64_t id, const char *job_id, sync_done_cb *cb,
-		    void *arg);
-/* Forgets last success, checkpoint and windows of tracked deletes.  The checkpoint keeps counting
- * versions: a run that saw the old one cannot write it any more. */
-void sync_reset(struct sync_store *store, int64_t id, sync_done_cb *cb, void *arg);
+struct ledger_job; /* sql/ledger.h */
+/* Makes the job, whose id is new, the newest run of the sync and puts it into the ledger, both or
+ * neither; seq is its place there.  With reset, in the same transaction: last success, checkpoint and
+ * windows of tracked deletes are forgotten; the checkpoint keeps counting versions, so a run that saw
+ * the old one cannot write it any more.  SL_CONFLICT: a run is open already; SL_NOT_FOUND: no such
+ * sync; SL_UNAVAILABLE: not as far as can be known: a commit in doubt is repeated once. */
+typedef void sync_accept_cb(void *arg, enum sl_code code, int64_t seq,
+			    const struct sl_error *error);
+void sync_accept(struct sync_store *store, int64_t id, const struct ledger_job *job, bool reset,
+		 sync_accept_cb *cb, void *arg);
 
 /* Who writes records, windows and checkpoints.  A write is refused with SL_CONFLICT, and nothing of it
  * happens, unless all that is asked for holds; it goes on to hold until the write has committed. */

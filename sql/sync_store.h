@@ -20,7 +20,7 @@
 #define SYNC_AT_MS(param) "(timestamptz 'epoch' + " param "::bigint * interval '1 millisecond')"
 
 /* The newest run is open: in the ledger without a result, or noted less than a minute ago and not
- * there yet.  Rows of the ledger are looked up by subqueries that the planner may not turn into
+ * there yet (an earlier release notes it before it accepts it).  Rows of the ledger are looked up by subqueries that the planner may not turn into
  * joins; see settle_batch.c. */
 #define SYNC_OPEN                                                            \
 	"(s.job_id IS NOT NULL"                                              \
@@ -38,6 +38,7 @@ struct sync_call {
 		record_keys_cb *keys;
 		record_mark_cb *mark;
 		checkpoint_cb *checkpoint;
+		sync_accept_cb *accepted;
 	} cb;
 	void *arg;
 	const char *one; /* what must be there: no row is SL_NOT_FOUND; NULL: may be none */

@@ -54,22 +54,6 @@ show_name(struct json_writer *w, const char *key, const char *name)
 	jw_member_text(w, key, name[0] != '\0' ? name : NULL);
 }
 
-/* A member of the definition, or null. */
-static void
-show_defined(struct json_writer *w, const char *key, const struct inspect_sync *sync,
-	     const char *member)
-{
-	struct json_value definition, value = {.type = JSON_NONE};
-
-	if (json_check(slice_text(sync->definition), &definition, NULL) == SL_OK)
-		value = json_get(definition, member);
-	jw_key(w, key);
-	if (value.type != JSON_NONE)
-		jw_raw(w, value.raw);
-	else
-		jw_null(w);
-}
-
 static void
 show_schedule(struct json_writer *w, const struct inspect_sync *sync)
 {
@@ -80,10 +64,7 @@ show_schedule(struct json_writer *w, const struct inspect_sync *sync)
 	}
 	jw_object(w);
 	jw_member_bool(w, "paused", !sync->started);
-	if (sync->frequency[0] != '\0')
-		jw_member_text(w, "frequency", sync->frequency);
-	else
-		show_defined(w, "frequency", sync, "runs");
+	show_name(w, "frequency", sync->frequency[0] != '\0' ? sync->frequency : sync->declared);
 	jw_member_bool(w, "own_frequency", sync->frequency[0] != '\0');
 	jw_key(w, "every_ms");
 	if (sync->every_ms > 0)
@@ -166,6 +147,7 @@ show_sync(struct json_writer *w, const struct daemon *daemon, const struct inspe
 	jw_member_text(w, "state", runs_here(daemon, sync) ? "running" : state_name(sync->state));
 	jw_member_text(w, "trouble", sync_trouble_name(sync->trouble));
 	show_time(w, "trouble_since", sync->trouble_ms);
+	jw_member_int(w, "still_runs", sync->still_runs);
 	show_schedule(w, sync);
 	show_open_run(w, daemon, sync);
 	show_last_run(w, sync);
@@ -403,7 +385,7 @@ on_shown(void *arg, enum sl_code code, const struct inspect_sync *sync,
 	jw_key(&showing->w, "sync");
 	show_sync(&showing->w, call->daemon, sync);
 	show_more(&showing->w, more);
-	showing->definition = sl_strdup(sync->definition);
+	showing->definition = sl_strdup(more->definition);
 	showing->variant = sl_strdup(sync->variant);
 	record_count(call->daemon->syncs, &sync->connection_row, 1, on_counts, showing);
 }

@@ -153,6 +153,8 @@ show(struct json_writer *w, const struct sync_page_row *it, struct json_value de
 			       row->running ? "RUNNING"
 			       : failed     ? "STOPPED"
 					    : "SUCCESS");
+	if (row->trouble != SYNC_NO_TROUBLE)
+		jw_member_text(w, "trouble", sync_trouble_name(row->trouble));
 	show_counts(w, definition, row, counts, count);
 	jw_member_raw(w, "checkpoint", slice_text(it->checkpoint));
 	jw_object_end(w);
@@ -166,6 +168,15 @@ fail(struct status *status, enum sl_code code, const struct sl_error *error)
 	buf_fini(&status->out);
 	drop_page(status);
 	sync_fail(status->call, &status->scope, code, error, 400, "invalid_body");
+}
+
+static void
+fail_large(struct status *status)
+{
+	buf_fini(&status->out);
+	sync_scope_fini(&status->scope);
+	api_fail(status->call, 400, "resource_capped",
+		 "the answer is larger than 75 MiB; ask for fewer syncs, or for one connection");
 }
 
 static void
@@ -203,7 +214,7 @@ on_counts(void *arg, enum sl_code code, const struct record_count *counts, int c
 	}
 	drop_page(status);
 	if (status->out.over)
-		fail(status, SL_EXHAUSTED, NULL);
+		fail_large(status);
 	else if (status->more)
 		read_page(status);
 	else

@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "base/metrics.h"
 #include "daemon/scheduler/schedule.h"
+#include "daemon/scheduler/recount.h"
 #include "daemon/scheduler/retention.h"
 #include "daemon/scheduler/survey.h"
 #include "daemon/scheduler/sweep.h"
@@ -41,6 +42,7 @@ struct scheduler {
 	struct survey *survey;
 	struct schedule *schedule;
 	struct retention *retention;
+	struct recount *recount;
 	struct loop_timer *timer;
 	struct map *sessions; /* id -> seen */
 	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_partitions;
@@ -331,6 +333,7 @@ on_tick(void *arg)
 		survey_forget(scheduler->survey);
 		schedule_rest(scheduler->schedule);
 		retention_stop(scheduler->retention);
+		recount_stop(scheduler->recount);
 		if (!scheduler->asking_lead) {
 			scheduler->asking_lead = true;
 			reclaim_lead(scheduler->reclaim, on_lead, scheduler);
@@ -353,6 +356,7 @@ on_tick(void *arg)
 	survey_tick(scheduler->survey);
 	schedule_tick(scheduler->schedule);
 	retention_tick(scheduler->retention);
+	recount_tick(scheduler->recount);
 }
 
 bool
@@ -374,6 +378,7 @@ scheduler_new(struct daemon *daemon, const char *conninfo)
 	scheduler->survey = survey_new(daemon, scheduler->reclaim);
 	scheduler->schedule = schedule_new(daemon, conninfo);
 	scheduler->retention = retention_new(daemon, conninfo);
+	scheduler->recount = recount_new(daemon, conninfo);
 	scheduler->sessions = map_new();
 	scheduler->timer = loop_timer_new(daemon->loop, on_tick, scheduler);
 	loop_timer_every(scheduler->timer, TICK_MS);
@@ -400,6 +405,7 @@ scheduler_free(struct scheduler *scheduler)
 	survey_free(scheduler->survey);
 	schedule_free(scheduler->schedule);
 	retention_free(scheduler->retention);
+	recount_free(scheduler->recount);
 	reclaim_free(scheduler->reclaim);
 	/* Redis still answers, with failures, what is under way. */
 	loop_free_later(scheduler->daemon->loop, free_now, scheduler);

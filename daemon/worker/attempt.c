@@ -206,35 +206,25 @@ log_failure(const struct attempt *attempt, struct slice payload)
 	free(at);
 }
 
-/* Cut near its limit: it goes on in a new run from the checkpoint that it saved.  Unless runs are cut again and
- * again and the checkpoint stays what it was: then there is nothing to go on from.  Its list of what exists
- * is not whole, so nothing unseen is deleted. */
+/* Cut near its limit.  Its list of what exists is not whole: nothing unseen is deleted. */
 static void
 finish_interrupted(struct attempt *attempt)
 {
-	const struct attempt_checkpoint *checkpoint = &attempt->checkpoint;
-	const char *before = checkpoint->before != NULL ? checkpoint->before : "";
-	const char *after = checkpoint->after != NULL ? checkpoint->after : "";
-	int64_t most = config_int(attempt->daemon->config, "sync_stall_runs");
 	char why[200];
 
-	if (strcmp(before, after) == 0)
-		attempt->still_runs = attempt->sync->still_runs + 1;
-	if (attempt->still_runs < most) {
+	if (sync_left_gets_on(attempt)) {
 		attempt->trouble = SYNC_INTERRUPTED;
 		attempt_finish(attempt, JOB_SUCCEEDED, false, SLICE_LITERAL("true"));
 		return;
 	}
 	attempt->trouble = SYNC_STALLED;
-	snprintf(
-	    why, sizeof(why),
-	    "%d runs in a row reached their time limit with the checkpoint they had begun with",
-	    attempt->still_runs);
-	attempt_finish_error(
-	    attempt, "sync_stalled",
-	    "The sync does not get on: its checkpoint stays the same. Save a checkpoint after "
-	    "each page, or raise sync_timeout",
-	    why);
+	snprintf(why, sizeof(why),
+		 "%d runs in a row reached their limit with the checkpoint they had begun with",
+		 attempt->still_runs);
+	attempt_finish_error(attempt, "sync_stalled",
+			     "The sync does not get on: its checkpoint stays the same. Save a "
+			     "checkpoint after each page, or raise sync_timeout",
+			     why);
 }
 
 static void

@@ -19,7 +19,7 @@
 #define JOBS_PER_TURN 8
 #define HANDS_MAX 64
 #define WAIT_MS 5000
-#define WAIT_SHORT_MS 1000 /* without ears for the token of long keys: there may be room by then */
+#define WAIT_SHORT_MS 1000 /* deaf to the token of long keys: there may be room by then */
 #define REJOIN_MS 300
 #define LOOK_MS 200
 
@@ -41,12 +41,13 @@ struct lane {
 	struct held *held;            /* keys that we may be handed again as "kept" */
 	bool joining, exchanging, waiting, renewing;
 	bool stopping;
+	bool deaf;  /* the wait that is out is not for the token of long keys */
 	bool quiet; /* takes no turns, for now */
 	int wanted; /* turns asked for in the exchange in flight */
 	struct turn *handing[HANDS_MAX];
 	int handing_count;
 	struct loop_timer *rejoin, *hand_timer;
-	struct loop_timer *look; /* armed while there is room for calls only */
+	struct loop_timer *look; /* armed while there is room that no wait is out for */
 };
 
 static void exchange(struct lane *lane);
@@ -364,7 +365,8 @@ gather_hands(struct lane *lane, struct lease_hand *hands, int max)
 
 static void on_wake(void *arg, enum sl_code code, int64_t value, const struct sl_error *error);
 
-/* Without room for turns a wake-up is somebody else's.  If calls could still be run, they are looked for. */
+/* Without room for turns a wake-up is somebody else's.  If calls could still be run, they are looked for; so
+ * are long keys while the wait that is out is deaf to them. */
 static void
 wait_for_work(struct lane *lane)
 {
@@ -374,10 +376,13 @@ wait_for_work(struct lane *lane)
 		if (room_for_calls(lane->room) > 0 && !loop_timer_is_armed(lane->look))
 			loop_timer_in(lane->look, LOOK_MS);
 	} else if (!lane->waiting) {
-		bool longs = room_long_left(lane->room) > 0;
-
 		lane->waiting = true;
-		lease_wait(lane->queue, longs ? WAIT_MS : WAIT_SHORT_MS, longs, on_wake, lane);
+		lane->deaf = room_long_left(lane->room) <= 0;
+		lease_wait(lane->queue, lane->deaf ? WAIT_SHORT_MS : WAIT_MS, !lane->deaf, on_wake,
+			   lane);
+	} else if (lane->deaf && room_long_left(lane->room) > 0 &&
+		   !loop_timer_is_armed(lane->look)) {
+		loop_timer_in(lane->look, LOOK_MS);
 	}
 }
 

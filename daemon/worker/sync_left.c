@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/json.h"
 #include "daemon/worker/sync_run.h"
 
@@ -133,6 +134,20 @@ write_failure(const struct attempt *attempt, struct slice output, struct buf *ou
 	end_event(&w, attempt);
 	buf_fini(&models);
 	free(why);
+}
+
+/* ---- interrupted ------------------------------------------------------------------------------ */
+
+bool
+sync_left_gets_on(struct attempt *attempt)
+{
+	const struct attempt_checkpoint *checkpoint = &attempt->checkpoint;
+	const char *before = checkpoint->before != NULL ? checkpoint->before : "";
+	const char *after = checkpoint->after != NULL ? checkpoint->after : "";
+
+	if (strcmp(before, after) == 0)
+		attempt->still_runs = attempt->sync->still_runs + 1;
+	return attempt->still_runs < config_int(attempt->daemon->config, "sync_stall_runs");
 }
 
 /* ---- all of it -------------------------------------------------------------------------------- */

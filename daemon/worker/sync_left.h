@@ -15,6 +15,9 @@ struct sync_left {
 	struct buf *bodies; /* of the events */
 };
 
+/* Of a run that was interrupted: is there a checkpoint to go on from?  One that stays what it was counts up
+ * attempt->still_runs; false once they are `sync_stall_runs`. */
+bool sync_left_gets_on(struct attempt *attempt);
 /* attempt has ended in state with output, as it will be settled. */
 void sync_left_init(struct sync_left *left, const struct attempt *attempt, enum job_state state,
 		    struct slice output);

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/metrics.h"
 
 static void
 read_models(struct sync_run *run, struct json_value models)
@@ -99,6 +100,13 @@ sync_run_names(const struct sync_run *run, char *out, size_t size)
 void
 sync_model_count(struct sync_model *model, const struct record_counts *counts)
 {
+	const int64_t by_action[] = {[METRIC_RECORD_ADDED] = counts->added,
+				     [METRIC_RECORD_UPDATED] = counts->updated,
+				     [METRIC_RECORD_DELETED] = counts->deleted,
+				     [METRIC_RECORD_UNCHANGED] = counts->unchanged};
+
+	for (int i = 0; i < (int)(sizeof(by_action) / sizeof(by_action[0])); i++)
+		metric_add(&metrics[METRIC_RECORDS], i, 0, (double)by_action[i]);
 	model->touched = true;
 	model->added += counts->added;
 	model->updated += counts->updated;

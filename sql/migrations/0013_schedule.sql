@@ -89,8 +89,9 @@ BEGIN
                        every_ms(definition_member(v.definition, 'runs')) AS every_ms
                   FROM function f JOIN function_version v ON v.id = f.version_id
                  WHERE f.id = ANY (functions) AND f.type = 'sync' AND f.deleted_at IS NULL OFFSET 0) f
-          JOIN sync s ON s.function_id = f.id AND s.connection_id = ANY (connections)
-           AND (make_schedules.variant IS NULL OR s.variant = make_schedules.variant) AND s.removed_at IS NULL
+         CROSS JOIN unnest(connections) c(id) CROSS JOIN LATERAL (
+               SELECT y.id FROM sync y WHERE y.function_id = f.id AND y.connection_id = c.id AND y.removed_at IS NULL
+                  AND (make_schedules.variant IS NULL OR y.variant = make_schedules.variant) OFFSET 0) s
          ORDER BY s.id
     ON CONFLICT (sync_id) DO UPDATE SET every_ms = excluded.every_ms, next_run_at = CASE
             WHEN NOT o.started OR excluded.every_ms IS NULL THEN NULL
@@ -102,28 +103,31 @@ END $$;
 -- Makes what is missing of the syncs of these functions and connections (those of one integration belong
 -- together) in this variant, with key and schedule; how many syncs were made.  Of two that make the same
 -- one makes it: they agree on the name of its key, and with it on the key.  A connection that is being
--- deleted is waited for.
+-- deleted is waited for.  Rows are looked up one by one, which the planner may not turn into a join: what it
+-- knows of the tables may be from when they were empty.
 CREATE FUNCTION make_syncs(functions bigint[], connections bigint[], variant text, jitter_ms bigint DEFAULT 0)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     there bigint[];
+    fs    bigint[];
+    cs    bigint[];
     made  bigint;
 BEGIN
     SELECT array_agg(c.id) INTO there FROM (SELECT id FROM connection WHERE id = ANY (connections) ORDER BY id FOR KEY SHARE) c;
-    WITH w AS MATERIALIZED (
-        SELECT f.id AS function_id, c.id AS connection_id, f.environment_id,
-               'sync:' || c.id || ':' || f.id || ':' || make_syncs.variant AS key
-          FROM function f JOIN connection c ON c.integration_id = f.integration_id
-         WHERE f.id = ANY (functions) AND f.type = 'sync' AND f.deleted_at IS NULL AND f.version_id IS NOT NULL
-           AND c.id = ANY (there)
-           AND NOT EXISTS (SELECT FROM sync s WHERE s.function_id = f.id AND s.connection_id = c.id
-                                                AND s.variant = make_syncs.variant)),
-    k AS (
-        INSERT INTO concurrency_key (environment_id, name) SELECT w.environment_id, w.key FROM w ORDER BY w.key
-            ON CONFLICT (environment_id, name) DO UPDATE SET name = excluded.name RETURNING id, name)
+    SELECT array_agg(f.id ORDER BY f.id, c.id), array_agg(c.id ORDER BY f.id, c.id) INTO fs, cs
+      FROM (SELECT id, integration_id FROM function WHERE id = ANY (functions) AND type = 'sync' AND deleted_at IS NULL
+               AND version_id IS NOT NULL OFFSET 0) f CROSS JOIN unnest(there) c(id)
+     WHERE (SELECT x.integration_id FROM connection x WHERE x.id = c.id) = f.integration_id
+       AND (SELECT true FROM sync s WHERE s.function_id = f.id AND s.connection_id = c.id AND s.variant = make_syncs.variant) IS NULL;
+    INSERT INTO concurrency_key (environment_id, name)
+        SELECT (SELECT f.environment_id FROM function f WHERE f.id = u.f), 'sync:' || u.c || ':' || u.f || ':' || make_syncs.variant
+          FROM unnest(fs, cs) u(f, c) ORDER BY 2
+        ON CONFLICT (environment_id, name) DO UPDATE SET name = excluded.name;
     INSERT INTO sync (environment_id, function_id, connection_id, variant, key_id)
-        SELECT w.environment_id, w.function_id, w.connection_id, make_syncs.variant, k.id
-          FROM w JOIN k ON k.name = w.key ORDER BY w.key
+        SELECT e.id, u.f, u.c, make_syncs.variant, (SELECT k.id FROM concurrency_key k WHERE k.environment_id = e.id
+               AND k.name = 'sync:' || u.c || ':' || u.f || ':' || make_syncs.variant)
+          FROM unnest(fs, cs) u(f, c) CROSS JOIN LATERAL (SELECT f.environment_id AS id FROM function f WHERE f.id = u.f OFFSET 0) e
+         ORDER BY u.f, u.c
         ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS made = ROW_COUNT;
     PERFORM make_schedules(functions, there, make_syncs.variant, jitter_ms);
@@ -196,8 +200,9 @@ END $$;
 -- Removes up to about so many records, and the syncs whose records are gone; returns 0 when nothing is left,
 -- or another does it.  It walks through all records of a sync's connection: which of them are the sync's is
 -- in no index, and what another sync has saved again since is that one's.  Locks as who saves records: the
--- sync, models, rows.
-CREATE FUNCTION remove_scheduled(at_most int) RETURNS int LANGUAGE plpgsql AS $$
+-- sync, models, rows.  By indexes alone: what the planner knows of the tables may be from when they were empty.
+CREATE FUNCTION remove_scheduled(at_most int) RETURNS int LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     w      schedule_work;
     s      sync;
@@ -231,8 +236,9 @@ BEGIN
                  ORDER BY r.model, r.id LIMIT at_most) p;
         PERFORM pg_advisory_xact_lock(hashtextextended(m.model, s.connection_id))
            FROM (SELECT DISTINCT u.model FROM unnest(models) u(model) ORDER BY 1) m;
-        DELETE FROM record r USING unnest(models, ids) p(model, id)
-         WHERE r.connection_id = s.connection_id AND r.model = p.model AND r.id = p.id AND r.sync_id = s.id;
+        DELETE FROM record r WHERE r.sync_id = s.id AND r.ctid = ANY (ARRAY(
+            SELECT (SELECT o.ctid FROM record o WHERE o.connection_id = s.connection_id AND o.model = p.model AND o.id = p.id)
+              FROM unnest(models, ids) p(model, id)));
         IF seen = at_most THEN
             w.at_model := last[1];
             w.at_id := last[2];

@@ -21,7 +21,7 @@ CREATE TABLE outbox (                          -- what an environment is to be t
     body           text        NOT NULL        -- the bytes that are signed and sent
 );
 
--- Ends the transaction (SL409) unless the caller writes for the try that a job is at: under a live session,
+-- Ends the transaction (SL409; SL404: the sync is gone) unless the caller writes for the try that a job is at: under a live session,
 -- the newest try that was begun, of a job without a result, and, if newest is asked, the newest run of its
 -- sync.  What is 0 or null is not asked.
 --
@@ -35,7 +35,9 @@ DECLARE
 BEGIN
     IF fence.session <> 0 THEN
         PERFORM FROM session s WHERE s.id = fence.session AND s.live FOR SHARE;
-        PERFORM require(FOUND, 'SL409', 'the session has ended');
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'SL409', MESSAGE = 'the session has ended';
+        END IF;
     END IF;
     IF fence.sync <> 0 THEN
         PERFORM FROM connection c WHERE c.id = (SELECT y.connection_id FROM sync y WHERE y.id = fence.sync) FOR KEY SHARE;
@@ -44,15 +46,23 @@ BEGIN
         ELSE
             PERFORM FROM sync y WHERE y.id = fence.sync AND y.removed_at IS NULL FOR KEY SHARE;
         END IF;
-        PERFORM require(FOUND, 'SL404', 'there is no such sync');
-        PERFORM require(NOT fence.newest OR found_job = fence.job, 'SL409', 'another run of the sync has begun');
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'SL404', MESSAGE = 'there is no such sync';
+        END IF;
+        IF fence.newest AND found_job IS DISTINCT FROM fence.job THEN
+            RAISE EXCEPTION USING ERRCODE = 'SL409', MESSAGE = 'another run of the sync has begun';
+        END IF;
     END IF;
     IF fence.job IS NOT NULL THEN
         PERFORM FROM attempt a WHERE a.job_id = fence.job AND a.number = fence.number AND a.session_id = fence.session
             AND a.ended_at IS NULL FOR SHARE;
-        PERFORM require(FOUND, 'SL409', 'the try is not under way');
-        PERFORM require((SELECT max(a.number) FROM attempt a WHERE a.job_id = fence.job) = fence.number
-            AND (SELECT true FROM result r WHERE r.job_id = fence.job) IS NULL, 'SL409', 'the run has ended');
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'SL409', MESSAGE = 'the try is not under way';
+        END IF;
+        IF (SELECT true FROM result r WHERE r.job_id = fence.job)
+           OR (SELECT max(a.number) FROM attempt a WHERE a.job_id = fence.job) > fence.number THEN
+            RAISE EXCEPTION USING ERRCODE = 'SL409', MESSAGE = 'the run has ended';
+        END IF;
     END IF;
 END $$;
 

@@ -34,7 +34,7 @@ SERVER_FAULTS = {"redis_flush": 3, "redis_scripts": 2, "redis_kill": 2, "redis_s
 STEERING = {"node_quiet": 3, "node_hup": 2, "queue_pause": 3, "queue_drain": 1}
 UNAVAILABLE = 69  # EX_UNAVAILABLE: who starts a node starts it again
 STATEMENTS = (b"ledger_insert", b"settle_results", b"settle_begins", b"claim_holds", b"settle_beat", b"settle_retries", b"death_jobs",
-              b"record_save_items", b"record_delete_items", b"checkpoint_put", b"track_close", b"sync_claim", b"settle_runs",
+              b"record_save_items", b"record_delete_items", b"checkpoint_put", b"track_close", b"sync_job", b"settle_runs",
               b"INSERT INTO job (id, environment_id, key_id, function_version_id, connection_id, kind")
 
 

@@ -37,7 +37,7 @@ class Verdict:
         self.jobs = self.calls = self.lost = self.doubled = self.overlapped = self.out_of_order = 0
         self.dead = 0
         self.late = self.on_wire = self.after_cancel = self.unknown = self.refused = self.worker_lost = self.expired = 0
-        self.runs = self.pages = self.reads = self.records = 0  # of syncs
+        self.runs = self.pages = self.reads = self.records = self.events = 0  # of syncs
         self.states, self.run_states = defaultdict(int), defaultdict(int)
         self.faults = defaultdict(int)
 
@@ -60,7 +60,7 @@ class Verdict:
                 ("out of order", self.out_of_order), ("late, as faults allow", self.late),
                 ("calls on the wire when the successor began", self.on_wire),
                 ("calls within the grace of a cancel", self.after_cancel), ("worker_lost", self.worker_lost), ("dead", self.dead),
-                ("runs of syncs, and their ends", f"{self.runs} ({ends})"),
+                ("runs of syncs, and their ends; events", f"{self.runs} ({ends}); {self.events}"),
                 ("pages, records kept, records read", f"{self.pages}, {self.records}, {self.reads}"),
                 ("violations", len(self.violations))]
         return [f"{name:52} {value}" for name, value in rows]

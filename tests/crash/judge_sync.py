@@ -3,6 +3,7 @@
 I1  every run that was started has a result
 I3, I6  two runs of one sync never call at once; one call that was on the wire may follow the successor's first
 I5  a run is started once
+I7  a run that ended leaves one event for each model, or one that it failed
 R1  a run goes on where the one before it had saved its checkpoint, no earlier and no later; what is kept at the end is what
     the provider has; what was read is what the provider had, never older than before; what was deleted was not there at some
     time since the listing began that did not see it; who followed cursors has read what is kept
@@ -48,6 +49,7 @@ def check_runs(story, verdict, places):
         if row["model"] in told[row["job"]]:
             verdict.add("I7", f"run {row['job']} has two events of {row['model']}", "doubled")
         told[row["job"]].add(row["model"])
+        verdict.events += 1
     for row in story.tables["run"]:
         job, what = row["job"], f"run {row['job']} of {'/'.join(places.get(row['sync'], ('?',)))}"
         result = story.results.get(job)
@@ -63,7 +65,7 @@ def check_runs(story, verdict, places):
         if result["state"] == 1 and not any(page["last"] for page in story.pages if page["job"] == job) \
                 and not story.setup.get("interrupts"):
             verdict.add("I4", f"{what} succeeded and did not read to the end")
-        if "outbox" in story.setup and not told[job]:
+        if row["sync"] in places and not told[job]:
             verdict.add("I7", f"{what} ended as {result['state']} and has no event", "lost")
 
 

@@ -26,6 +26,7 @@ class SyncTale(Tale):
         for attempt in range(1, attempts + 1):
             self.row("attempt", job=f"s-{number}", number=attempt, session=1)
         if state:
+            self.row("outbox", job=f"s-{number}", model={"listing": "Listed", "changes": "Changed"}[name])
             self.row("result", job=f"s-{number}", attempt=attempts, state=state, output="true")
         for n, (start, to, last) in enumerate(pages):
             self.page(number, name, at + n / 2, start, to, last)
@@ -245,15 +246,12 @@ def _(tale):
 
 @objects("a_run_with_two_events_of_a_model", "I7")
 def _(tale):
-    for _ in range(2):
-        tale.row("outbox", job="s-3", model="Listed")
+    tale.row("outbox", job="s-3", model="Listed")
 
 
 @objects("a_run_without_an_event", "I7")
 def _(tale):
-    tale.events[0]["outbox"] = True
-    for number in (1, 2, 3, 4):
-        tale.row("outbox", job=f"s-{number}", model="Item")
+    drop(tale, e="row", table="outbox", job="s-4")
 
 
 main()

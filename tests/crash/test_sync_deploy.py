@@ -51,6 +51,31 @@ def _(fleet):
     fleet.judged()
 
 
+@test(name="F35 frequency changed while a sync runs: the run goes on to its end, the next slot is the new one, nothing runs twice", seconds=60)
+def _(fleet):
+    fleet.all()
+    assert fleet.deploy_flows(source_flows("6", auto_start=True)).status == 200
+    syncs = Syncs(fleet, names=("often",), change_s=0, trigger_s=0).start()
+    syncs.complete()
+    syncs.source.page_ms = 200
+    before = int(fleet.postgres.query("SELECT count(*) FROM job WHERE kind = 2")[0][0])
+    syncs.trigger("often", "listing")
+    wait_until("it runs", lambda: running(fleet, "often") == ["listing"], 10)
+    for frequency, every in (("every 2h", 7200), ("every 30s", 30), (None, 3600)):
+        answer = fleet.request("PUT", "/sync/update-connection-frequency", {
+            "sync_name": "listing", "provider_config_key": "w", "connection_id": "often", "frequency": frequency})
+        assert answer.status == 200, answer
+        late = fleet.postgres.query("SELECT extract(epoch FROM next_run_at - now()) FROM schedule c JOIN sync s ON s.id = c.sync_id"
+                                    " JOIN function f ON f.id = s.function_id JOIN connection k ON k.id = s.connection_id"
+                                    " WHERE f.name = 'listing' AND k.connection_id = 'often'")
+        assert 0 < float(late[0][0]) <= every, (frequency, late)
+    assert running(fleet, "often") == ["listing"], "it was over before anything was tested"
+    wait_until("it ends", lambda: not running(fleet, "often"), 20)
+    assert int(fleet.postgres.query("SELECT count(*) FROM job WHERE kind = 2")[0][0]) == before + 1
+    syncs.stop(30)
+    fleet.judged()
+
+
 @test(name="F35 sync removed while it runs: it has no effect any more, its records go, the others go on", seconds=60)
 def _(fleet):
     fleet.all()

@@ -68,7 +68,7 @@ def lost(what, forward):
         syncs = Syncs(fleet, names=(f"lost-{forward}".lower(),), change_s=0, trigger_s=0, nodes=fleet.nodes[:1]).start()
         syncs.complete()
         proxy, [name] = fleet.nodes[0].to_postgres, syncs.names
-        for turn, pattern in enumerate(("track_open", "record_save_items", "record_delete_items",
+        for turn, pattern in enumerate(("sync_claim", "sync_job", "track_open", "record_save_items", "record_delete_items",
                                         "checkpoint_put", "track_close", "settle_runs")):
             syncs.source.put(name, f"r{turn}", f"new{turn}")
             syncs.source.remove(name, f"r{turn + 10}")
@@ -81,8 +81,14 @@ def lost(what, forward):
                 proxy.calm()
             syncs.complete(20)
         syncs.stop(30)
+        turns = turn + 1  # of each one new, one changed, one gone; 30 were there before
+        told = fleet.postgres.query(
+            "SELECT v->>'model', sum((v#>>'{responseResults,added}')::int), sum((v#>>'{responseResults,updated}')::int),"
+            " sum((v#>>'{responseResults,deleted}')::int) FROM outbox o, LATERAL json_view(o.body) v, connection c"
+            f" WHERE c.id = o.connection_id AND c.connection_id = '{name}' GROUP BY 1 ORDER BY 1")
+        assert told == [[model, str(30 + turns), str(turns), str(turns)] for model in ("Changed", "Listed")], told
         verdict = fleet.judged()
-        assert forward or set(verdict.run_states) == {1}, "a run failed"
+        assert set(verdict.run_states) == {1}, "a run failed"
 
 
 lost("commit lost on its way back,", True)

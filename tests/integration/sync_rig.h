@@ -4,6 +4,7 @@
 #define SLUICE_TESTS_SYNC_RIG_H
 
 #include "sql/checkpoint.h"
+#include "sql/ledger.h"
 #include "sql/record.h"
 #include "sql/sync.h"
 #include "tests/integration/sql_rig.h"
@@ -42,6 +43,37 @@ rig_on_done(void *arg, enum sl_code code, const struct sl_error *error)
 {
 	(void)arg;
 	rig_answered(code, error);
+}
+
+static inline void
+rig_on_accepted(void *arg, enum sl_code code, int64_t seq, const struct sl_error *error)
+{
+	(void)arg;
+	check((code == SL_OK) == (seq > 0));
+	rig_answered(code, error);
+}
+
+/* A run of a sync of the rig's, as sync_start() accepts it; its key is the sync's own. */
+static inline void
+rig_accept(struct sync_store *store, int64_t sync_id, const char *job_id, bool reset,
+	   sync_accept_cb *cb)
+{
+	struct ledger_job job = {
+	    .environment_id = RIG_ENVIRONMENT,
+	    .function_version_id = 1,
+	    .connection_id = rig_connection,
+	    .kind = JOB_SYNC,
+	    .max_retries = 3,
+	    .input = SLICE_LITERAL("{}"),
+	};
+	char text[100];
+
+	snprintf(text, sizeof(text),
+		 "SELECT coalesce((SELECT key_id FROM sync WHERE id = %lld), 1)",
+		 (long long)sync_id);
+	job.key_id = rig_sql(text);
+	snprintf(job.id, sizeof(job.id), "%s", job_id);
+	sync_accept(store, sync_id, &job, reset, cb, NULL);
 }
 
 static inline int64_t

@@ -79,6 +79,8 @@ def a_run_is_shown_from_its_start_to_its_end(rig):
     sync = comes_to(rig, "held", "running")
     node = document(rig, "worker", "ls")["workers"][0]["name"]
     assert sync["run"]["node"] == node and sync["run"]["attempt"] == 1 and sync["delete_windows"] == ["Item"], sync
+    rows = document(rig, "sync", "ls", "--state", "running")["syncs"]  # by what the ledger knows, whichever node is asked
+    assert [(s["name"], s["run"]["node"]) for s in rows] == [("held", node)], rows
     assert document(rig, "job", "show", sync["run"]["job"])["job"]["kind"] == "sync"
     text = sluice(rig, "sync", "show", rig.ids["held"]).out
     assert f"on           {node}" in text and "tracks       Item" in text and "next run     paused" in text, text
@@ -148,11 +150,12 @@ def a_run_that_fails_is_a_state_to_look_for(rig):
 def trouble_is_shown_with_its_time_and_can_be_looked_for(rig):
     place = f"WHERE uuid = '{rig.ids['held']}'"
     for number, name in ((1, "interrupted"), (2, "stalled"), (3, "repeats_page")):
-        rig.postgres.query(f"UPDATE sync SET trouble = {number}, trouble_at = now() - interval '1 hour' {place}")
+        rig.postgres.query(f"UPDATE sync SET trouble = {number}, trouble_at = now() - interval '1 hour', still_runs = 2 {place}")
         rows = document(rig, "sync", "ls", "--state", name)["syncs"]
         assert [(s["name"], s["trouble"]) for s in rows] == [("held", name)] and rows[0]["trouble_since"], rows
-        assert f"trouble      {name}" in sluice(rig, "sync", "show", rig.ids["held"]).out
-    rig.postgres.query(f"UPDATE sync SET trouble = 0, trouble_at = NULL {place}")
+        text = sluice(rig, "sync", "show", rig.ids["held"]).out
+        assert f"trouble      {name}" in text and "still        2 runs in a row" in text, text
+    rig.postgres.query(f"UPDATE sync SET trouble = 0, trouble_at = NULL, still_runs = 0 {place}")
     assert document(rig, "sync", "ls", "--state", "stalled")["syncs"] == []
 
 

@@ -89,6 +89,13 @@ on_other(void *arg, enum sl_code code, const struct sl_error *error)
 }
 
 static void
+on_other_accepted(void *arg, enum sl_code code, int64_t seq, const struct sl_error *error)
+{
+	(void)seq;
+	on_other(arg, code, error);
+}
+
+static void
 new_job(char *job, int kind)
 {
 	uuid_v7(job);
@@ -107,8 +114,8 @@ fresh(void)
 	rig_until(settle_is_up(worker));
 	CALL(SL_OK, settle_open(worker, "node", rig_on_done, NULL));
 	CALL(SL_OK, sync_ensure(rig_store, rig_function, rig_connection, "base", on_sync, NULL));
-	new_job(run_id, 2);
-	CALL(SL_OK, sync_claim_run(rig_store, sync_id, run_id, rig_on_done, NULL));
+	uuid_v7(run_id);
+	CALL(SL_OK, rig_accept(rig_store, sync_id, run_id, false, rig_on_accepted));
 	CALL(SL_OK, settle_begin(worker, run_id, 1, rig_on_done, NULL));
 	fence = (struct sync_fence){.session = settle_session(worker),
 				    .job_id = run_id,
@@ -316,7 +323,7 @@ the_next_run_begins_after_a_batch_that_is_under_way(void)
 	end_run();
 	uuid_v7(next);
 	other_calls = 0;
-	sync_claim_run(other_store, sync_id, next, on_other, NULL);
+	rig_accept(other_store, sync_id, next, false, on_other_accepted);
 	rig_turns(150);
 	check_int(other_calls, ==, 0);
 	rig_sql("COMMIT");
@@ -408,7 +415,7 @@ a_batch_of_a_webhook_keeps_no_run_waiting(void)
 	check_int(other_code, ==, SL_OK);
 	uuid_v7(next);
 	other_calls = 0;
-	sync_claim_run(other_store, sync_id, next, on_other, NULL);
+	rig_accept(other_store, sync_id, next, false, on_other_accepted);
 	rig_until(other_calls > 0);
 	check_int(other_code, ==, SL_OK);
 	check_int(rig_calls, ==, 0);

@@ -77,7 +77,7 @@ fresh(int kind)
 	    " WHERE v.function_id = %lld",
 	    job, (long long)rig_connection, kind, (long long)row.id, (long long)rig_function);
 	if (kind == JOB_SYNC)
-		CALL(SL_OK, sync_claim_run(rig_store, row.id, job, rig_on_done, NULL));
+		CALL(SL_OK, rig_accept(rig_store, row.id, job, false, rig_on_accepted));
 }
 
 static void

@@ -272,34 +272,49 @@ a_second_run_is_refused_while_the_first_is_open(void)
 {
 	int64_t id = ensure(rig_connection, "claims");
 	char first[UUID_TEXT], second[UUID_TEXT];
+	long long jobs = rig_sql("SELECT count(*) FROM job");
 
 	uuid_v7(first);
 	uuid_v7(second);
-	CALL(SL_INVALID, sync_claim_run(rig_store, id, "no uuid", rig_on_done, NULL));
-	CALL(SL_NOT_FOUND, sync_claim_run(rig_store, 999, first, rig_on_done, NULL));
-	CALL(SL_OK, sync_claim_run(rig_store, id, first, rig_on_done, NULL));
+	CALL(SL_INVALID, rig_accept(rig_store, id, "no uuid", false, rig_on_accepted));
+	CALL(SL_NOT_FOUND, rig_accept(rig_store, 999, first, false, rig_on_accepted));
+	check_int(rig_sql("SELECT count(*) FROM job"), ==, jobs);
+	CALL(SL_OK, rig_accept(rig_store, id, first, false, rig_on_accepted));
 	ensure(rig_connection, "claims");
 	check_text(row.job_id, first);
-	check(row.running); /* noted, on its way */
-	CALL(SL_CONFLICT, sync_claim_run(rig_store, id, second, rig_on_done, NULL));
-	CALL(SL_OK, sync_claim_run(rig_store, id, first, rig_on_done, NULL)); /* the same again */
-	job_row(first, false);
+	check(row.running);
+	CALL(SL_CONFLICT, rig_accept(rig_store, id, second, true, rig_on_accepted));
+	check_int(rig_sql("SELECT count(*) FROM job"), ==, jobs + 1);
 	rig_sql("UPDATE sync SET claimed_at = now() - interval '1 day' WHERE variant = 'claims'");
 	ensure(rig_connection, "claims");
 	check(row.running); /* in the ledger, however old */
-	CALL(SL_CONFLICT, sync_claim_run(rig_store, id, second, rig_on_done, NULL));
+	CALL(SL_CONFLICT, rig_accept(rig_store, id, second, false, rig_on_accepted));
 	job_row(first, true);
 	ensure(rig_connection, "claims");
 	check(!row.running);
 	check_int(row.last_state, ==, JOB_WORKER_LOST); /* which told the sync nothing */
 	check_int(row.last_ended_ms, >, clock_wall_ms() - 60000);
-	CALL(SL_OK, sync_claim_run(rig_store, id, second, rig_on_done, NULL));
-	CALL(SL_CONFLICT, sync_claim_run(rig_store, id, first, rig_on_done, NULL));
+	CALL(SL_OK, rig_accept(rig_store, id, second, false, rig_on_accepted));
+}
+
+/* An earlier release notes the run first, and puts it into the ledger then. */
+static void
+a_run_that_was_noted_and_not_accepted_stands_for_a_minute(void)
+{
+	int64_t id = ensure(rig_connection, "noted");
+	char job[UUID_TEXT];
+
+	uuid_v7(job);
+	rig_sql("UPDATE sync SET job_id = gen_random_uuid(), claimed_at = now()"
+		" WHERE variant = 'noted'");
+	ensure(rig_connection, "noted");
+	check(row.running);
+	CALL(SL_CONFLICT, rig_accept(rig_store, id, job, false, rig_on_accepted));
 	rig_sql("UPDATE sync SET claimed_at = now() - interval '61 seconds'"
-		" WHERE variant = 'claims'"); /* and it never came to the ledger */
-	ensure(rig_connection, "claims");
+		" WHERE variant = 'noted'");
+	ensure(rig_connection, "noted");
 	check(!row.running);
-	CALL(SL_OK, sync_claim_run(rig_store, id, first, rig_on_done, NULL));
+	CALL(SL_OK, rig_accept(rig_store, id, job, false, rig_on_accepted));
 }
 
 static void
@@ -517,22 +532,22 @@ static void
 a_reset_forgets_what_the_sync_had_reached(void)
 {
 	int64_t id = ensure(rig_connection, "reset");
-	char text[200];
+	char text[200], job[UUID_TEXT];
 
+	uuid_v7(job);
 	place = (struct checkpoint_place){rig_connection, rig_function, "reset"};
 	write_checkpoint(0, "{\"n\":1}", 0, SL_OK);
 	CALL(SL_OK, record_track_start(rig_store, id, "M", NULL, rig_on_done, NULL));
 	snprintf(text, sizeof(text), "UPDATE sync SET last_success = now() WHERE id = %lld",
 		 (long long)id);
 	rig_sql(text);
-	CALL(SL_OK, sync_reset(rig_store, id, rig_on_done, NULL));
+	CALL(SL_OK, rig_accept(rig_store, id, job, true, rig_on_accepted));
 	ensure(rig_connection, "reset");
 	check_int(row.last_success_ms, ==, 0);
 	read_checkpoint(2, NULL);
 	write_checkpoint(1, "{\"n\":2}", 0,
 			 SL_CONFLICT); /* a run that still thinks of the old one */
 	check_int(rig_sql("SELECT count(*) FROM track_window"), ==, 0);
-	CALL(SL_NOT_FOUND, sync_reset(rig_store, 999, rig_on_done, NULL));
 }
 
 /* ---- plans ---------------------------------------------------------------------------------- */
@@ -569,13 +584,12 @@ statements_read_their_rows_and_no_others(void)
 		}
 		id = ensure(round == 0 ? rig_connection : rig_second, "plans");
 		uuid_v7(job);
-		CALL(SL_OK, sync_claim_run(rig_store, id, job, rig_on_done, NULL));
+		CALL(SL_OK, rig_accept(rig_store, id, job, true, rig_on_accepted));
 		place = (struct checkpoint_place){round == 0 ? rig_connection : rig_second,
 						  rig_function, "plans2"};
 		write_checkpoint(0, "{}", settle_session(worker), SL_OK);
 		read_checkpoint(1, "{}");
 		CALL(SL_OK, record_track_start(rig_store, id, "M", NULL, rig_on_done, NULL));
-		CALL(SL_OK, sync_reset(rig_store, id, rig_on_done, NULL));
 		settle_run_of(id, job, 1, JOB_SUCCEEDED, 1, "{}", SL_OK);
 		CALL(SL_OK, sync_read(rig_store, id, on_rows, NULL));
 		CALL(SL_OK, sync_key(rig_store, RIG_ENVIRONMENT, "hooks", 1, on_key, NULL));
@@ -635,7 +649,7 @@ freeing_answers_what_is_open(void)
 {
 	rig_calls = 0;
 	sync_read(rig_store, 1, on_rows, NULL);
-	sync_claim_run(rig_store, 1, "no uuid", rig_on_done, NULL);
+	rig_accept(rig_store, 1, "no uuid", false, rig_on_accepted);
 	sync_store_free(rig_store);
 	rig_store = NULL;
 	rig_until(rig_calls == 2);
@@ -659,6 +673,7 @@ main(void)
 	CHECK_RUN(a_key_made_during_a_change_of_the_settings_gets_the_new_slots);
 	CHECK_RUN(runs_of_syncs_share_a_key_with_the_slots_of_their_environment);
 	CHECK_RUN(a_second_run_is_refused_while_the_first_is_open);
+	CHECK_RUN(a_run_that_was_noted_and_not_accepted_stands_for_a_minute);
 	CHECK_RUN(a_settled_run_is_told_to_its_sync);
 	CHECK_RUN(runs_and_other_results_share_a_batch);
 	CHECK_RUN(a_run_of_an_ended_session_tells_nothing);

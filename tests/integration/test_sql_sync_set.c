@@ -278,11 +278,11 @@ a_frequency_of_its_own_moves_the_next_slot_and_null_brings_the_declared_one_back
 	       " next_run_at = now() + interval '30 minutes' FROM sync s"
 	       " WHERE s.id = h.sync_id AND s.function_id = %lld",
 	       pick.function_id);
-	CALL(SL_OK, schedule_frequency(rig_store, &set, "2h", on_frequency, NULL));
+	CALL(SL_OK, schedule_frequency(rig_store, &set, "25m", on_frequency, NULL));
 	check_text(declared, "every hour");
 	snprintf(text, sizeof(text),
-		 "%s AND h.frequency = '2h' AND h.every_ms = 7200000"
-		 " AND h.next_run_at = h.anchor + interval '2 hours'",
+		 "%s AND h.frequency = '25m' AND h.every_ms = 1500000"
+		 " AND h.next_run_at = h.anchor + interval '100 minutes'",
 		 is);
 	check_int(number(text, pick.function_id), ==, 1);
 	CALL(SL_OK, schedule_frequency(rig_store, &set, NULL, on_frequency, NULL));
@@ -291,12 +291,52 @@ a_frequency_of_its_own_moves_the_next_slot_and_null_brings_the_declared_one_back
 		 " AND h.next_run_at = h.anchor + interval '2 hours'",
 		 is);
 	check_int(number(text, pick.function_id), ==, 1);
-	steer(false, &set, 1, 1);
+	number("UPDATE schedule h SET next_run_at = now() - interval '1 second' FROM sync s"
+	       " WHERE s.id = h.sync_id AND s.function_id = %lld",
+	       pick.function_id);
 	CALL(SL_OK, schedule_frequency(rig_store, &set, "5m", on_frequency, NULL));
+	snprintf(text, sizeof(text), "%s AND h.next_run_at < now()", is); /* due is due */
+	check_int(number(text, pick.function_id), ==, 1);
+	steer(false, &set, 1, 1);
 	snprintf(text, sizeof(text), "%s AND h.every_ms = 300000 AND h.next_run_at IS NULL", is);
 	check_int(number(text, pick.function_id), ==, 1);
 	set.picks = &other;
 	CALL(SL_NOT_FOUND, schedule_frequency(rig_store, &set, "5m", on_frequency, NULL));
+}
+
+/* How often the scheduler was told since the last time. */
+static int
+told(void)
+{
+	PGnotify *it;
+	int count = 0;
+
+	rig_sql("SELECT 1"); /* what was told before has come */
+	while ((it = PQnotifies(rig_direct)) != NULL) {
+		count += strcmp(it->relname, "sluice_schedule") == 0;
+		PQfreemem(it);
+	}
+	return count;
+}
+
+static void
+the_scheduler_is_told_of_what_changes_and_of_nothing_else(void)
+{
+	const struct sync_pick pick = {new_sync("told", "{\"runs\":\"every hour\"}"), "base"};
+	const struct sync_set set = {RIG_INTEGRATION, rig_connection, &pick, 1};
+
+	steer(true, &set, 1, 0);
+	rig_sql("LISTEN sluice_schedule");
+	told();
+	steer(false, &set, 1, 1);
+	check_int(told(), ==, 1);
+	steer(false, &set, 1, 0);
+	check_int(told(), ==, 0);
+	steer(true, &set, 1, 1);
+	check_int(told(), ==, 1);
+	CALL(SL_OK, schedule_frequency(rig_store, &set, "2h", on_frequency, NULL));
+	check_int(told(), ==, 1);
+	rig_sql("UNLISTEN *");
 }
 
 /* ---- variants --------------------------------------------------------------------------------- */
@@ -354,11 +394,11 @@ a_deleted_variant_names_the_run_that_is_open_and_takes_no_other(void)
 
 	make(SL_OK, "busy");
 	id = newest_id;
-	CALL(SL_OK, sync_claim_run(rig_store, id, run, rig_on_done, NULL));
+	CALL(SL_OK, rig_accept(rig_store, id, run, false, rig_on_accepted));
 	drop(SL_OK, "busy");
 	check_text(job, run);
-	CALL(SL_NOT_FOUND, sync_claim_run(rig_store, id, "01890000-0000-7000-8000-0000000000ab",
-					  rig_on_done, NULL));
+	CALL(SL_NOT_FOUND, rig_accept(rig_store, id, "01890000-0000-7000-8000-0000000000ab", false,
+				      rig_on_accepted));
 	check_int(number("SELECT count(*) FROM schedule WHERE sync_id = %lld", id), ==, 0);
 }
 
@@ -427,6 +467,7 @@ main(void)
 	CHECK_RUN(a_start_leaves_a_run_that_is_due_and_what_never_runs_by_itself);
 	CHECK_RUN(a_removed_sync_is_neither_listed_nor_steered);
 	CHECK_RUN(a_frequency_of_its_own_moves_the_next_slot_and_null_brings_the_declared_one_back);
+	CHECK_RUN(the_scheduler_is_told_of_what_changes_and_of_nothing_else);
 	CHECK_RUN(a_variant_is_made_once_with_a_schedule_of_its_own);
 	CHECK_RUN(one_of_that_name_that_still_goes_is_waited_for);
 	CHECK_RUN(a_deleted_variant_names_the_run_that_is_open_and_takes_no_other);

@@ -143,6 +143,18 @@ def more_than_a_chunk_is_saved_and_listed_in_pages(rig):
 
 
 @test
+def a_large_batch_is_taken_as_a_whole_or_refused_as_a_whole(rig):
+    code = "const many = (n) => { const out = []; for (let i = 0; i < n; i++) out.push({ id: String(i), n: i }); return out; };" \
+           "const bad = many(1000); bad[999] = { id: null }; const first = await caught(() => nango.batchSave(bad, 'Item'));" \
+           "const none = (await all('Item')).length; const twice = many(900); twice[800] = { id: '5', n: 'second' };" \
+           "await nango.batchSave(twice, 'Item'); const five = (await nango.getRecordsByIds(['5'], 'Item')).get('5').n;" \
+           "await nango.batchSave(many(1000), 'Item'); return { message: first.message, none, five, kept: (await all('Item')).length };"
+    got = run(rig, "whole", code)
+    assert "index 999" in got["message"] and got["none"] == 0 and got["five"] == 5 and got["kept"] == 1000, got
+    assert result(rig, "whole")[1] == {"Item": {"added": 1000, "updated": 0, "deleted": 0}}
+
+
+@test
 def bad_records_and_models_throw_and_name_what_is_wrong(rig):
     code = "const out = []; for (const [list, model] of [[[{ id: '1' }], 'Other'], [[{ a: 1 }], 'Item'], [[{ id: 'x' }, { id: null }], 'Item']," \
            " [[{ id: '' }], 'Item'], [[{ id: 'x'.repeat(256) }], 'Item'], [[7], 'Item'], ['no', 'Item']])" \

@@ -124,7 +124,7 @@ def runs_that_do_not_get_on_stall_and_are_not_started_again(rig):
     assert row(rig, "still", "a") == [2, 2, 2, "t"]
     rig.postgres.query("UPDATE schedule SET started = true")  # a paused one says that it is paused
     [entry] = rig.request("GET", "/sync/status?syncs=still&provider_config_key=w&connection_id=a").json["syncs"]
-    assert entry["status"] == "ERROR" and entry["latestExecutionStatus"] == "STOPPED", entry
+    assert entry["status"] == "ERROR" and entry["latestExecutionStatus"] == "STOPPED" and entry["trouble"] == "stalled", entry
     assert metric(rig, "sluice_syncs_stalled_total") == before + 1
     last = json.loads(told(rig, "still", "a")[-1])
     assert not last["success"] and "checkpoint stays the same" in last["error"]["description"], last

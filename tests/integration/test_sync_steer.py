@@ -95,12 +95,12 @@ def make_due(rig, sync, connection="c"):
                        " SELECT pg_notify('sluice_schedule', '') FROM u")
 
 
-def ended(rig, sync, connection="c", since=None):
+def ended(rig, sync, connection="c", since=None, seconds=30):
     """Waits for the end of a run that is not since's; the entry then."""
     def look():
         entry = one(rig, sync, connection)
         return entry if "finishedAt" in entry and entry["finishedAt"] != since and entry["status"] != "RUNNING" else None
-    return wait_until(f"{sync} ends", look, 30)
+    return wait_until(f"{sync} ends", look, seconds)
 
 
 def records(rig, model, **query):
@@ -138,6 +138,21 @@ def what_was_started_runs_when_it_is_due_and_what_was_paused_does_not(rig):
     assert 3500 < seconds_until(entry["nextScheduledSyncAt"]) <= 3600, entry
     assert "finishedAt" not in one(rig, "five"), one(rig, "five")
     pause(rig, ["items"])
+
+
+@test
+def the_slot_that_a_start_or_a_frequency_makes_the_next_one_is_run(rig):
+    slots = "UPDATE schedule h SET anchor = now() - interval '{} seconds' FROM sync s JOIN function f ON f.id = s.function_id" \
+            " WHERE h.sync_id = s.id AND f.name = 'items'"
+    rig.postgres.query(slots.format(3599))
+    before = one(rig, "items")["finishedAt"]
+    start(rig, ["items"])
+    before = ended(rig, "items", since=before, seconds=5)["finishedAt"]
+    rig.postgres.query(slots.format(39))
+    assert frequency(rig, "items", "40s").status == 200
+    ended(rig, "items", since=before, seconds=5)
+    pause(rig, ["items"])
+    assert frequency(rig, "items", None).status == 200
 
 
 @test

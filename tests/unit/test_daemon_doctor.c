@@ -95,10 +95,10 @@ static void
 a_fleet_that_works_is_healthy(void)
 {
 	static const char *const wanted[] = {
-	    "postgres",  "postgres_latency", "redis",      "redis_latency", "redis_policy",
-	    "scheduler", "workers",          "capacity",   "queue_age",     "paused",
-	    "dead",      "quarantine",       "backlog",    "versions",      "clocks",
-	    "runner",    "compiler",         "descriptors"};
+	    "postgres",  "postgres_latency", "redis",     "redis_latency", "redis_policy",
+	    "scheduler", "workers",          "capacity",  "queue_age",     "paused",
+	    "dead",      "quarantine",       "schedules", "syncs",         "backlog",
+	    "versions",  "clocks",           "runner",    "compiler",      "descriptors"};
 
 	healthy();
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
@@ -117,6 +117,8 @@ each_check_that_is_not_ok_has_a_cause_and_a_remedy(void)
 	facts.shards[0].latency_ms = facts.postgres_latency_ms = 1000;
 	facts.shards[0].skew_ms = 9000;
 	facts.dead_hour = facts.quarantined_hour = facts.strangers = 1;
+	facts.late_ms = DOCTOR_VERY_OLD_MS;
+	facts.stalled = DOCTOR_STALLED_MANY;
 	facts.backlog_full = true;
 	facts.runner_up = facts.compiler = false;
 	facts.compiler_error = "Node.js is not found";
@@ -415,6 +417,42 @@ what_was_set_aside_is_told(void)
 	check(strstr(find("quarantine")->text, "2 queue entries were") != NULL);
 }
 
+static void
+late_schedules_are_put_down_to_who_should_have_started_them(void)
+{
+	healthy();
+	facts.late_ms = DOCTOR_LATE_MS;
+	expect("schedules", DOCTOR_OK, "", "");
+	facts.late_ms = 5 * 60 * 1000;
+	expect("schedules", DOCTOR_WARN, "behind", "sluice sync ls --state late");
+	check(strstr(find("schedules")->text, "5 min") != NULL);
+	facts.late_ms = DOCTOR_VERY_OLD_MS + 1;
+	expect("schedules", DOCTOR_FAIL, "behind", "a:1:00000001");
+	check_int(report.verdict, ==, DOCTOR_DEGRADED);
+	facts.nodes[0].schema_version--;
+	expect("schedules", DOCTOR_FAIL, "an earlier release leads", "upgrade");
+	facts.nodes[0].leads = false; /* one without a row holds the lock */
+	expect("schedules", DOCTOR_FAIL, "an earlier release leads", "upgrade");
+	facts.lock_held = false;
+	expect("schedules", DOCTOR_FAIL, "no scheduler leads", "see scheduler");
+	healthy();
+	facts.late_ms = DOCTOR_LATE_MS + 1;
+	facts.nodes[0].state = DOCTOR_NODE_LOST;
+	expect("schedules", DOCTOR_WARN, "no scheduler leads", "see scheduler");
+}
+
+static void
+many_stalled_syncs_are_told_and_few_are_only_counted(void)
+{
+	healthy();
+	facts.stalled = DOCTOR_STALLED_MANY - 1;
+	expect("syncs", DOCTOR_OK, "", "");
+	check(strstr(find("syncs")->text, "9 syncs are") != NULL);
+	facts.stalled++;
+	expect("syncs", DOCTOR_WARN, "sync_timeout", "sluice sync ls --state stalled");
+	check_int(report.verdict, ==, DOCTOR_DEGRADED);
+}
+
 int
 main(void)
 {
@@ -437,5 +475,7 @@ main(void)
 	CHECK_RUN(slow_servers_are_told);
 	CHECK_RUN(the_node_that_answers_looks_at_itself);
 	CHECK_RUN(what_was_set_aside_is_told);
+	CHECK_RUN(late_schedules_are_put_down_to_who_should_have_started_them);
+	CHECK_RUN(many_stalled_syncs_are_told_and_few_are_only_counted);
 	return check_done();
 }

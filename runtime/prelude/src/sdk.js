@@ -295,8 +295,9 @@ function areSound(list, from, to) {
 	const ids = Object.create(null);
 	for (let i = from; i < to; i++) {
 		const record = list[i];
-		const id = isObject(record) ? record.id : undefined;
-		if (typeof id !== "string" || id === "" || id.length > SOUND_ID || ids[id]) return false;
+		const id = isObject(record) && record.toJSON === undefined ? record.id : undefined;
+		const sound = typeof id === "string" ? id !== "" && id.length <= SOUND_ID : typeof id === "number" && isFinite(id);
+		if (!sound || ids[id]) return false;
 		ids[id] = true;
 	}
 	return true;
