@@ -1,4 +1,5 @@
 """The doctor says what is wrong, why, and what to do: each fault is made, told, and gone again from what is told."""
+import contextlib
 import os
 import signal
 import sys
