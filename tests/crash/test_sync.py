@@ -36,7 +36,7 @@ def trigger(fleet, connection, node):
 
 def state(fleet, connection, node):
     [entry] = fleet.request("GET", f"/sync/status?syncs=pages&provider_config_key=w&connection_id={connection}", node=node).json["syncs"]
-    return entry.get("latestExecutionStatus")  # its schedule is paused: so says "status" when it does not run
+    return entry.get("latestExecutionStatus")  # of the run: the sync itself is paused
 
 
 def rows(fleet, connection):
