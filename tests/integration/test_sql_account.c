@@ -588,10 +588,11 @@ a_connection_with_many_records_is_deleted_in_pieces(void)
 	    " RETURN NULL; END $$");
 	rig_sql("CREATE TRIGGER few AFTER DELETE ON record REFERENCING OLD TABLE AS gone"
 		" FOR EACH STATEMENT EXECUTE FUNCTION few()");
-	rig_sql("INSERT INTO connection (environment_id, integration_id, connection_id, credentials,"
-		" seal_row, connection_config, metadata, tags, end_user, webhook_url_override)"
-		" SELECT environment_id, integration_id, 'many', '', '', '', '', '', '', ''"
-		" FROM connection WHERE connection_id = 'conn-003'");
+	rig_sql(
+	    "INSERT INTO connection (environment_id, integration_id, connection_id, credentials,"
+	    " seal_row, connection_config, metadata, tags, end_user, webhook_url_override)"
+	    " SELECT environment_id, integration_id, 'many', '', '', '', '', '', '', ''"
+	    " FROM connection WHERE connection_id = 'conn-003'");
 	rig_sql(
 	    "INSERT INTO record (connection_id, model, id, sync_id, seen, last_action, first_seen,"
 	    " last_modified, digest, payload) SELECT c.id, 'M' || n % 2, n, 1, 1, 1, now(), now(), '', ''"
