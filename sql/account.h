@@ -219,6 +219,8 @@ void account_connection_upsert(struct account *account, const struct account_con
 void account_connection_patch(struct account *account, int64_t id, const char *tags,
 			      const char *end_user, const char *webhook_url_override,
 			      account_done_cb *cb, void *arg);
+/* With all that it has; its records first, in transactions of their own, so that many of them hold nobody
+ * up.  One that fails in between leaves a connection with fewer records: it is to be asked for again. */
 void account_connection_delete(struct account *account, int64_t environment_id,
 			       const char *unique_key, const char *connection_id,
 			       account_done_cb *cb, void *arg);

@@ -60,6 +60,12 @@ static const struct unit_statement connection_patch = {
     " updated_at = greatest(now(), created_at + interval '1 millisecond')"
     " WHERE id = $1::bigint RETURNING id, " ACCOUNT_NOTIFY("environment_id")};
 
+static const struct unit_statement connection_empty = {
+    "connection_empty",
+    "SELECT empty_connection(c.id, $4::bigint::int) FROM connection c JOIN integration i"
+    " ON i.id = c.integration_id WHERE i.environment_id = $1::bigint"
+    " AND i.unique_key = $2::text AND c.connection_id = $3::text"};
+
 static const struct unit_statement connection_delete = {
     "connection_delete",
     "DELETE FROM connection c USING integration i WHERE i.id = c.integration_id"
@@ -237,17 +243,85 @@ account_connection_patch(struct account *account, int64_t id, const char *tags,
 	account_send_done(account, unit, "connection", cb, arg);
 }
 
+/* ---- deleting ------------------------------------------------------------------------------- */
+
+#define REMOVAL_RECORDS 10000 /* in one transaction */
+
+struct removal {
+	struct account *account;
+	int64_t environment_id;
+	char *unique_key, *connection_id; /* owned */
+	account_done_cb *cb;
+	void *arg;
+};
+
+static void
+removal_bind(struct unit *unit, const struct removal *removal)
+{
+	unit_bind_int(unit, removal->environment_id);
+	unit_bind_text(unit, removal->unique_key);
+	unit_bind_text(unit, removal->connection_id);
+}
+
+static void
+removal_free(struct removal *removal)
+{
+	free(removal->unique_key);
+	free(removal->connection_id);
+	free(removal);
+}
+
+static void removal_empty(struct removal *removal);
+
+static void
+removal_on_emptied(void *arg, const struct unit_answer *answer)
+{
+	struct account_call *call = arg;
+	struct removal *removal = call->arg;
+	struct sl_error error;
+	int count;
+	enum sl_code code = account_outcome(call, answer, &count, &error);
+
+	free(call);
+	if (code != SL_OK) {
+		removal->cb(removal->arg, code, 0, &error);
+	} else if (count == 1 && value_int(account_rows(answer), 0, 0) == REMOVAL_RECORDS) {
+		removal_empty(removal);
+		return;
+	} else {
+		struct unit *unit = unit_new();
+
+		unit_add(unit, &connection_delete);
+		removal_bind(unit, removal);
+		account_send_done(removal->account, unit, "connection", removal->cb, removal->arg);
+	}
+	removal_free(removal);
+}
+
+static void
+removal_empty(struct removal *removal)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &connection_empty);
+	removal_bind(unit, removal);
+	unit_bind_int(unit, REMOVAL_RECORDS);
+	account_send(removal->account, unit, removal_on_emptied, account_call_new(removal, NULL));
+}
+
 void
 account_connection_delete(struct account *account, int64_t environment_id, const char *unique_key,
 			  const char *connection_id, account_done_cb *cb, void *arg)
 {
-	struct unit *unit = unit_new();
+	struct removal *removal = sl_alloc(sizeof(*removal));
 
-	unit_add(unit, &connection_delete);
-	unit_bind_int(unit, environment_id);
-	unit_bind_text(unit, unique_key);
-	unit_bind_text(unit, connection_id);
-	account_send_done(account, unit, "connection", cb, arg);
+	removal->account = account;
+	removal->environment_id = environment_id;
+	removal->unique_key = sl_strdup(unique_key);
+	removal->connection_id = sl_strdup(connection_id);
+	removal->cb = cb;
+	removal->arg = arg;
+	removal_empty(removal);
 }
 
 static void

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -122,6 +123,12 @@ on_sync(void *arg, enum sl_code code, const struct sync_row *rows, int count,
 		code = SL_NOT_FOUND;
 	if (!went_well(attempt, "sync", code, error))
 		return;
+	/* The ledger would refuse all that it writes (fence()). */
+	if (attempt->kind == JOB_SYNC && strcmp(rows[0].job_id, attempt->job_id) != 0) {
+		attempt_finish_error(attempt, "script_aborted", "Another run of the sync has begun",
+				     NULL);
+		return;
+	}
 	if (json_check((struct slice){attempt->input, attempt->input_len}, &input, NULL) == SL_OK)
 		empty_cache = json_is_yes(json_get(input, "emptyCache"));
 	attempt->sync = sync_run_new(&rows[0], attempt->function->row.definition, empty_cache);

@@ -253,6 +253,25 @@ BEGIN
     RETURN done;
 END $$;
 
+-- Deletes up to so many records of a connection that is about to go; how many.  So that no statement and no lock
+-- of a delete lasts as long as all of them would take.  Locks and plans as above.
+CREATE FUNCTION empty_connection(connection bigint, at_most int) RETURNS int LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    models text[];
+    ids    text[];
+BEGIN
+    SELECT array_agg(p.model), array_agg(p.id) INTO models, ids
+      FROM (SELECT r.model, r.id FROM record r WHERE r.connection_id = empty_connection.connection
+             ORDER BY r.model, r.id LIMIT at_most) p;
+    PERFORM pg_advisory_xact_lock(hashtextextended(m.model, empty_connection.connection))
+       FROM (SELECT DISTINCT u.model FROM unnest(models) u(model) ORDER BY 1) m;
+    DELETE FROM record r WHERE r.ctid = ANY (ARRAY(
+        SELECT (SELECT o.ctid FROM record o WHERE o.connection_id = empty_connection.connection AND o.model = p.model AND o.id = p.id)
+          FROM unnest(models, ids) p(model, id)));
+    RETURN coalesce(cardinality(ids), 0);
+END $$;
+
 -- In triggers, not in the statements of a deploy and of a new connection: what an earlier release writes
 -- counts, too.  A function without a version is no function yet.
 CREATE FUNCTION function_scheduled() RETURNS trigger LANGUAGE plpgsql AS $$

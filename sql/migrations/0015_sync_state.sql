@@ -84,7 +84,7 @@ BEGIN
            last_success = CASE run_settled.state WHEN 1 THEN began ELSE y.last_success END,
            trouble = run_settled.trouble, still_runs = still,
            trouble_at = CASE run_settled.trouble WHEN 0 THEN NULL WHEN y.trouble THEN y.trouble_at ELSE now() END
-     WHERE y.id = run_settled.sync;
+     WHERE y.id = run_settled.sync AND coalesce(y.job_id, run_settled.job) = run_settled.job; -- the newest run
     IF again IS NULL THEN
         RETURN;
     END IF;

@@ -1,5 +1,6 @@
 -- 0017_retention: how far records were pruned on request, and which syncs keep none any more.
--- Locks:  ACCESS EXCLUSIVE on sync for a moment (no rewrite); SHARE ROW EXCLUSIVE on connection (foreign key).
+-- Locks:  ACCESS EXCLUSIVE on sync and record_model for a moment (no rewrite); SHARE ROW EXCLUSIVE on
+--         connection (foreign key).
 -- Online: yes, adds only.  An earlier release leaves a pruned record empty when it is saved unchanged.
 SET LOCAL lock_timeout = '2s';
 
@@ -12,5 +13,8 @@ CREATE TABLE record_cut (
     cut_uuid      uuid        NOT NULL,
     PRIMARY KEY (connection_id, model)
 );
+
+-- A model that is new to record_model may have older records, of an earlier release.
+ALTER TABLE record_model ALTER COLUMN pruned_to SET DEFAULT '-infinity';
 
 ALTER TABLE sync ADD COLUMN emptied_at timestamptz; -- when its records were deleted because it did not run any more

@@ -36,7 +36,7 @@ def trigger(fleet, connection, node):
 
 def state(fleet, connection, node):
     [entry] = fleet.request("GET", f"/sync/status?syncs=pages&provider_config_key=w&connection_id={connection}", node=node).json["syncs"]
-    return entry["status"]
+    return entry.get("latestExecutionStatus")  # its schedule is paused: so says "status" when it does not run
 
 
 def rows(fleet, connection):

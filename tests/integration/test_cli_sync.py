@@ -216,6 +216,9 @@ def what_is_wrong_is_named(rig):
     for query, path in (("cursor=x", "cursor"), ("limit=1001", "limit"), ("connection=%20", "connection"), ("more=1", "more")):
         answer = admin(rig, f"?{query}")
         assert answer.status == 400 and path in answer.body.decode(), answer
+    rig.postgres.query("UPDATE function SET enabled = false WHERE name = 'held'")
+    assert "enable or deploy it" in sluice(rig, "sync", "run", rig.ids["held"], code=65).err
+    assert show(rig, "held")["version"] is None
     assert admin(rig, f"/{rig.ids['good']}/pause", "POST", {"all": True}).status == 400
     assert admin(rig, f"/{rig.ids['good']}/trigger", "POST", {"reset": 1}).status == 400
 

@@ -580,6 +580,32 @@ a_hundred_connections_are_listed_and_filtered(void)
 }
 
 static void
+a_connection_with_many_records_is_deleted_in_pieces(void)
+{
+	rig_sql(
+	    "CREATE FUNCTION few() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+	    " PERFORM require((SELECT count(*) FROM gone) <= 10000, 'SL409', 'too many at once');"
+	    " RETURN NULL; END $$");
+	rig_sql("CREATE TRIGGER few AFTER DELETE ON record REFERENCING OLD TABLE AS gone"
+		" FOR EACH STATEMENT EXECUTE FUNCTION few()");
+	rig_sql("INSERT INTO connection (environment_id, integration_id, connection_id, credentials,"
+		" seal_row, connection_config, metadata, tags, end_user, webhook_url_override)"
+		" SELECT environment_id, integration_id, 'many', '', '', '', '', '', '', ''"
+		" FROM connection WHERE connection_id = 'conn-003'");
+	rig_sql(
+	    "INSERT INTO record (connection_id, model, id, sync_id, seen, last_action, first_seen,"
+	    " last_modified, digest, payload) SELECT c.id, 'M' || n % 2, n, 1, 1, 1, now(), now(), '', ''"
+	    " FROM connection c, generate_series(1, CASE connection_id WHEN 'many' THEN 20500 ELSE 3 END) n"
+	    " WHERE connection_id IN ('many', 'conn-003')");
+	CALL(SL_OK,
+	     account_connection_delete(account, environment, "github", "many", on_done, NULL));
+	rig_sql("DROP TRIGGER few ON record");
+	CALL(SL_NOT_FOUND,
+	     account_connection_find(account, environment, "github", "many", on_connections, NULL));
+	check_int(rig_sql("SELECT count(*) FROM record"), ==, 3);
+}
+
+static void
 a_connection_is_deleted_by_its_names(void)
 {
 	struct account_integration row;
@@ -1034,6 +1060,7 @@ main(void)
 	CHECK_RUN(a_patch_changes_what_it_names);
 	CHECK_RUN(metadata_is_written_for_all_or_none);
 	CHECK_RUN(a_hundred_connections_are_listed_and_filtered);
+	CHECK_RUN(a_connection_with_many_records_is_deleted_in_pieces);
 	CHECK_RUN(a_connection_is_deleted_by_its_names);
 	CHECK_RUN(each_deploy_is_a_new_version_and_the_number_grows);
 	CHECK_RUN(a_deploy_is_all_or_nothing);

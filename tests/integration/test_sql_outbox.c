@@ -157,6 +157,7 @@ a_run_that_is_not_the_newest_or_cannot_go_on_leaves_none(void)
 		run_of(SYNC_INTERRUPTED, 0, next);
 		settle(JOB_SUCCEEDED, SL_OK);
 		check_int(sql("SELECT count(*) FROM job"), ==, 1);
+		check_int(sql("SELECT count(*) FROM sync WHERE last_state = 1"), ==, i > 0);
 	}
 }
 
@@ -181,7 +182,7 @@ trouble_has_a_time_and_goes_with_a_good_run(void)
 	fresh(JOB_SYNC);
 	run_of(SYNC_STALLED, 3, NULL);
 	settle(JOB_FAILED, SL_OK);
-	sql("UPDATE sync SET trouble_at = 'epoch'");
+	sql("UPDATE sync SET trouble_at = 'epoch', job_id = NULL");
 	uuid_v7(job);
 	settle(JOB_FAILED, SL_OK);
 	read_row();
@@ -305,9 +306,10 @@ static void
 old_rows_go(void)
 {
 	fresh(JOB_SYNC);
-	rig_sql("INSERT INTO outbox SELECT (lpad(to_hex((extract(epoch FROM now() - t * interval"
-		" '1 day' - interval '1 minute') * 1000)::bigint), 12, '0') || '7' || substr(md5(t::text), 1, 19))::uuid,"
-		" now(), 1, 1, gen_random_uuid(), 1, '{}' FROM generate_series(0, 4) t");
+	rig_sql(
+	    "INSERT INTO outbox SELECT (lpad(to_hex((extract(epoch FROM now() - t * interval"
+	    " '1 day' - interval '1 minute') * 1000)::bigint), 12, '0') || '7' || substr(md5(t::text), 1, 19))::uuid,"
+	    " now(), 1, 1, gen_random_uuid(), 1, '{}' FROM generate_series(0, 4) t");
 	CALL(SL_OK, reclaim_drop_old_events(reclaim, 2 * DAY_MS, on_number, NULL));
 	check_int(number, ==, 3);
 	CALL(SL_OK, reclaim_drop_old_events(reclaim, 2 * DAY_MS, on_number, NULL));

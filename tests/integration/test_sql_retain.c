@@ -178,6 +178,23 @@ old_payloads_are_emptied_in_chunks_and_young_ones_stay(void)
 	find_old(0);
 }
 
+/* Its first record may be of an earlier release, which kept no account of models. */
+static void
+a_model_that_was_not_known_is_looked_at_from_its_first_record(void)
+{
+	struct retain_chunk chunk;
+
+	fresh();
+	rig_sql("DELETE FROM record_model");
+	add_old(2, 40, sync_id);
+	save("M", "new", "n");
+	find_old(1);
+	chunk = first(30);
+	empty(&chunk, 2, false);
+	find_old(0);
+	check_int(with_payload(), ==, 1);
+}
+
 static void
 emptying_goes_on_where_another_left_off(void)
 {
@@ -381,6 +398,7 @@ main(void)
 	while (rig_calls == 0)
 		loop_turn(rig_loop, 20);
 	CHECK_RUN(old_payloads_are_emptied_in_chunks_and_young_ones_stay);
+	CHECK_RUN(a_model_that_was_not_known_is_looked_at_from_its_first_record);
 	CHECK_RUN(emptying_goes_on_where_another_left_off);
 	CHECK_RUN(what_is_saved_again_keeps_its_payload_until_it_changes);
 	CHECK_RUN(a_model_that_is_written_is_not_waited_for);
