@@ -1,9 +1,10 @@
 /* sql/sync.h - syncs: one function for one connection and variant, and how it last ran.
  *
- * A sync has a concurrency key of its own, so that two of its runs never overlap.  Its row is made by
- * the scheduler once there are function and connection, or the first time it is asked for.  One struct
- * sync_store is one connection, shared by sync*.h, schedule_steer.h, record.h and checkpoint.h; every
- * call answers once, from the loop; rows are borrowed for the call. */
+ * Runs go under a key that they share in their environment; two of one sync never overlap because
+ * its row names the run that is open.  (key_id is where an earlier release starts runs.)  Its row is
+ * made by the scheduler once there are function and connection, or the first time it is asked for.  One
+ * struct sync_store is one connection, shared by sync*.h, schedule_steer.h, record.h and checkpoint.h;
+ * every call answers once, from the loop; rows are borrowed for the call. */
 #ifndef SLUICE_SQL_SYNC_H
 #define SLUICE_SQL_SYNC_H
 
