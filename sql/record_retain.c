@@ -26,8 +26,8 @@ static const struct unit_statement retain_lock = {
 
 static const struct unit_statement retain_old = {
     "retain_old",
-    "SELECT 0::bigint, connection_id, model FROM record_model WHERE pruned_to < " SYNC_AT_US("$1")
-    " AND (connection_id, model) > ($2::bigint, $3::text) ORDER BY connection_id, model LIMIT 200"};
+    "SELECT 0::bigint, connection_id, model FROM record_model WHERE pruned_to < " SYNC_AT_US(
+	"$1") " AND (connection_id, model) > ($2::bigint, $3::text) ORDER BY connection_id, model LIMIT 200"};
 
 /* Webhooks give a sync records without a run of it: then it may have had none at all.  One that runs
  * rarely is left alone until it is late. */
@@ -40,30 +40,30 @@ static const struct unit_statement retain_old = {
 static const struct unit_statement retain_idle = {
     "retain_idle",
     "SELECT s.id, s.connection_id, m.model FROM sync s"
-    " JOIN record_model m ON m.connection_id = s.connection_id WHERE " RETAIN_IDLE(RETAIN_SINCE)
-    " AND (s.emptied_at IS NULL OR s.emptied_at < " RETAIN_SINCE ")"
-    " AND (s.id, m.model) > ($2::bigint, $3::text) ORDER BY s.id, m.model LIMIT 200"};
+    " JOIN record_model m ON m.connection_id = s.connection_id WHERE " RETAIN_IDLE(
+	RETAIN_SINCE) " AND (s.emptied_at IS NULL OR s.emptied_at < " RETAIN_SINCE ")"
+		      " AND (s.id, m.model) > ($2::bigint, $3::text) ORDER BY s.id, m.model LIMIT 200"};
 
 /* $3 and $4 the place to go on after, $5 the moment.  Rows are written by their ctid, which stands
  * as long as the model is locked. */
 #define RETAIN_PLACE "last_modified, uuid"
 #define RETAIN_BEFORE SYNC_AT_US("$5")
-#define RETAIN_PAGE(which)                                                         \
-	"found AS MATERIALIZED (SELECT ctid AS at, sync_id, pruned, " RETAIN_PLACE \
-	",  row_number() OVER place AS n, sum(octet_length(payload)) OVER place"   \
-	"   - octet_length(payload) AS before"                                     \
-	"  FROM record WHERE " RECORD_MODEL " AND " RECORD_ORDERED                 \
-	"   AND (" RETAIN_PLACE ") > (" SYNC_AT_US("$3") ", $4::uuid)"             \
-	"   AND last_modified < " RETAIN_BEFORE " AND " which                      \
-	"  WINDOW place AS (ORDER BY " RETAIN_PLACE " ROWS UNBOUNDED PRECEDING)"   \
-	"  ORDER BY " RETAIN_PLACE " LIMIT " RETAIN_ROWS " + 1),"                  \
-	" taken AS MATERIALIZED (SELECT * FROM found WHERE n <= " RETAIN_ROWS      \
-	"  AND before < " RETAIN_BYTES "),"                                        \
-	" last AS MATERIALIZED (SELECT " RETAIN_PLACE " FROM taken"                \
-	"  WHERE (SELECT count(*) FROM found) > (SELECT count(*) FROM taken)"      \
-	"  ORDER BY n DESC LIMIT 1)"
-#define RETAIN_LAST \
-	", (SELECT " SYNC_US("last_modified") " FROM last), (SELECT uuid FROM last)"
+#define RETAIN_PAGE(which)                                                                 \
+	"found AS MATERIALIZED (SELECT ctid AS at, sync_id, pruned, " RETAIN_PLACE         \
+	",  row_number() OVER place AS n, sum(octet_length(payload)) OVER place"           \
+	"   - octet_length(payload) AS before"                                             \
+	"  FROM record WHERE " RECORD_MODEL " AND " RECORD_ORDERED "   AND (" RETAIN_PLACE \
+	") > (" SYNC_AT_US(                                                                \
+	    "$3") ", $4::uuid)"                                                            \
+		  "   AND last_modified < " RETAIN_BEFORE " AND " which                    \
+		  "  WINDOW place AS (ORDER BY " RETAIN_PLACE " ROWS UNBOUNDED PRECEDING)" \
+		  "  ORDER BY " RETAIN_PLACE " LIMIT " RETAIN_ROWS " + 1),"                \
+		  " taken AS MATERIALIZED (SELECT * FROM found WHERE n <= " RETAIN_ROWS    \
+		  "  AND before < " RETAIN_BYTES "),"                                      \
+		  " last AS MATERIALIZED (SELECT " RETAIN_PLACE " FROM taken"              \
+		  "  WHERE (SELECT count(*) FROM found) > (SELECT count(*) FROM taken)"    \
+		  "  ORDER BY n DESC LIMIT 1)"
+#define RETAIN_LAST ", (SELECT " SYNC_US("last_modified") " FROM last), (SELECT uuid FROM last)"
 
 /* Records that were saved again stand behind pruned_to with their payloads and are left: else each
  * full run would bring back what each pass takes away.  A model that is done is not found again
@@ -71,26 +71,30 @@ static const struct unit_statement retain_idle = {
 #define RETAIN_MODEL "FROM record_model WHERE " RECORD_MODEL
 static const struct unit_statement retain_empty_rows = {
     "retain_empty_rows",
-    "WITH " RETAIN_PAGE("last_modified >= (SELECT pruned_to " RETAIN_MODEL ")") ","
-    " emptied AS (UPDATE record SET payload = '', pruned = clock_timestamp()"
-    "  WHERE ctid = ANY (ARRAY(SELECT at FROM taken WHERE pruned IS NULL)) RETURNING true),"
-    " noted AS (UPDATE record_model SET pruned_to = coalesce((SELECT last_modified FROM last),"
-    "   (SELECT last_modified FROM record WHERE " RECORD_MODEL " AND " RECORD_ORDERED
-    "     AND last_modified >= " RETAIN_BEFORE " ORDER BY last_modified LIMIT 1), now())"
-    "  WHERE " RECORD_MODEL ")"
-    " SELECT (SELECT count(*) FROM emptied)" RETAIN_LAST};
+    "WITH " RETAIN_PAGE(
+	"last_modified >= (SELECT pruned_to " RETAIN_MODEL
+	")") ","
+	     " emptied AS (UPDATE record SET payload = '', pruned = clock_timestamp()"
+	     "  WHERE ctid = ANY (ARRAY(SELECT at FROM taken WHERE pruned IS NULL)) RETURNING true),"
+	     " noted AS (UPDATE record_model SET pruned_to = coalesce((SELECT last_modified FROM last),"
+	     "   (SELECT last_modified FROM record WHERE " RECORD_MODEL " AND " RECORD_ORDERED
+	     "     AND last_modified >= " RETAIN_BEFORE " ORDER BY last_modified LIMIT 1), now())"
+	     "  WHERE " RECORD_MODEL ")"
+	     " SELECT (SELECT count(*) FROM emptied)" RETAIN_LAST};
 
 static const struct unit_statement retain_delete_rows = {
     "retain_delete_rows",
-    "WITH alive AS MATERIALIZED (SELECT FROM record WHERE " RECORD_MODEL
-    "  AND " RECORD_ORDERED " AND last_modified >= " RETAIN_BEFORE " LIMIT 1),"
+    "WITH alive AS MATERIALIZED (SELECT FROM record WHERE " RECORD_MODEL "  AND " RECORD_ORDERED
+    " AND last_modified >= " RETAIN_BEFORE " LIMIT 1),"
     " idle AS MATERIALIZED (SELECT FROM sync s WHERE s.id = $6::bigint"
-    "  AND " RETAIN_IDLE(RETAIN_BEFORE) " AND NOT EXISTS (SELECT FROM alive)),"
-    " " RETAIN_PAGE("EXISTS (SELECT FROM idle)") ","
-    " gone AS (DELETE FROM record WHERE ctid = ANY (ARRAY(SELECT at FROM taken"
-    "  WHERE sync_id = $6::bigint)) RETURNING true)"
-    " SELECT CASE WHEN EXISTS (SELECT FROM idle) THEN (SELECT count(*) FROM gone)"
-    "  ELSE -1 END" RETAIN_LAST};
+    "  AND " RETAIN_IDLE(
+	RETAIN_BEFORE) " AND NOT EXISTS (SELECT FROM alive)),"
+		       " " RETAIN_PAGE(
+			   "EXISTS (SELECT FROM idle)") ","
+							" gone AS (DELETE FROM record WHERE ctid = ANY (ARRAY(SELECT at FROM taken"
+							"  WHERE sync_id = $6::bigint)) RETURNING true)"
+							" SELECT CASE WHEN EXISTS (SELECT FROM idle) THEN (SELECT count(*) FROM gone)"
+							"  ELSE -1 END" RETAIN_LAST};
 
 static const struct unit_statement retain_note = {
     "retain_note", "UPDATE sync SET emptied_at = now() WHERE id = $1::bigint"};
