@@ -280,8 +280,11 @@ check("what the host does not have yet fails with its name", () => {
 });
 
 check("pages are read by cursor, link and offset", () => {
+	const pages = ["[1]", "[2]", "[1,2]", "[3]"]; // and those of the cursor; each is digested, to see one that comes again
+	for (let n = 1; n <= 3; n++) pages.push(JSON.stringify({ items: [n], next: n < 3 ? `c${n}` : " " }));
+	const hashes = Object.fromEntries(pages.map((page) => [`sha256:${hex(page)}`, createHash("sha256").update(page).digest("hex")]));
 	const read = (paginate, http, more = "") =>
-		run(action(`const out = []; for await (const page of nango.paginate({ endpoint: '/l', paginate: ${paginate}${more} })) out.push(page); return out`), { http });
+		run(action(`const out = []; for await (const page of nango.paginate({ endpoint: '/l', paginate: ${paginate}${more} })) out.push(page); return out`), { http, hashes });
 	const cursor = read(
 		"{ type: 'cursor', cursor_name_in_request: 'after', cursor_path_in_response: 'next', response_path: 'items', limit: 2, limit_name_in_request: 'size' }",
 		`function (m, b, n) { return { body: JSON.stringify({ items: [n], next: n < 3 ? "c" + n : " " }) }; }`,
