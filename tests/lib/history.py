@@ -82,6 +82,8 @@ class History:
         for job, sync in postgres.query("SELECT id, json_view(convert_from(input, 'UTF8'))->>'sync' FROM job"
                                         f" WHERE kind = 2 AND seq > {since} ORDER BY seq"):
             self.write("row", table="run", job=job, sync=int(sync))
+        if postgres.query("SELECT to_regclass('outbox') IS NULL") == [["t"]]:
+            return  # before an upgrade
         for job, model, added, updated, deleted in postgres.query(
                 "SELECT o.job_id, v->>'model', v#>>'{responseResults,added}', v#>>'{responseResults,updated}',"
                 " v#>>'{responseResults,deleted}' FROM outbox o, LATERAL json_view(o.body) v WHERE o.type = 1"):
