@@ -8,15 +8,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fleet import TTL, Fleet, wait_until
 from load import Load
 from tap import main, test
+from wrong_clock import wrong_clock
 
-LIBRARY = "libfaketimeMT.so.1"
-
-
-def library():
-    for folder, _, names in os.walk("/usr/lib"):
-        if LIBRARY in names:
-            return f"{folder}/{LIBRARY}"
-    raise AssertionError("libfaketime is not installed (package faketime)")
 
 
 def jumping(fleet, node, seconds=0):
@@ -25,8 +18,7 @@ def jumping(fleet, node, seconds=0):
         node.stop()
     node.clock = f"{fleet.directory}/{node.name}.clock"
     set_clock(node, seconds)
-    node.environment = {"LD_PRELOAD": library(), "FAKETIME_TIMESTAMP_FILE": node.clock, "FAKETIME_NO_CACHE": "1",
-                        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+    node.environment = wrong_clock(FAKETIME_TIMESTAMP_FILE=node.clock, FAKETIME_NO_CACHE="1")
     node.start()
 
 

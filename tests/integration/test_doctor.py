@@ -9,9 +9,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from rig import Rig
 from servers import wait_until
 from tap import main, test
+from wrong_clock import wrong_clock
 
 FUNCTIONS = {"work": "const r = await nango.get({ endpoint: input.path, retries: 0 }); return r.data.path;"}
-LIBRARY = "libfaketimeMT.so.1"
 BEHIND = 90  # seconds that the clock of a node is behind: what it accepts is old from the start
 
 
@@ -58,13 +58,6 @@ def healthy(rig, seconds=20):
         raise AssertionError([check for check in last[1].values() if check["state"] != "ok"]) from error
 
 
-def library():
-    for folder, _, names in os.walk("/usr/lib"):
-        if LIBRARY in names:
-            return f"{folder}/{LIBRARY}"
-    raise AssertionError("libfaketime is not installed (package faketime)")
-
-
 def restart(node, environment=None, **settings):
     node.stop()
     node.environment = environment or {}
@@ -72,8 +65,7 @@ def restart(node, environment=None, **settings):
     node.start()
 
 
-BEHIND_ENVIRONMENT = {"LD_PRELOAD": library(), "FAKETIME": f"-{BEHIND}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                      "DONT_FAKE_MONOTONIC": "1"}
+BEHIND_ENVIRONMENT = wrong_clock(FAKETIME=f"-{BEHIND}s")
 
 
 def name_of(rig, node):
