@@ -110,7 +110,10 @@ def connections_that_are_apart_do_not_wait_for_one_another(rig):
 @test
 def as_many_run_at_a_time_as_the_limit_says_and_polls_tell_them_apart(rig):
     assert operator(rig, "PATCH", ENVIRONMENT, {"concurrency": {"by": "environment", "limit": 2}}).status == 200
-    wait_until("Redis has the limit", lambda: any(rig.redis.command("HGETALL", key) for key in rig.redis.command("KEYS", "sluice:*limits")), 10)
+    [[key]] = rig.postgres.query("SELECT k.id FROM concurrency_key k JOIN environment e ON e.id = k.environment_id"
+                                 " WHERE e.name = 'dev' AND k.name = 'actions'")
+    wait_until("Redis has the limit", lambda: any(rig.redis.command("HGET", name, key) in (b"2", "2")
+                                                  for name in rig.redis.command("KEYS", "sluice:*limits")), 10)
     jobs = [rig.submit("step", {"endpoint": f"/hang/slot{n}"}) for n in range(4)]
     for n in range(2):
         rig.witness.wait_seen(f"/hang/slot{n}")
