@@ -76,14 +76,15 @@ static const struct unit_statement record_lock = {
 	"  SELECT $1::bigint, $2::text, seen, ARRAY(SELECT id FROM item WHERE action = 0)"        \
 	"   FROM moment, tally WHERE unchanged >= " RECORD_LISTED "),"                            \
 	" uncut AS (DELETE FROM record_cut WHERE " RECORD_MODEL                                   \
-	"  AND EXISTS (SELECT FROM item WHERE action = 0 AND emptied))"                           \
-	" SELECT coalesce(told[2]::bigint, added), coalesce(told[3]::bigint, updated),"           \
-	" coalesce(told[4]::bigint, deleted), coalesce(told[5]::bigint, unchanged), refused"      \
-	" FROM tally LEFT JOIN again ON true"
+	"  AND EXISTS (SELECT FROM item WHERE action = 0 AND emptied))"
+#define RECORD_TOLD                                                                     \
+	" SELECT coalesce(told[2]::bigint, added), coalesce(told[3]::bigint, updated)," \
+	" coalesce(told[4]::bigint, deleted), coalesce(told[5]::bigint, unchanged),"    \
+	" refused, " RECORD_MOMENT_US " FROM moment m, tally LEFT JOIN again ON true"
 #define RECORD_CHANGE "SELECT added - deleted AS live, tally.* FROM tally WHERE written > 0"
 #define RECORD_WRITE                                                                         \
 	RECORD_TALLY RECORD_AGAIN("$5::text") ", " RECORD_COUNTED(RECORD_CHANGE, "$5::text") \
-	    RECORD_ROWS
+	    RECORD_ROWS RECORD_TOLD
 
 static const struct unit_statement record_save_items = {
     "record_save_items",
@@ -133,6 +134,7 @@ record_on_counts(void *arg, const struct unit_answer *answer)
 		counts.deleted = value_int(rows, 0, 2);
 		counts.unchanged = value_int(rows, 0, 3);
 		counts.refused = value_int(rows, 0, 4);
+		counts.at_us = value_int(rows, 0, 5);
 	}
 	call->cb.counts(call->arg, code, &counts, code == SL_OK ? NULL : &error);
 	free(call);

@@ -42,6 +42,7 @@ struct record_batch {
 struct record_counts {
 	int64_t added, updated, deleted, unchanged;
 	int64_t refused; /* record_update: changed since they were read, or gone */
+	int64_t at_us;   /* the ledger's wall time of what was written; 0: nothing was asked */
 };
 typedef void record_counts_cb(void *arg, enum sl_code code, const struct record_counts *counts,
 			      const struct sl_error *error);
@@ -100,8 +101,9 @@ void record_track_end(struct sync_store *store, int64_t connection_id, int64_t s
 		      const char *model, const struct sync_fence *fence, const char *write,
 		      record_keys_cb *cb, void *arg);
 /* The place in the order of "seen" as of now, and the deprecated delete of what was not seen since
- * such a place. */
-typedef void record_mark_cb(void *arg, enum sl_code code, int64_t mark,
+ * such a place.  at_ms: the wall time of the ledger, whose clock the times of records are of: none that
+ * is written from now on has an earlier one. */
+typedef void record_mark_cb(void *arg, enum sl_code code, int64_t mark, int64_t at_ms,
 			    const struct sl_error *error);
 /* A run of that sync begins (0: a webhook, which is no such run): what only earlier ones had to know
  * of unchanged records is dropped. */

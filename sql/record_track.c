@@ -61,7 +61,8 @@ static const struct unit_statement track_mark = {
     "   AND (SELECT true FROM result r WHERE r.job_id = s.job_id) IS NULL)) AS seen),"
     " dropped AS (DELETE FROM record_unchanged u USING needed n WHERE u.connection_id = $1::bigint"
     "  AND u.at < now() - interval '1 hour' AND u.seen < coalesce(n.seen, u.seen + 1))"
-    " SELECT coalesce((SELECT mark FROM marked), nextval('record_seen'))"};
+    " SELECT coalesce((SELECT mark FROM marked), nextval('record_seen')),"
+    "  floor(extract(epoch FROM now()) * 1000)::bigint"};
 
 void
 record_track_start(struct sync_store *store, int64_t sync_id, const char *model,
@@ -120,13 +121,15 @@ record_on_mark(void *arg, const struct unit_answer *answer)
 {
 	struct sync_call *call = arg;
 	struct sl_error error;
-	int64_t mark = 0;
+	int64_t mark = 0, at_ms = 0;
 	int count;
 	enum sl_code code = sync_outcome(call, answer, &count, &error);
 
-	if (code == SL_OK)
+	if (code == SL_OK) {
 		mark = value_int(sync_answer_rows(answer), 0, 0);
-	call->cb.mark(call->arg, code, mark, code == SL_OK ? NULL : &error);
+		at_ms = value_int(sync_answer_rows(answer), 0, 1);
+	}
+	call->cb.mark(call->arg, code, mark, at_ms, code == SL_OK ? NULL : &error);
 	free(call);
 }
 

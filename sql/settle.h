@@ -101,7 +101,7 @@ struct settle_event { /* something that the environment is to be told: a row of 
  * (sql/sync.h), in the outbox, and the run that goes on where it was interrupted. */
 struct settle_run {
 	int64_t sync_id;    /* 0: of a webhook, which tells the row nothing */
-	int64_t began_ms;   /* wall time; becomes the last success if the run succeeded */
+	int64_t began_ms;   /* by the ledger's clock; the last success, if it was one */
 	const char *result; /* JSON: {"Model":{"added":1,"updated":0,"deleted":0}}; copied */
 	enum sync_trouble trouble;
 	int still_runs; /* as in struct sync_row */

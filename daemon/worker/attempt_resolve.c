@@ -98,13 +98,14 @@ clear(void *arg, bool allowed)
 }
 
 static void
-on_mark(void *arg, enum sl_code code, int64_t mark, const struct sl_error *error)
+on_mark(void *arg, enum sl_code code, int64_t mark, int64_t at_ms, const struct sl_error *error)
 {
 	struct attempt *attempt = arg;
 
 	if (!went_well(attempt, "place in the order of records", code, error))
 		return;
 	attempt->sync->mark = mark;
+	attempt->sync->marked_ms = at_ms;
 	if (attempt->sync->empty_cache)
 		attempt_effect(attempt, clear, attempt);
 	else

@@ -331,7 +331,7 @@ host_merging(struct host_call *call)
 	} else if (!call->model->merging_set) {
 		call->model->merging_set = true;
 		if (careful)
-			call->model->since_us = call->attempt->began_ms * 1000;
+			call->model->since_us = call->attempt->sync->marked_ms * 1000;
 	}
 	host_answer(call, true, SLICE_LITERAL("null"), (struct slice){NULL, 0});
 }

@@ -68,7 +68,8 @@ write_success(const struct attempt *attempt, const struct sync_model *model, str
 	char began[CLOCK_ISO_SIZE];
 	struct json_writer w;
 
-	clock_iso(attempt->began_ms, began);
+	/* Apps ask for the records from then on: a worker whose clock is ahead must hide none of them. */
+	clock_iso(attempt->sync->marked_ms, began);
 	begin_event(&w, attempt, out);
 	jw_member_text(&w, "from", "nango");
 	jw_member_text(&w, "model", model->name);
@@ -210,7 +211,7 @@ sync_left_init(struct sync_left *left, const struct attempt *attempt, enum job_s
 		return;
 	sync_run_result(sync, &left->result);
 	left->run.sync_id = sync->id;
-	left->run.began_ms = attempt->began_ms;
+	left->run.began_ms = sync->marked_ms;
 	left->run.result = left->result.over ? NULL : left->result.data;
 	left->run.trouble = attempt->trouble;
 	left->run.still_runs = attempt->still_runs;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/metrics.h"
 
@@ -111,10 +110,9 @@ sync_model_count(struct sync_model *model, const struct record_counts *counts)
 	model->added += counts->added;
 	model->updated += counts->updated;
 	model->deleted += counts->deleted;
-	/* What this run wrote itself is not what others changed; the ledger's times are finer than
-	 * ours. */
-	if (model->since_us != 0)
-		model->since_us = (clock_wall_ms() + 1) * 1000;
+	/* What this run wrote itself is not what others changed. */
+	if (model->since_us != 0 && counts->at_us > model->since_us)
+		model->since_us = counts->at_us;
 }
 
 void

@@ -27,7 +27,8 @@ struct sync_run {
 	int64_t last_success_ms; /* 0: none */
 	int still_runs;          /* before this one; see struct sync_row */
 	bool empty_cache, track_deletes;
-	int64_t mark; /* the start of the run in the order of "seen" */
+	int64_t mark;      /* the start of the run in the order of "seen" */
+	int64_t marked_ms; /* likewise, by the ledger's clock: no record that it writes is older */
 	struct sync_model *models;
 	int model_count;
 };

@@ -53,9 +53,10 @@ on_keys(void *arg, enum sl_code code, const char *const *it, int count,
 }
 
 static void
-on_mark(void *arg, enum sl_code code, int64_t number, const struct sl_error *error)
+on_mark(void *arg, enum sl_code code, int64_t number, int64_t at_ms, const struct sl_error *error)
 {
 	(void)arg;
+	check_int(at_ms, >, 0);
 	mark = number;
 	rig_answered(code, error);
 }

@@ -9,6 +9,7 @@ import exposition
 import flows
 from rig import Rig, wait_until
 from tap import main, test
+from wrong_clock import wrong_clock
 
 LIMIT = 1  # seconds that a run may take; from 80 % on a saved checkpoint interrupts it
 AGES = "const ages = () => new Promise((done) => setTimeout(done, 850));"
@@ -32,6 +33,8 @@ FUNCTIONS = [
                " if (n === 1) { await nango.batchSave([{ id: '1', x: 1 }], 'Beta'); await nango.batchDelete([{ id: '2' }], 'Beta'); return; }"
                " throw new Error('no \"more\"');", models=["Beta", "Alpha"]),
     flows.sync("quiet", "", models=["Quiet"]),
+    flows.sync("skewed", "await nango.setMergingStrategy({ strategy: 'ignore_if_modified_after' }, 'Skewed');"
+               " await nango.batchSave([{ id: '1', n: 1 }], 'Skewed'); await nango.batchSave([{ id: '1', n: 2 }], 'Skewed');", models=["Skewed"]),
     flows.sync("hangs", "await nango.batchSave([{ id: '1' }], 'Hang'); await nango.get({ endpoint: '/hang/' + nango.connectionId });",
                models=["Hang"]),
     flows.sync("pages", "for await (const page of nango.paginate({ endpoint: '/same/items?token=secret', retries: 0,"
@@ -270,6 +273,24 @@ def an_interrupted_sync_goes_on_although_its_worker_dies_behind_the_result(rig):
         node.environment = {}
         node.start()
     assert ended(rig, "twice", "cut", 2) == [1, 1]
+
+
+@test
+def a_worker_whose_clock_is_wrong_hides_no_record_and_knows_what_it_wrote_itself(rig):
+    """What a run compares with the times of records is of the clock that these are of."""
+    node = rig.nodes[0]
+    for connection, clock in (("a", "+60s"), ("b", "-60s")):
+        node.stop()
+        node.environment = wrong_clock(FAKETIME=clock)
+        node.start()
+        trigger(rig, "skewed", connection)
+        ended(rig, "skewed", connection, 1)
+        since = json.loads(told(rig, "skewed", connection)[0])["modifiedAfter"]
+        answer = rig.request("GET", f"/records?model=Skewed&modified_after={since}", headers={"connection-id": connection, "provider-config-key": "w"})
+        assert [(record["id"], record["n"]) for record in answer.json["records"]] == [("1", 2)], (clock, since, answer)
+    node.stop()
+    node.environment = {}
+    node.start()
 
 
 @test(seconds=90)
