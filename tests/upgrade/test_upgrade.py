@@ -10,6 +10,7 @@ from collections import Counter
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "crash"))
 from fleet import Fleet, wait_until
+import flows
 from load import Load
 from rig import ROOT
 from tap import main, test
@@ -17,6 +18,15 @@ from tap import main, test
 EX_DATAERR, EX_CONFIG = 65, 78
 ROLES = ("api,worker,scheduler", "api,worker", "api,scheduler")  # what node 2 is called for travels to another node
 KINDS = {"none": 3, "one": 4, "two": 3, "flaky": 2}
+# Its first run saves two records, the second one opens a window of tracked deletes, sees one of them and is cut, the third one ends it.
+SYNC = """
+    const was = await nango.getCheckpoint(), n = was ? was.n : 0;
+    if (n === 1) await nango.trackDeletesStart('Item');
+    await nango.batchSave([[{ id: 'gone' }, { id: 'seen' }], [{ id: 'seen' }], [{ id: 'late' }]][n], 'Item');
+    await nango.saveCheckpoint({ n: n + 1 });
+    if (n === 1) throw new Error('by chance');
+    if (n === 2) await nango.trackDeletesEnd('Item');
+"""
 NEVER = ("security_event", "queue_rebuilt", "session_expired", "worker_rejoins")
 
 
@@ -32,6 +42,21 @@ class Upgrade(Fleet):
         self.concurrency("prod", "environment", 3)
         for node in self.nodes:
             self.note(node, "old")
+        answer = self.deploy_flows([flows.sync("kept", SYNC)])
+        assert answer.status == 200, answer
+        assert self.synced(1) == "SUCCESS" and self.synced(2) == "STOPPED"
+        self.fresh()
+
+    def kept(self):
+        [entry] = self.request("GET", "/sync/status?syncs=kept&provider_config_key=w&connection_id=c").json["syncs"]
+        return entry
+
+    def synced(self, n):
+        """Runs the sync for the nth time; how that ended."""
+        answer = self.request("POST", "/sync/trigger", {"syncs": ["kept"], "provider_config_key": "w", "connection_id": "c"})
+        assert answer.status == 200, answer
+        return wait_until(f"run {n} ends", lambda: (lambda e: e["status"] != "RUNNING" and (e["checkpoint"] or {}).get("n") == n
+                                                    and e["latestExecutionStatus"])(self.kept()), 20)
 
     def note(self, node, kind):
         self.changes.append((time.monotonic(), node.number, kind))
@@ -174,6 +199,19 @@ def _(fleet):
         assert wait_until("it is known", lambda n=node: fleet.call("after", {}, node=n).status == 200, 10)
     assert all(header.get("authorization") == "Bearer key-of-the-test" for header in
                (call.headers for call in fleet.witness.seen("/slow/work")[-3:])), "the credential of the old build is not read"
+
+
+@test(name="F36 after the upgrade: a sync goes on from the checkpoint and in the window of deletes of the old build, and has a schedule",
+      seconds=60)
+def _(fleet):
+    assert fleet.synced(3) == "SUCCESS"
+    rows = fleet.postgres.query("SELECT id, deleted IS NOT NULL FROM record ORDER BY id")
+    assert rows == [["gone", "t"], ["late", "f"], ["seen", "f"]], rows
+    entry = fleet.kept()
+    assert entry["recordCount"] == {"Item": 2} and entry["latestResult"] == {"Item": {"added": 1, "updated": 0, "deleted": 1}}, entry
+    assert entry["status"] == "PAUSED" and entry["nextScheduledSyncAt"] is None, entry
+    answer = fleet.request("POST", "/sync/start", {"syncs": ["kept"], "provider_config_key": "w", "connection_id": "c"})
+    assert answer.status == 200 and fleet.kept()["nextScheduledSyncAt"] is not None, answer
 
 
 main(Upgrade)
