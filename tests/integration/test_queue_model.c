@@ -327,6 +327,18 @@ check_slots(int key, char lane)
 	model.side_by_side += out > 1;
 }
 
+/* Jobs that were moved to the list of a slot stay there whatever comes back to the lanes; also when
+ * nobody heard of it. */
+static bool
+note_drawn(const struct taken_turn *turn)
+{
+	bool before = model.jobs[turn->seqs[0]].drawn;
+
+	for (int j = 0; j < turn->count; j++)
+		model.jobs[turn->seqs[j]].drawn = true;
+	return before;
+}
+
 /* None was left behind that is older than the last of the turn. */
 static void
 check_order(const struct taken_turn *turn)
@@ -336,10 +348,8 @@ check_order(const struct taken_turn *turn)
 	for (int j = 1; j < turn->count; j++)
 		check(turn->seqs[j] >= turn->seqs[j - 1]);
 	if (turn->lane == 's') {
-		bool drawn = model.jobs[turn->seqs[0]].drawn;
+		bool drawn = note_drawn(turn);
 
-		for (int j = 0; j < turn->count; j++)
-			model.jobs[turn->seqs[j]].drawn = true;
 		for (int lane = 0; lane < 2 && !drawn; lane++) {
 			redisReply *reply =
 			    redisCommand(rig.raw, "LINDEX sluice:{s00}:%s:%lld 0",
@@ -470,6 +480,9 @@ move_exchange(struct worker *worker)
 
 		check(said.code == SL_OK || said.code == SL_CONFLICT);
 		model.lost_answers++;
+		for (int i = 0; i < taken.count; i++)
+			if (taken.turns[i].lane == 's')
+				note_drawn(&taken.turns[i]);
 		for (int t = 0; t < worker->turn_count; t++) {
 			if (worker->turns[t].tenure >= 0)
 				settle_some(&worker->turns[t], 1);
