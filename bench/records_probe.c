@@ -135,10 +135,10 @@ main(int argc, char **argv)
 	probe.connection = atoll(argv[3]);
 	probe.sync = atoll(argv[4]);
 	probe.model = argv[5];
-	probe.first = atol(argv[6]);
-	probe.count = atol(argv[7]);
-	probe.bytes = atol(argv[8]);
-	probe.revision = atol(argv[9]);
+	probe.first = strtol(argv[6], NULL, 10);
+	probe.count = strtol(argv[7], NULL, 10);
+	probe.bytes = strtol(argv[8], NULL, 10);
+	probe.revision = strtol(argv[9], NULL, 10);
 	probe.box = record_box_new(probe.ring, probe.connection, probe.model);
 	probe.loop = loop_new();
 	probe.store = sync_store_new(probe.loop, &settings);
