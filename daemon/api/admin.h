@@ -30,7 +30,9 @@ bool admin_read_before(struct api_call *call, int64_t *out);
 /* Is list, of `name`, an array of 1 to max elements?  count: how many. */
 bool admin_read_array(struct api_call *call, struct json_value list, const char *name, int max,
 		      int *count);
-/* A wall time under key. */
+/* A wall time under key; 0: null. */
 void admin_show_time(struct json_writer *w, const char *key, int64_t wall_ms);
+/* A text under key; "": null. */
+void admin_show_name(struct json_writer *w, const char *key, const char *name);
 
 #endif

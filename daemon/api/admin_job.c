@@ -16,21 +16,6 @@
 #include "sql/ledger.h"
 #include "sql/steer.h"
 
-static void
-show_time(struct json_writer *w, const char *key, int64_t wall_ms)
-{
-	if (wall_ms > 0)
-		admin_show_time(w, key, wall_ms);
-	else
-		jw_member_text(w, key, NULL);
-}
-
-static void
-show_name(struct json_writer *w, const char *key, const char *name)
-{
-	jw_member_text(w, key, name[0] != '\0' ? name : NULL);
-}
-
 /* Before its first effect only the worker that has it knows that it runs. */
 static const char *
 state_of(const struct daemon *daemon, const struct inspect_job *job)
@@ -57,16 +42,16 @@ list_job(const struct daemon *daemon, const struct inspect_job *job, struct json
 
 	jw_object(w);
 	jw_member_text(w, "id", job->id);
-	show_name(w, "line", job->line);
+	admin_show_name(w, "line", job->line);
 	jw_member_text(w, "kind", job_kind_name(job->kind));
-	show_name(w, "integration", job->integration);
-	show_name(w, "function", job->function);
-	show_name(w, "connection", job->connection);
+	admin_show_name(w, "integration", job->integration);
+	admin_show_name(w, "function", job->function);
+	admin_show_name(w, "connection", job->connection);
 	jw_member_text(w, "state", state);
 	jw_member_int(w, "attempt", job->attempt);
 	admin_show_time(w, "accepted_at", job->accepted_ms);
-	show_time(w, "due_at", job->due_ms);
-	show_name(w, "node", here ? daemon->node : job->node);
+	admin_show_time(w, "due_at", job->due_ms);
+	admin_show_name(w, "node", here ? daemon->node : job->node);
 	jw_object_end(w);
 }
 
@@ -179,7 +164,7 @@ show_attempts(struct json_writer *w, const struct inspect_attempt *attempts, int
 		jw_object(w);
 		jw_member_int(w, "number", attempts[i].number);
 		admin_show_time(w, "began_at", attempts[i].began_ms);
-		show_name(w, "node", attempts[i].node);
+		admin_show_name(w, "node", attempts[i].node);
 		jw_object_end(w);
 	}
 	jw_array_end(w);
@@ -196,15 +181,15 @@ show_job(struct showing *showing, const struct inspect_job *job,
 	jw_key(w, "job");
 	jw_object(w);
 	jw_member_text(w, "id", job->id);
-	show_name(w, "environment", job->environment);
+	admin_show_name(w, "environment", job->environment);
 	jw_member_text(w, "kind", job_kind_name(job->kind));
-	show_name(w, "integration", job->integration);
-	show_name(w, "function", job->function);
-	show_name(w, "version", job->version);
-	show_name(w, "connection", job->connection);
-	show_name(w, "line", job->line);
+	admin_show_name(w, "integration", job->integration);
+	admin_show_name(w, "function", job->function);
+	admin_show_name(w, "version", job->version);
+	admin_show_name(w, "connection", job->connection);
+	admin_show_name(w, "line", job->line);
 	admin_show_time(w, "accepted_at", job->accepted_ms);
-	show_time(w, "due_at", job->due_ms);
+	admin_show_time(w, "due_at", job->due_ms);
 	jw_member_int(w, "max_retries", job->max_retries);
 	show_attempts(w, attempts, count);
 	jw_member_int(w, "deaths", job->deaths);

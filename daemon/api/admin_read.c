@@ -90,5 +90,11 @@ admin_show_time(struct json_writer *w, const char *key, int64_t wall_ms)
 	char text[CLOCK_ISO_SIZE];
 
 	clock_iso(wall_ms, text);
-	jw_member_text(w, key, text);
+	jw_member_text(w, key, wall_ms > 0 ? text : NULL);
+}
+
+void
+admin_show_name(struct json_writer *w, const char *key, const char *name)
+{
+	jw_member_text(w, key, name[0] != '\0' ? name : NULL);
 }

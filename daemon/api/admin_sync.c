@@ -40,21 +40,6 @@ state_name(enum inspect_sync_state state)
 }
 
 static void
-show_time(struct json_writer *w, const char *key, int64_t wall_ms)
-{
-	if (wall_ms > 0)
-		admin_show_time(w, key, wall_ms);
-	else
-		jw_member_text(w, key, NULL);
-}
-
-static void
-show_name(struct json_writer *w, const char *key, const char *name)
-{
-	jw_member_text(w, key, name[0] != '\0' ? name : NULL);
-}
-
-static void
 show_schedule(struct json_writer *w, const struct inspect_sync *sync)
 {
 	jw_key(w, "schedule");
@@ -64,14 +49,15 @@ show_schedule(struct json_writer *w, const struct inspect_sync *sync)
 	}
 	jw_object(w);
 	jw_member_bool(w, "paused", !sync->started);
-	show_name(w, "frequency", sync->frequency[0] != '\0' ? sync->frequency : sync->declared);
+	admin_show_name(w, "frequency",
+			sync->frequency[0] != '\0' ? sync->frequency : sync->declared);
 	jw_member_bool(w, "own_frequency", sync->frequency[0] != '\0');
 	jw_key(w, "every_ms");
 	if (sync->every_ms > 0)
 		jw_int(w, sync->every_ms);
 	else
 		jw_null(w);
-	show_time(w, "next_run_at", sync->next_run_ms);
+	admin_show_time(w, "next_run_at", sync->next_run_ms);
 	jw_member_int(w, "late_ms", sync->late_ms);
 	jw_object_end(w);
 }
@@ -90,8 +76,8 @@ show_last_run(struct json_writer *w, const struct inspect_sync *sync)
 	jw_object(w);
 	jw_member_text(w, "state", job_state_name(sync->last_state));
 	jw_member_text(w, "job", known ? sync->job : NULL);
-	show_time(w, "began_at", known ? began_ms : 0);
-	show_time(w, "ended_at", sync->last_ended_ms);
+	admin_show_time(w, "began_at", known ? began_ms : 0);
+	admin_show_time(w, "ended_at", sync->last_ended_ms);
 	jw_key(w, "duration_ms");
 	if (known && began_ms > 0 && sync->last_ended_ms >= began_ms)
 		jw_int(w, sync->last_ended_ms - began_ms);
@@ -125,10 +111,10 @@ show_open_run(struct json_writer *w, const struct daemon *daemon, const struct i
 	}
 	jw_object(w);
 	jw_member_text(w, "job", sync->job);
-	show_time(w, "accepted_at", sync->accepted_ms);
-	show_time(w, "began_at", sync->began_ms);
+	admin_show_time(w, "accepted_at", sync->accepted_ms);
+	admin_show_time(w, "began_at", sync->began_ms);
 	jw_member_int(w, "attempt", sync->attempt);
-	show_name(w, "node", here ? daemon->node : sync->node);
+	admin_show_name(w, "node", here ? daemon->node : sync->node);
 	jw_object_end(w);
 }
 
@@ -138,20 +124,20 @@ show_sync(struct json_writer *w, const struct daemon *daemon, const struct inspe
 {
 	jw_object(w);
 	jw_member_text(w, "id", sync->uuid);
-	show_name(w, "environment", sync->environment);
+	admin_show_name(w, "environment", sync->environment);
 	jw_member_text(w, "integration", sync->integration);
 	jw_member_text(w, "connection", sync->connection);
 	jw_member_text(w, "name", sync->name);
 	jw_member_text(w, "variant", sync->variant);
-	show_name(w, "version", sync->version);
+	admin_show_name(w, "version", sync->version);
 	jw_member_text(w, "state", runs_here(daemon, sync) ? "running" : state_name(sync->state));
 	jw_member_text(w, "trouble", sync_trouble_name(sync->trouble));
-	show_time(w, "trouble_since", sync->trouble_ms);
+	admin_show_time(w, "trouble_since", sync->trouble_ms);
 	jw_member_int(w, "still_runs", sync->still_runs);
 	show_schedule(w, sync);
 	show_open_run(w, daemon, sync);
 	show_last_run(w, sync);
-	show_time(w, "last_success_at", sync->last_success_ms);
+	admin_show_time(w, "last_success_at", sync->last_success_ms);
 }
 
 /* ---- GET /admin/v1/syncs ---------------------------------------------------------------------- */
