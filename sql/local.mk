@@ -19,7 +19,8 @@ sql_migrations = \
 	sql/migrations/0014_sync_lane.sql \
 	sql/migrations/0015_sync_state.sql \
 	sql/migrations/0016_record.sql \
-	sql/migrations/0017_retention.sql
+	sql/migrations/0017_retention.sql \
+	sql/migrations/0018_webhook.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
