@@ -20,7 +20,8 @@ sql_migrations = \
 	sql/migrations/0015_sync_state.sql \
 	sql/migrations/0016_record.sql \
 	sql/migrations/0017_retention.sql \
-	sql/migrations/0018_webhook.sql
+	sql/migrations/0018_webhook.sql \
+	sql/migrations/0019_event.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
@@ -41,6 +42,7 @@ libsql_a_SOURCES = \
 	sql/ledger_read.c \
 	sql/migrate.c sql/migrate.h sql/migrations.h \
 	sql/node.c sql/node.h \
+	sql/outbox.c sql/outbox.h \
 	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
 	sql/reclaim.c sql/reclaim.h \
 	sql/record.c sql/record.h sql/record_store.h \

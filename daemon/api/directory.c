@@ -259,6 +259,11 @@ on_environment_row(void *arg, enum sl_code code, const struct account_environmen
 		environment->row.signing_key = own(&environment->object, row->signing_key);
 		environment->row.settings = own(&environment->object, row->settings);
 		environment->row.callback_url = own(&environment->object, row->callback_url);
+		environment->row.webhook_url = own(&environment->object, row->webhook_url);
+		environment->row.webhook_url_secondary =
+		    own(&environment->object, row->webhook_url_secondary);
+		environment->row.signing_key_before =
+		    own(&environment->object, row->signing_key_before);
 		environment->action_timeout_ms = action_timeout(load->directory, row->settings);
 	}
 	loaded(load, code, environment, error);
