@@ -88,6 +88,7 @@ sluiced_SOURCES = \
 	daemon/worker/host_account.c daemon/worker/host_fetch.c daemon/worker/host_http.c \
 	daemon/worker/host_model.c daemon/worker/host_records.c \
 	daemon/worker/host_state.c daemon/worker/host_trigger.c \
+	daemon/worker/action_left.c daemon/worker/action_left.h \
 	daemon/worker/sync_left.c daemon/worker/sync_left.h \
 	daemon/worker/sync_run.c daemon/worker/sync_run.h \
 	daemon/worker/turn.c daemon/worker/turn.h daemon/worker/turn_parts.h \

@@ -388,6 +388,17 @@ directory_connection_by_id(struct directory *directory, int64_t id, directory_cb
 		account_connection_by_id(directory->daemon->account, id, on_connection_row, load);
 }
 
+bool
+directory_tells_of_action(const struct directory_environment *environment,
+			  const struct directory_connection *connection)
+{
+	const struct account_environment *row = &environment->row;
+
+	return (row->webhook_events & ACCOUNT_WEBHOOK_ASYNC_ACTION) != 0 &&
+	       (connection->row.webhook_url_override[0] != '\0' || row->webhook_url[0] != '\0' ||
+		row->webhook_url_secondary[0] != '\0');
+}
+
 /* ---- functions ------------------------------------------------------------------------------- */
 
 static void
