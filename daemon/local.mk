@@ -9,7 +9,7 @@ sluiced_SOURCES = \
 	daemon/compiler.c daemon/compiler.h \
 	daemon/concurrency.c daemon/concurrency.h \
 	daemon/doctor.c daemon/doctor.h daemon/doctor_parts.h \
-	daemon/doctor_fleet.c daemon/doctor_queue.c \
+	daemon/doctor_fleet.c daemon/doctor_queue.c daemon/doctor_webhook.c \
 	daemon/doctor_gather.c daemon/doctor_gather.h \
 	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
@@ -110,7 +110,7 @@ TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
 test_daemon_backlog_LDADD = $(base_test_libs)
 test_daemon_doctor_SOURCES = tests/unit/test_daemon_doctor.c \
-	daemon/doctor.c daemon/doctor_fleet.c daemon/doctor_queue.c
+	daemon/doctor.c daemon/doctor_fleet.c daemon/doctor_queue.c daemon/doctor_webhook.c
 test_daemon_doctor_LDADD = $(base_test_libs)
 test_daemon_rate_SOURCES = tests/unit/test_daemon_rate.c daemon/api/rate.c
 test_daemon_rate_LDADD = $(base_test_libs)
