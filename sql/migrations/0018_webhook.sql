@@ -33,6 +33,8 @@ CREATE TABLE endpoint (                        -- a URL that events are sent to,
 ) WITH (fillfactor = 50);
 CREATE UNIQUE INDEX endpoint_slot ON endpoint (environment_id, slot) WHERE slot <> 3;
 CREATE UNIQUE INDEX endpoint_url ON endpoint (environment_id, url) WHERE slot = 3;
+CREATE INDEX endpoint_environment ON endpoint (environment_id, id);
+CREATE INDEX endpoint_trouble ON endpoint (id) WHERE paused_at IS NOT NULL OR failing_since IS NOT NULL;
 
 CREATE TABLE delivery (                        -- an event for an endpoint
     id             uuid        PRIMARY KEY,    -- version 7
@@ -47,13 +49,15 @@ CREATE TABLE delivery (                        -- an event for an endpoint
     ended_at       timestamptz                 -- delivered or exhausted since
 ) WITH (fillfactor = 80);                      -- its updates touch no index
 CREATE INDEX delivery_environment ON delivery (environment_id, id);
+CREATE INDEX delivery_endpoint ON delivery (endpoint_id, id);
 CREATE INDEX delivery_job ON delivery (job_id) WHERE job_id IS NOT NULL;
 
 CREATE TABLE delivery_due (                    -- what is still to be sent, and from when
     delivery_id uuid        PRIMARY KEY,
     endpoint_id bigint      NOT NULL,
     due_at      timestamptz NOT NULL,
-    claim       bigint      NOT NULL DEFAULT 0 -- counts claims: only the last one may say what became of it
+    claim       bigint      NOT NULL DEFAULT 0 -- odd: claimed until due_at; even: it waits.  Only the last claim
+                                               -- may say what became of it
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX delivery_due_lane ON delivery_due (endpoint_id, due_at);
@@ -93,17 +97,25 @@ CREATE FUNCTION webhook_bit(type int, outcome int) RETURNS int LANGUAGE sql IMMU
                      WHEN 3 THEN CASE outcome WHEN 3 THEN 32 ELSE 16 END ELSE 0 END
 $$;
 
--- A connection's own URL replaces those of its environment (wire.md 9).
+-- A connection's own URL replaces those of its environment (wire.md 9).  Two branches, since each goes by an index
+-- of its own.
 CREATE FUNCTION relay_events() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    WITH wanted AS (
+    WITH event AS (
+        SELECT n.id, n.environment_id, n.job_id, n.type,
+               coalesce((SELECT c.webhook_url_override FROM connection c WHERE c.id = n.connection_id), '') AS own
+          FROM fresh n
+         WHERE (SELECT e.webhook_events FROM environment e WHERE e.id = n.environment_id)
+               & webhook_bit(n.type, n.outcome) <> 0
+    ), wanted AS (
         SELECT new_event_id() AS id, n.id AS event_id, p.id AS endpoint_id, n.environment_id, n.job_id, n.type
-          FROM fresh n JOIN environment e ON e.id = n.environment_id
-          LEFT JOIN connection c ON c.id = n.connection_id
-          JOIN endpoint p ON p.environment_id = n.environment_id AND p.url <> ''
-               AND CASE WHEN coalesce(c.webhook_url_override, '') <> '' THEN p.slot = 3 AND p.url = c.webhook_url_override
-                        ELSE p.slot <> 3 END
-         WHERE e.webhook_events & webhook_bit(n.type, n.outcome) <> 0
+          FROM event n CROSS JOIN LATERAL (
+               SELECT q.id FROM endpoint q
+                WHERE n.own = '' AND q.environment_id = n.environment_id AND q.slot <> 3 AND q.url <> ''
+               UNION ALL
+               SELECT q.id FROM endpoint q
+                WHERE n.own <> '' AND q.environment_id = n.environment_id AND q.slot = 3 AND q.url = n.own
+               LIMIT 2) p -- which keeps it from becoming a join
     ), made AS (
         INSERT INTO delivery (id, event_id, endpoint_id, environment_id, job_id, type)
             SELECT w.id, w.event_id, w.endpoint_id, w.environment_id, w.job_id, w.type FROM wanted w
@@ -113,3 +125,39 @@ BEGIN
 END $$;
 CREATE TRIGGER relay_events AFTER INSERT ON outbox
     REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION relay_events();
+
+-- Retention, in pieces; how many rows went.  What is sent at the moment is left for the next piece.
+CREATE OR REPLACE FUNCTION delete_old_events(keep interval) RETURNS int LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    oldest uuid := (lpad(to_hex((extract(epoch FROM now() - keep) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;
+    gone int;
+    more int;
+BEGIN
+    DELETE FROM delivery_due d WHERE d.delivery_id IN (SELECT p.delivery_id FROM delivery_due p
+        WHERE p.delivery_id < oldest ORDER BY p.delivery_id LIMIT 10000 FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    DELETE FROM delivery_try t WHERE (t.delivery_id, t.number) IN (SELECT p.delivery_id, p.number FROM delivery_try p
+        WHERE p.delivery_id < oldest ORDER BY p.delivery_id, p.number LIMIT 10000);
+    GET DIAGNOSTICS more = ROW_COUNT;
+    gone := gone + more;
+    DELETE FROM delivery v WHERE v.id IN (SELECT p.id FROM delivery p WHERE p.id < oldest ORDER BY p.id LIMIT 10000);
+    GET DIAGNOSTICS more = ROW_COUNT;
+    gone := gone + more;
+    DELETE FROM outbox o WHERE o.id IN (SELECT p.id FROM outbox p WHERE p.id < oldest ORDER BY p.id LIMIT 10000);
+    GET DIAGNOSTICS more = ROW_COUNT;
+    gone := gone + more;
+    -- Of endpoints that went with their environment.
+    WITH RECURSIVE lane AS (
+        (SELECT d.endpoint_id AS id FROM delivery_due d ORDER BY d.endpoint_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT d.endpoint_id FROM delivery_due d WHERE d.endpoint_id > l.id ORDER BY d.endpoint_id LIMIT 1)
+          FROM lane l WHERE l.id IS NOT NULL
+    )
+    DELETE FROM delivery_due d WHERE d.delivery_id IN (SELECT p.delivery_id
+        FROM lane l CROSS JOIN LATERAL (SELECT q.delivery_id FROM delivery_due q
+             WHERE q.endpoint_id = l.id LIMIT 10000 FOR UPDATE SKIP LOCKED) p
+        WHERE l.id IS NOT NULL AND NOT EXISTS (SELECT FROM endpoint e WHERE e.id = l.id) LIMIT 10000);
+    GET DIAGNOSTICS more = ROW_COUNT;
+    RETURN gone + more;
+END $$;
