@@ -33,6 +33,8 @@ libsql_a_SOURCES = \
 	sql/checkpoint.c sql/checkpoint.h \
 	sql/dead.c sql/dead.h sql/dead_store.h \
 	sql/dead_quarantine.c \
+	sql/delivery_show.c sql/delivery_show.h \
+	sql/endpoint.c sql/endpoint.h \
 	sql/health.c sql/health.h \
 	sql/inspect.c sql/inspect.h \
 	sql/inspect_sync.c sql/inspect_sync.h \
@@ -99,6 +101,7 @@ sql_tests = test_sql_migrate \
 	test_sql_record \
 	test_sql_fence \
 	test_sql_count \
+	test_sql_delivery_show \
 	test_sql_outbox \
 	test_sql_prune \
 	test_sql_retain \
@@ -142,6 +145,9 @@ test_sql_fence_LDADD = $(sql_test_libs)
 test_sql_count_SOURCES = tests/integration/test_sql_count.c tests/integration/sync_rig.h
 test_sql_count_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_count_LDADD = $(sql_test_libs)
+test_sql_delivery_show_SOURCES = tests/integration/test_sql_delivery_show.c tests/integration/sql_rig.h
+test_sql_delivery_show_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_delivery_show_LDADD = $(sql_test_libs)
 test_sql_outbox_SOURCES = tests/integration/test_sql_outbox.c tests/integration/sync_rig.h
 test_sql_outbox_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_outbox_LDADD = $(sql_test_libs)
