@@ -36,9 +36,9 @@ static const struct unit_statement delivery_relaxed = {
  * settle_batch.c.  What another claim has locked it will have.  A delivery whose event is gone
  * (retention was shorter) has nothing to send and ends here. */
 #define CLAIM_REST                                                                                  \
-	" taken AS MATERIALIZED (SELECT d.delivery_id, d.endpoint_id, d.due_at, p.url,"             \
+	" taken AS MATERIALIZED (SELECT d.delivery_id, d.endpoint_id, d.due_at, p.url, p.uuid,"     \
 	"   p.open_until IS NOT NULL AS probe, p.failures > 0 AS failing FROM lane l"               \
-	"  CROSS JOIN LATERAL (SELECT url, open_until, failures FROM endpoint"                      \
+	"  CROSS JOIN LATERAL (SELECT url, uuid, open_until, failures FROM endpoint"                \
 	"   WHERE id = l.id AND url <> '' AND paused_at IS NULL"                                    \
 	"    AND (open_until IS NULL OR open_until <= now()) LIMIT 1) p"                            \
 	"  CROSS JOIN LATERAL (SELECT delivery_id, endpoint_id, due_at FROM delivery_due"           \
@@ -69,7 +69,7 @@ static const struct unit_statement delivery_relaxed = {
 	" SELECT c.delivery_id, c.event_id, c.claim, c.endpoint_id, c.environment_id, c.tries + 1," \
 	"  c.tries + 1 - c.base, c.url, c.body, e.uuid, e.signing_key, e.signing_key_before,"       \
 	"  coalesce((extract(epoch FROM now() - e.signing_key_at) * 1000)::bigint, -1),"            \
-	"  (extract(epoch FROM now() - c.due_at) * 1000)::bigint, c.failing"                        \
+	"  (extract(epoch FROM now() - c.due_at) * 1000)::bigint, c.failing, c.uuid"                \
 	" FROM claimed c LEFT JOIN LATERAL (SELECT uuid, signing_key, signing_key_before,"          \
 	"   signing_key_at FROM environment WHERE id = c.environment_id LIMIT 1) e ON true"
 
@@ -169,6 +169,7 @@ delivery_read(struct delivery_claimed *row, const PGresult *rows, int at)
 	row->signing_key_age_ms = value_int(rows, at, 12);
 	row->late_ms = value_int(rows, at, 13);
 	row->failing = value_bool(rows, at, 14);
+	value_uuid(rows, at, 15, row->endpoint_uuid);
 }
 
 static void

@@ -310,6 +310,7 @@ a_claim_says_all_that_a_try_needs(void)
 	check_text(a.body[0], "{\"n\":1}");
 	check_int(a.rows[0].claim, ==, 1);
 	check_int(a.rows[0].endpoint_id, ==, 1);
+	check_int(sql("SELECT id FROM endpoint WHERE uuid = '%s'", a.rows[0].endpoint_uuid), ==, 1);
 	check_int(a.last, ==, 1);
 	check_int(a.rows[0].environment_id, ==, 1);
 	check_int(a.rows[0].number, ==, 6);
