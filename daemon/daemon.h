@@ -18,6 +18,8 @@ struct catalog;
 struct compiler;
 struct concurrency;
 struct dead_store;
+struct deliver;
+struct delivery_store;
 struct directory;
 struct dispatch;
 struct guard;
@@ -59,13 +61,16 @@ struct daemon {
 	struct sync_store *syncs; /* api, worker: syncs, records, checkpoints */
 	struct queue **queues;    /* one for each shard; see shard.h */
 	int shard_count;
-	struct submits *submits;   /* jobs on their way in */
-	struct dead_store *dead;   /* api, worker: what was set aside */
-	struct steer *steer;       /* api, worker: what operators have paused */
-	struct settle *settle;     /* worker */
-	struct pool *pool;         /* worker */
-	struct dispatch *dispatch; /* worker */
-	struct warm *warm;         /* worker */
+	struct submits *submits;            /* jobs on their way in */
+	struct dead_store *dead;            /* api, worker: what was set aside */
+	struct steer *steer;                /* api, worker: what operators have paused */
+	struct settle *settle;              /* worker */
+	struct pool *pool;                  /* worker */
+	struct dispatch *dispatch;          /* worker */
+	struct delivery_store *deliveries;  /* worker */
+	struct http_client *webhook_client; /* api, worker: to endpoints; its own connections */
+	struct deliver *deliver;            /* worker */
+	struct warm *warm;                  /* worker */
 	struct scheduler *scheduler;
 	struct compiler *compiler; /* api */
 	struct callers *callers;   /* api, worker: sync calls that run elsewhere */

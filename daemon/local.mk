@@ -9,7 +9,7 @@ sluiced_SOURCES = \
 	daemon/compiler.c daemon/compiler.h \
 	daemon/concurrency.c daemon/concurrency.h \
 	daemon/doctor.c daemon/doctor.h daemon/doctor_parts.h \
-	daemon/doctor_fleet.c daemon/doctor_queue.c \
+	daemon/doctor_fleet.c daemon/doctor_queue.c daemon/doctor_webhook.c \
 	daemon/doctor_gather.c daemon/doctor_gather.h \
 	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
@@ -34,6 +34,9 @@ sluiced_SOURCES = \
 	daemon/user.c daemon/user.h \
 	daemon/warm.c daemon/warm.h \
 	daemon/watchdog.c daemon/watchdog.h \
+	daemon/deliver/backoff.c daemon/deliver/backoff.h \
+	daemon/deliver/deliver.h daemon/deliver/post.h \
+	daemon/deliver/sign.c daemon/deliver/sign.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
 	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \
@@ -88,6 +91,7 @@ sluiced_SOURCES = \
 	daemon/worker/host_account.c daemon/worker/host_fetch.c daemon/worker/host_http.c \
 	daemon/worker/host_model.c daemon/worker/host_records.c \
 	daemon/worker/host_state.c daemon/worker/host_trigger.c \
+	daemon/worker/action_left.c daemon/worker/action_left.h \
 	daemon/worker/sync_left.c daemon/worker/sync_left.h \
 	daemon/worker/sync_run.c daemon/worker/sync_run.h \
 	daemon/worker/turn.c daemon/worker/turn.h daemon/worker/turn_parts.h \
@@ -99,13 +103,14 @@ sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase
 	$(LIBPQ_LIBS) $(HIREDIS_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LIBEVENT_LIBS) $(MSGPACK_LIBS) $(OPENSSL_LIBS)
 
 # The parts that stand on base alone have unit tests.
-daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service
+daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service \
+	test_deliver_backoff test_deliver_sign
 check_PROGRAMS += $(daemon_tests)
 TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
 test_daemon_backlog_LDADD = $(base_test_libs)
 test_daemon_doctor_SOURCES = tests/unit/test_daemon_doctor.c \
-	daemon/doctor.c daemon/doctor_fleet.c daemon/doctor_queue.c
+	daemon/doctor.c daemon/doctor_fleet.c daemon/doctor_queue.c daemon/doctor_webhook.c
 test_daemon_doctor_LDADD = $(base_test_libs)
 test_daemon_rate_SOURCES = tests/unit/test_daemon_rate.c daemon/api/rate.c
 test_daemon_rate_LDADD = $(base_test_libs)
@@ -113,3 +118,7 @@ test_daemon_room_SOURCES = tests/unit/test_daemon_room.c daemon/worker/room.c
 test_daemon_room_LDADD = $(base_test_libs)
 test_daemon_service_SOURCES = tests/unit/test_daemon_service.c daemon/notify.c daemon/sockets.c
 test_daemon_service_LDADD = $(base_test_libs)
+test_deliver_backoff_SOURCES = tests/unit/test_deliver_backoff.c daemon/deliver/backoff.c
+test_deliver_backoff_LDADD = $(base_test_libs)
+test_deliver_sign_SOURCES = tests/unit/test_deliver_sign.c daemon/deliver/sign.c
+test_deliver_sign_LDADD = $(base_test_libs)

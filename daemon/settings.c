@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/deliver/backoff.h"
 #include "http/guard.h"
 
 unsigned
@@ -93,6 +94,18 @@ check_public_url(const char *text, struct sl_error *error)
 		    "public_url is \"%s\"; it is http:// or https://, a host and maybe a "
 		    "path, without a slash at the end",
 		    text);
+	return SL_OK;
+}
+
+static enum sl_code
+check_schedule(const char *text, struct sl_error *error)
+{
+	struct backoff backoff;
+	struct sl_error why;
+
+	if (backoff_parse(text, &backoff, &why) != SL_OK)
+		return sl_fail(error, SL_INVALID, "delivery_schedule is \"%s\": %s", text,
+			       why.text);
 	return SL_OK;
 }
 
@@ -211,6 +224,21 @@ const struct config_row settings_rows[] = {
     {"records_delete_after", CONFIG_SECONDS, "60d", DAY_MS, 3650 * DAY_MS,
      "Records of a sync that did not run for this long are deleted; a model that something else still writes is kept.",
      NULL, CONFIG_LIVE},
+    {"delivery_timeout", CONFIG_SECONDS, "20s", 100, 600000,
+     "One try to deliver an outgoing webhook at most.", NULL, CONFIG_LIVE},
+    {"delivery_schedule", CONFIG_TEXT, "0s,5s,5m,30m,2h,5h,10h,10h", 0, 0,
+     "Waits before each try of a delivery, the first of them 0s; as many tries as waits.",
+     check_schedule, CONFIG_LIVE},
+    {"delivery_parallel", CONFIG_INT, "256", 2, 4096,
+     "Deliveries of this node that may be under way; those to endpoints that do not answer well get half.",
+     NULL, CONFIG_LIVE},
+    {"delivery_endpoint_parallel", CONFIG_INT, "16", 1, 1024,
+     "Of these, to one endpoint at most; one at a time until it has answered 2xx, and after a failure.",
+     NULL, CONFIG_LIVE},
+    {"delivery_pause_after", CONFIG_SECONDS, "5d", 1000, 365 * DAY_MS,
+     "An endpoint that has only failed for this long is paused.", NULL, CONFIG_LIVE},
+    {"delivery_retention", CONFIG_SECONDS, "7d", 2 * DAY_MS, 3650 * DAY_MS,
+     "How long events, their deliveries and the tries are kept.", NULL, CONFIG_LIVE},
     {"provider_timeout", CONFIG_SECONDS, "5m", 100, DAY_MS, "One request to a provider at most.",
      NULL, CONFIG_LIVE},
     {"provider_response_max", CONFIG_BYTES, "48MiB", 1024, 60 << 20,

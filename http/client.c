@@ -13,7 +13,7 @@
 #include "http/field.h"
 
 enum {
-	HOST_CONNECTIONS = 128, /* further calls to that host wait, their deadline running */
+	HOST_CONNECTIONS = 128,
 	TOTAL_CONNECTIONS = 4096,
 	IDLE_CONNECTIONS = 256,
 };
@@ -49,6 +49,16 @@ call_free(struct http_call *call)
 	free(call);
 }
 
+/* Of the head that came last; 0: that was an interim one, and the answer is still to come. */
+static int
+status_of(const struct http_call *call)
+{
+	long status = 0;
+
+	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	return status >= 200 ? (int)status : 0;
+}
+
 /* Sets the outcome.  The callback follows from the loop. */
 void
 call_finish(struct http_call *call, enum http_failure failure, const char *code, const char *format,
@@ -64,6 +74,8 @@ call_finish(struct http_call *call, enum http_failure failure, const char *code,
 	call->failure = failure;
 	call->code = code;
 	call->text = sl_strdup(text);
+	if (call->easy != NULL && call->head_done)
+		call->status = status_of(call);
 	call_end_hop(call);
 	call->state = CALL_DUE;
 	TAILQ_REMOVE(&call->client->running, call, entry);
@@ -92,7 +104,7 @@ call_deliver(struct http_call *call)
 				     .body = {"", 0}};
 	char *url = NULL;
 
-	if (call->failure == HTTP_ANSWERED) {
+	if (call->failure == HTTP_ANSWERED || (call->cuts && call->status != 0)) {
 		for (int i = 0; i < call->field_count; i++) {
 			const char *name = call->answer_head.data + call->fields[i].name;
 
@@ -103,6 +115,7 @@ call_deliver(struct http_call *call)
 		answer.status = call->status;
 		answer.status_text = call->reason != NULL ? call->reason : "";
 		answer.body = buf_slice(&call->answer_body);
+		answer.cut = call->cut;
 	}
 	if (call->url != NULL)
 		curl_url_get(call->url, CURLUPART_URL, &url, 0);
@@ -142,16 +155,16 @@ call_on_hop_over(struct http_call *call, CURLcode result)
 	const char *location;
 	bool follows;
 	char *to;
-	long status = 0;
 
+	if (result == CURLE_WRITE_ERROR && call->cut) /* we have had enough of it */
+		result = CURLE_OK;
 	if (result == CURLE_OK && !call->head_done) /* curl is content with a head that was cut */
 		result = CURLE_PARTIAL_FILE;
 	if (result != CURLE_OK) {
 		call_finish_curl(call, result);
 		return;
 	}
-	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-	call->status = (int)status;
+	call->status = status_of(call);
 	location =
 	    is_redirect(call->status) && call->follows ? call_field_value(call, "location") : NULL;
 	if (location == NULL) {
@@ -269,11 +282,17 @@ http_client_new(struct loop *loop, const struct guard *guard, struct http_client
 	curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
 	curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
 	curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-	curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)HOST_CONNECTIONS);
-	curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)TOTAL_CONNECTIONS);
+	http_client_limit(client, HOST_CONNECTIONS, TOTAL_CONNECTIONS);
 	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
 	*out = client;
 	return SL_OK;
+}
+
+void
+http_client_limit(struct http_client *client, int64_t per_host, int64_t in_all)
+{
+	curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)per_host);
+	curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)in_all);
 }
 
 void
@@ -338,6 +357,7 @@ http_client_send(struct http_client *client, const struct http_ask *ask, http_an
 	call->has_body = ask->has_body;
 	call->decompress = ask->decompress;
 	call->repeatable = ask->repeatable;
+	call->cuts = ask->cut;
 	call->unix_path = ask->unix_path != NULL ? sl_strdup(ask->unix_path) : NULL;
 	call->forward_credentials = ask->forward_credentials;
 	call->timeout_ms = ask->timeout_ms;

@@ -31,14 +31,17 @@ struct http_ask {
 	bool has_body;        /* an empty body is sent as Content-Length: 0 */
 	int64_t timeout_ms;   /* whole exchange */
 	int64_t response_max; /* bytes of body, after decompression; more is HTTP_TOO_LARGE */
-	int redirects_max;    /* 0: a 3xx is the answer.  Followed by hand: each hop is guarded, and
+	bool cut;          /* the caller wants what there is: a body beyond response_max is cut and
+				 the answer stands, and a failure shows what had come before it */
+	int redirects_max; /* 0: a 3xx is the answer.  Followed by hand: each hop is guarded, and
 				 credential_headers are dropped when scheme, host or port changes */
 	bool forward_credentials;              /* keep them even then (forwardHeadersOnRedirect) */
 	const char *const *credential_headers; /* names (lower case), NULL-terminated, or NULL */
 	bool decompress;
-	const char *unix_path; /* NULL, or the socket to connect to in place of the URL's host: copied,
+	const char
+	    *unix_path;  /* NULL, or the socket to connect to in place of the URL's host: copied,
 				  not guarded, so never one that came from outside */
-	bool repeatable;       /* sent twice does no harm: a POST, too, may use a kept connection, on
+	bool repeatable; /* sent twice does no harm: a POST, too, may use a kept connection, on
 				  which curl sends again what got no answer */
 };
 
@@ -55,7 +58,9 @@ enum http_failure {
 	HTTP_CANCELLED,
 };
 
-struct http_answer { /* borrowed for the callback */
+struct
+    http_answer { /* borrowed for the callback; what follows `text` is of an answer, and with http_ask.cut
+			of a failure, too, once its head had come whole (else status is 0) */
 	enum http_failure failure;
 	const char *code; /* what Node would call it: "ECONNREFUSED", "ENOTFOUND", ...; NULL when
 			     answered */
@@ -65,6 +70,7 @@ struct http_answer { /* borrowed for the callback */
 	const struct http_header *headers; /* of the last hop; names in lower case */
 	int header_count;
 	struct slice body;
+	bool cut;        /* there was more of the body */
 	const char *url; /* of the last hop */
 };
 
@@ -73,6 +79,8 @@ typedef void http_answer_cb(void *arg, const struct http_answer *answer);
 SL_MUST_USE enum sl_code http_client_new(struct loop *loop, const struct guard *guard,
 					 struct http_client **out,
 					 struct sl_error *error); /* guard is borrowed */
+/* Connections per host and in all at a time; further calls wait for one, their deadline running. */
+void http_client_limit(struct http_client *client, int64_t per_host, int64_t in_all);
 void http_client_free(
     struct http_client *client); /* calls still there end as HTTP_CANCELLED first */
 /* cb is called exactly once, from the loop, never from inside this call (also for refusals). */

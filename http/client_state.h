@@ -57,7 +57,7 @@ struct http_call {
 	int header_count;
 	char **credential_headers; /* owned, NULL-terminated */
 	struct buf body;
-	bool has_body, decompress, follows, forward_credentials;
+	bool has_body, decompress, follows, forward_credentials, cuts;
 	bool repeatable;
 	char *unix_path;     /* NULL: by the URL */
 	int64_t deadline_ms; /* monotonic */
@@ -77,7 +77,8 @@ struct http_call {
 	/* its answer */
 	size_t head_seen; /* bytes of header lines */
 	bool head_done;
-	int status;
+	bool cut;   /* its body */
+	int status; /* 0: no head yet that is not an interim one */
 	char *reason;
 	struct buf answer_head;
 	struct call_field fields[ANSWER_FIELDS_MAX];

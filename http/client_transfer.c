@@ -57,12 +57,15 @@ static size_t
 on_body(char *bytes, size_t size, size_t count, void *arg)
 {
 	struct http_call *call = arg;
+	size_t room = call->response_max - call->answer_body.len;
 
-	if (!buf_add(&call->answer_body, bytes, size * count)) {
-		call->too_large = true;
-		return 0;
-	}
-	return size * count;
+	if (size * count <= room && buf_add(&call->answer_body, bytes, size * count))
+		return size * count;
+	call->cut = call->cuts;
+	call->too_large = !call->cuts;
+	if (call->cuts)
+		(void)buf_add(&call->answer_body, bytes, room);
+	return 0;
 }
 
 /* "HTTP/1.1 200 OK": a new head starts; what an interim answer (1xx) said is forgotten. */
@@ -294,6 +297,7 @@ forget_answer(struct http_call *call)
 	call->field_count = 0;
 	call->head_seen = 0;
 	call->head_done = false;
+	call->cut = false;
 	call->socket_errno = 0;
 	call->status = 0;
 	call->address[0] = '\0';

@@ -50,6 +50,10 @@ static const struct script scripts[] = {
     {"/nothing", "", "", 0, AFTER_CLOSE},
     {"/reset-at-once", "", "", 0, AFTER_RESET},
     {"/reset-after-head", OK LENGTH(10), "", 0, AFTER_RESET},
+    {"/interim-only", "HTTP/1.1 103 Early Hints\r\nX-Early: a\r\n\r\n", "", 0, AFTER_CLOSE},
+    {"/no-content", "HTTP/1.1 204 No Content\r\n\r\n", "", 0, AFTER_KEEP},
+    {"/gone", "HTTP/1.1 410 Gone\r\nConnection: close\r\n\r\n", "x", 0, AFTER_REPEAT},
+    {"/many-fields", OK, "X-A: b\r\n", 0, AFTER_REPEAT},
     {"/short", OK LENGTH(10), "abc", 0, AFTER_CLOSE},
     {"/short-head", OK "X-Whole: a\r\n", "", 0, AFTER_CLOSE},
     {"/short-line", OK "X-Ha", "", 0, AFTER_CLOSE},
@@ -104,7 +108,7 @@ static struct rig {
 
 /* Results of one call. */
 static struct outcome {
-	bool done;
+	bool done, cut;
 	enum http_failure failure;
 	int status, header_count;
 	char code[64], text[256], reason[64], body[4096], url[256], x_two[16], encoding[16];
@@ -323,6 +327,7 @@ on_answer(void *arg, const struct http_answer *answer)
 	check(!outcome.done); /* exactly once */
 	outcome.done = true;
 	outcome.failure = answer->failure;
+	outcome.cut = answer->cut;
 	outcome.status = answer->status;
 	outcome.header_count = answer->header_count;
 	outcome.body_len = answer->body.len;
@@ -598,6 +603,79 @@ answers_over_the_cap_are_refused(void)
 	ask.response_max = 5;
 	run(&ask);
 	check_text(outcome.body, "hello");
+	rig_stop();
+}
+
+static struct http_ask
+ask_cut(const char *path)
+{
+	struct http_ask ask = ask_of("127.0.0.1", path);
+
+	ask.method = "POST";
+	ask.has_body = true;
+	ask.repeatable = true;
+	ask.cut = true;
+	ask.timeout_ms = 300;
+	return ask;
+}
+
+static void
+who_wants_what_there_is_gets_a_body_up_to_the_cap(void)
+{
+	static const struct {
+		const char *path;
+		int status, max, len;
+		bool cut;
+	} cases[] = {{"/endless-body", 200, 1000, 1000, true},
+		     {"/gone", 410, 7, 7, true},
+		     {"/hello", 200, 4, 4, true},
+		     {"/hello", 200, 0, 0, true},
+		     {"/hello", 200, 5, 5, false},
+		     {"/no-content", 204, 5, 0, false},
+		     {"/to-hello", 302, 5, 4, false}};
+
+	rig_start("127.0.0.0/8");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct http_ask ask = ask_cut(cases[i].path);
+
+		ask.response_max = cases[i].max;
+		run(&ask);
+		check_int(outcome.failure, ==, HTTP_ANSWERED);
+		check_int(outcome.status, ==, cases[i].status);
+		check_int(outcome.body_len, ==, cases[i].len);
+		check_int(outcome.cut, ==, cases[i].cut);
+	}
+	rig_stop();
+}
+
+static void
+who_wants_what_there_is_learns_what_came_before_the_failure(void)
+{
+	static const struct {
+		const char *path, *code;
+		enum http_failure failure;
+		int status, fields;
+	} cases[] = {{"/reset-after-head", "ECONNRESET", HTTP_RESET, 200, 1},
+		     {"/short", "ECONNRESET", HTTP_RESET, 200, 1},
+		     {"/halfway", "ECONNABORTED", HTTP_TIMEOUT, 200, 1},
+		     {"/silent", "ECONNABORTED", HTTP_TIMEOUT, 0, 0},
+		     {"/short-head", "ECONNRESET", HTTP_RESET, 0, 0},
+		     {"/interim-only", "ECONNRESET", HTTP_RESET, 0, 0},
+		     {"/endless-head", "HPE_HEADER_OVERFLOW", HTTP_PROTOCOL, 0, 0},
+		     {"/many-fields", "HPE_HEADER_OVERFLOW", HTTP_PROTOCOL, 0, 0}};
+
+	rig_start("127.0.0.0/8");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct http_ask ask = ask_cut(cases[i].path);
+
+		ask.response_max = 1000;
+		run(&ask);
+		check_text(outcome.code, cases[i].code);
+		check_int(outcome.failure, ==, cases[i].failure);
+		check_int(outcome.status, ==, cases[i].status);
+		check_int(outcome.header_count, ==, cases[i].fields);
+	}
+	check_text(outcome.body, "");
 	rig_stop();
 }
 
@@ -1031,6 +1109,8 @@ main(void)
 	CHECK_RUN(no_descriptor_is_our_failure_not_the_servers);
 	CHECK_RUN(a_post_is_sent_once_though_a_kept_connection_breaks);
 	CHECK_RUN(answers_over_the_cap_are_refused);
+	CHECK_RUN(who_wants_what_there_is_gets_a_body_up_to_the_cap);
+	CHECK_RUN(who_wants_what_there_is_learns_what_came_before_the_failure);
 	CHECK_RUN(heads_without_end_and_without_sense_are_refused);
 	CHECK_RUN(compressed_answers_are_opened_when_asked_and_capped_after);
 	CHECK_RUN(redirects_are_answers_unless_asked_for);
