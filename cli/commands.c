@@ -58,6 +58,38 @@ static const struct command_option sync_run_options[] = {
     {"--empty-cache", NULL, "with --reset: remove its records first"},
     {NULL, NULL, NULL},
 };
+static const struct command_option env_show_options[] = {
+    {"--secrets", NULL, "the key that signs webhooks, too"},
+    {NULL, NULL, NULL},
+};
+static const struct command_option env_rotate_options[] = {
+    {"--secrets", NULL, "print the new key"},
+    {NULL, NULL, NULL},
+};
+static const struct command_option webhook_ls_options[] = {
+    {"--endpoint", "ID", "only to this endpoint"},
+    {"--type", "TYPE", "only these: async_action, sync, auth"},
+    {"--state", "STATE", "only those that are so"},
+    {"--since", "TIME", "only from then on, as 2026-11-22T05:12:00.000Z"},
+    {"--before", "TIME", "only from before then"},
+    {"--job", "ID", "only of this job"},
+    {"--limit", "N", "how many (100; at most 1000)"},
+    {"--cursor", "CURSOR", "go on there"},
+    {NULL, NULL, NULL},
+};
+static const struct command_option webhook_resend_options[] = {
+    {"--environment", "ENV", "the exhausted ones of this environment in place of ids"},
+    {"--since", "TIME", "of them, those from then on, as 2026-11-22T05:12:00.000Z"},
+    {"--before", "TIME", "and from before then"},
+    {"--endpoint", "ID", "only to this endpoint"},
+    {"--type", "TYPE", "only these: async_action, sync, auth"},
+    {"--limit", "N", "how many of them (1000; at most 10000)"},
+    {NULL, NULL, NULL},
+};
+static const struct command_option webhook_test_options[] = {
+    {"--environment", "ENV", "sign as this environment does (dev)"},
+    {NULL, NULL, NULL},
+};
 static const struct command_option quiet_options[] = {
     {"--all", NULL, "every worker"},
     {"--wait", "SECONDS", "return when they run nothing, or fail (75) after that time"},
@@ -128,6 +160,38 @@ const struct command commands[] = {
      "no run by its schedule; one that runs goes on", NULL, NULL, false, cmd_sync_pause},
     {"sync", "run", "ID...", 1, COMMAND_WORDS_MAX, "run it now, paused or not", sync_run_options,
      "Nothing is started while a run of it is open.", false, cmd_sync_run},
+
+    {"env", "ls", "", 0, 0, "environments and their settings", NULL, NULL, false, cmd_env_ls},
+    {"env", "show", "ENV", 1, 1, "the settings of one", env_show_options, NULL, false,
+     cmd_env_show},
+    {"env", "set", "ENV NAME=VALUE...", 2, COMMAND_WORDS_MAX, "change settings; NAME= empties one",
+     NULL,
+     "NAME is webhook_url, webhook_url_secondary, webhook_events (all, none, or names with commas:\n"
+     "sync, sync_unchanged, sync_error, async_action, auth_creation, auth_refresh_error),\n"
+     "action_timeout (seconds), sync_limit, or concurrency (environment:N, connection:N, function:N).",
+     false, cmd_env_set},
+    {"env", "rotate-key", "ENV", 1, 1, "another key to sign webhooks with", env_rotate_options,
+     "For 24 h webhook-signature carries both keys' signatures; the other headers use the new one.",
+     false, cmd_env_rotate_key},
+
+    {"webhook", "ls", "[ENV]", 0, 1, "what was sent to apps or is to be, newest first",
+     webhook_ls_options,
+     "STATE is pending, retrying, delivered, exhausted; or failed: retrying and exhausted.", false,
+     cmd_webhook_ls},
+    {"webhook", "show", "ID", 1, 1, "one of them: what is sent, and every try", NULL, NULL, false,
+     cmd_webhook_show},
+    {"webhook", "resend", "[ID...]", 0, COMMAND_WORDS_MAX, "send again, to where it goes now",
+     webhook_resend_options, "The id of the event stays; the schedule of tries begins anew.", false,
+     cmd_webhook_resend},
+    {"webhook", "endpoints", "[ENV]", 0, 1, "where it is sent to, and how they do", NULL,
+     "PENDING counts what is to be sent, to 10001.", false, cmd_webhook_endpoints},
+    {"webhook", "pause", "ID...", 1, COMMAND_WORDS_MAX, "send nothing to these endpoints", NULL,
+     "What is for them waits.", false, cmd_webhook_pause},
+    {"webhook", "resume", "ID...", 1, COMMAND_WORDS_MAX, "send to them again", NULL, NULL, false,
+     cmd_webhook_resume},
+    {"webhook", "test", "[URL]", 0, 1, "send one now and show the answer", webhook_test_options,
+     "Without URL to the environment's own.  Exit status 69 when it was not taken.", false,
+     cmd_webhook_test},
 
     {"worker", "ls", "", 0, 0, "the nodes: state, roles, what they run", NULL, NULL, false,
      cmd_worker_ls},

@@ -343,6 +343,8 @@ doctor_judge(const struct doctor_facts *facts, struct doctor_report *out)
 		doctor_check_set_aside(&judge);
 		doctor_check_schedules(&judge);
 		doctor_check_syncs(&judge);
+		doctor_check_webhooks(&judge);
+		doctor_check_endpoints(&judge);
 		doctor_check_versions(&judge);
 		doctor_check_clocks(&judge);
 	}

@@ -22,8 +22,9 @@
 #define DOCTOR_RECENT_MS 300000   /* what was lost before is no news */
 #define DOCTOR_BUILD_MS 15000     /* queues of a Redis that is new are there by then */
 #define DOCTOR_LATE_MS 60000      /* a run of a sync that is due for so long was not started */
-#define DOCTOR_STALLED_MANY 10  /* so many syncs that do not get on are not one function's fault */
-#define DOCTOR_OVERDUE_MS 15000 /* a retry that is due for so long was not taken by a scheduler */
+#define DOCTOR_STALLED_MANY 10   /* so many syncs that do not get on are not one function's fault */
+#define DOCTOR_WEBHOOK_MS 300000 /* a webhook that is due for so long is not sent in time */
+#define DOCTOR_OVERDUE_MS 15000  /* a retry that is due for so long was not taken by a scheduler */
 
 enum doctor_role { DOCTOR_API = 1, DOCTOR_WORKER = 2, DOCTOR_SCHEDULER = 4 };
 enum doctor_node_state {
@@ -78,6 +79,16 @@ struct doctor_facts {
 	int64_t dead_hour, quarantined_hour; /* in the last hour */
 	int64_t late_ms; /* how long the first run of a sync is due; 0: none is */
 	int64_t stalled; /* syncs that do not get on */
+	int64_t
+	    webhook_late_ms; /* how long the first webhook is due that could be sent; 0: none is */
+	int64_t endpoints_paused; /* of webhooks; one of them, its environment and why: */
+	const char *paused_endpoint, *paused_in;
+	enum doctor_pause {
+		DOCTOR_PAUSE_NONE,
+		DOCTOR_PAUSE_OPERATOR,
+		DOCTOR_PAUSE_GONE,
+		DOCTOR_PAUSE_FAILING
+	} paused_cause;
 	struct doctor_node nodes[DOCTOR_NODES_MAX];
 	int node_count;
 

@@ -20,6 +20,7 @@
 #include "queue/overview.h"
 #include "runtime/pool.h"
 #include "sql/account.h"
+#include "sql/delivery.h"
 #include "sql/health.h"
 #include "sql/migrate.h"
 #include "sql/node.h"
@@ -33,7 +34,7 @@ struct gather {
 	bool health, nodes; /* both halves of what Postgres knows are here */
 	int64_t sent_ms;    /* monotonic */
 	char *texts[2 * (DOCTOR_NODES_MAX + 2 * DOCTOR_QUEUES_MAX) + DOCTOR_SHARDS_MAX +
-		    8]; /* owned: what facts borrows */
+		    10]; /* owned: what facts borrows */
 	size_t text_count;
 	struct sl_error compiler_error;
 	/* The lines that wait longest, the oldest first. */
@@ -149,6 +150,11 @@ on_health(void *arg, enum sl_code code, const struct health *health, const struc
 		facts->quarantined_hour = health->quarantined;
 		facts->late_ms = health->late_ms;
 		facts->stalled = health->stalled;
+		facts->webhook_late_ms = health->webhook_late_ms;
+		facts->endpoints_paused = health->endpoints_paused;
+		facts->paused_endpoint = keep(gather, health->paused_endpoint);
+		facts->paused_in = keep(gather, health->paused_in);
+		facts->paused_cause = (enum doctor_pause)health->paused_cause;
 		take_stopped(gather, health);
 	}
 	answered(gather);
@@ -403,6 +409,10 @@ gather_start(struct daemon *daemon, gather_cb *cb, void *arg)
 	_Static_assert(DOCTOR_API == (int)ROLE_API && DOCTOR_WORKER == (int)ROLE_WORKER &&
 			   DOCTOR_SCHEDULER == (int)ROLE_SCHEDULER,
 		       "roles are the same bits");
+	_Static_assert(DOCTOR_PAUSE_OPERATOR == (int)ENDPOINT_PAUSE_OPERATOR &&
+			   DOCTOR_PAUSE_GONE == (int)ENDPOINT_PAUSE_GONE &&
+			   DOCTOR_PAUSE_FAILING == (int)ENDPOINT_PAUSE_FAILING,
+		       "causes are the same numbers");
 	_Static_assert(DOCTOR_SHARDS_MAX >= QUEUE_SHARDS_MAX, "there is room for all shards");
 	gather->daemon = daemon;
 	gather->cb = cb;

@@ -2,7 +2,8 @@
  *
  *   doctor        what the facts say together, Postgres and Redis, the node that answers, the verdict
  *   doctor_fleet  scheduler, workers, builds, clocks
- *   doctor_queue  what waits and why; what was set aside; syncs that are late or do not get on */
+ *   doctor_queue  what waits and why; what was set aside; syncs that are late or do not get on
+ *   doctor_webhook  what apps are told of: endpoints that are paused, webhooks that are late */
 #ifndef SLUICE_DAEMON_DOCTOR_PARTS_H
 #define SLUICE_DAEMON_DOCTOR_PARTS_H
 
@@ -42,5 +43,9 @@ void doctor_check_paused(struct judge *judge);
 void doctor_check_set_aside(struct judge *judge);
 void doctor_check_schedules(struct judge *judge);
 void doctor_check_syncs(struct judge *judge);
+
+/* doctor_webhook.c; likewise */
+void doctor_check_webhooks(struct judge *judge);
+void doctor_check_endpoints(struct judge *judge);
 
 #endif

@@ -9,7 +9,7 @@ sluiced_SOURCES = \
 	daemon/compiler.c daemon/compiler.h \
 	daemon/concurrency.c daemon/concurrency.h \
 	daemon/doctor.c daemon/doctor.h daemon/doctor_parts.h \
-	daemon/doctor_fleet.c daemon/doctor_queue.c \
+	daemon/doctor_fleet.c daemon/doctor_queue.c daemon/doctor_webhook.c \
 	daemon/doctor_gather.c daemon/doctor_gather.h \
 	daemon/event.c daemon/event.h \
 	daemon/keys.c daemon/keys.h \
@@ -94,6 +94,7 @@ sluiced_SOURCES = \
 	daemon/worker/host_account.c daemon/worker/host_fetch.c daemon/worker/host_http.c \
 	daemon/worker/host_model.c daemon/worker/host_records.c \
 	daemon/worker/host_state.c daemon/worker/host_trigger.c \
+	daemon/worker/action_left.c daemon/worker/action_left.h \
 	daemon/worker/sync_left.c daemon/worker/sync_left.h \
 	daemon/worker/sync_run.c daemon/worker/sync_run.h \
 	daemon/worker/turn.c daemon/worker/turn.h daemon/worker/turn_parts.h \
@@ -112,7 +113,7 @@ TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
 test_daemon_backlog_LDADD = $(base_test_libs)
 test_daemon_doctor_SOURCES = tests/unit/test_daemon_doctor.c \
-	daemon/doctor.c daemon/doctor_fleet.c daemon/doctor_queue.c
+	daemon/doctor.c daemon/doctor_fleet.c daemon/doctor_queue.c daemon/doctor_webhook.c
 test_daemon_doctor_LDADD = $(base_test_libs)
 test_daemon_rate_SOURCES = tests/unit/test_daemon_rate.c daemon/api/rate.c
 test_daemon_rate_LDADD = $(base_test_libs)

@@ -68,6 +68,33 @@ void account_function_concurrency(struct account *account, int64_t environment_i
 void account_environment_sync_limit(struct account *account, int64_t environment_id, int limit,
 				    int standard, account_done_cb *cb, void *arg);
 
+/* ---- webhooks ------------------------------------------------------------------------------- */
+
+/* What an environment is told of; bits of account_environment.webhook_events, which webhook_bit() of the
+ * migrations knows too. */
+enum account_webhook {
+	ACCOUNT_WEBHOOK_SYNC = 1,           /* a run of a sync that changed something */
+	ACCOUNT_WEBHOOK_SYNC_UNCHANGED = 2, /* one that did not */
+	ACCOUNT_WEBHOOK_SYNC_ERROR = 4,
+	ACCOUNT_WEBHOOK_ASYNC_ACTION = 8,
+	ACCOUNT_WEBHOOK_AUTH_CREATION = 16,
+	ACCOUNT_WEBHOOK_AUTH_REFRESH_ERROR = 32,
+};
+#define ACCOUNT_WEBHOOK_ALL 63
+
+/* "sync", "sync_unchanged", "sync_error", "async_action", "auth_creation", "auth_refresh_error"; NULL for what is not
+ * one of the bits. */
+const char *account_webhook_name(enum account_webhook event);
+/* 0: it is none of these names. */
+enum account_webhook account_webhook_parse(const char *name);
+
+/* Where the environment's events go, and which: NULL and -1: as it is; "": nowhere.  A URL that is another
+ * one than before is tried with what is pending and without the troubles of the former, but stays paused if an
+ * operator paused it.  Jobs that are accepted before a catalog has heard of it are told of as it knew. */
+void account_environment_webhook(struct account *account, int64_t environment_id,
+				 const char *primary, const char *secondary, int events,
+				 account_done_cb *cb, void *arg);
+
 /* ---- environments and keys ------------------------------------------------------------------ */
 struct account_environment {
 	int64_t id;
@@ -80,7 +107,12 @@ struct account_environment {
 	const char *callback_url; /* "" if none */
 	enum account_concurrency concurrency_by; /* never INHERIT */
 	int concurrency_limit;
-	int sync_limit; /* runs of syncs at a time; 0: as the setting says */
+	int sync_limit;     /* runs of syncs at a time; 0: as the setting says */
+	int webhook_events; /* bits of enum account_webhook */
+	const char *webhook_url, *webhook_url_secondary; /* "" if none */
+	const char *signing_key_before;                  /* sealed as signing_key; "" if none */
+	int64_t
+	    signing_key_ms; /* wall time since when signing_key is the one; 0: it never changed */
 };
 typedef void account_environments_cb(void *arg, enum sl_code code,
 				     const struct account_environment *rows, int count,
@@ -107,8 +139,12 @@ void account_environment_delete(struct account *account, int64_t id, account_don
  * caller reads again). */
 void account_environment_settings(struct account *account, int64_t id, const char *expected,
 				  const char *settings, account_done_cb *cb, void *arg);
+/* A new key; the one before is kept, and signs beside it for a day. */
 void account_environment_signing_key(struct account *account, int64_t id, const char *sealed,
 				     account_done_cb *cb, void *arg);
+/* Gives a key to an environment that has none; one that it has stays. */
+void account_environment_first_signing_key(struct account *account, int64_t id, const char *sealed,
+					   account_done_cb *cb, void *arg);
 
 struct account_key {
 	int64_t id;

@@ -1,14 +1,20 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "sql/account.h"
 #include "sql/account_rows.h"
 
-#define ENVIRONMENT_SELECT                                                                  \
-	"SELECT e.id, k.id, e.name, e.uuid, e.is_production, e.signing_key, e.settings,"    \
-	" e.callback_url, e.concurrency_by, e.concurrency_limit, coalesce(e.sync_limit, 0)" \
-	" FROM environment e"                                                               \
-	" JOIN concurrency_key k ON k.environment_id = e.id AND k.name = 'actions' "
+#define ENVIRONMENT_URL(slot)                                                             \
+	"coalesce((SELECT p.url FROM endpoint p WHERE p.environment_id = e.id AND p.slot" \
+	" = " slot "), '')"
+#define ENVIRONMENT_SELECT                                                                                \
+	"SELECT e.id, k.id, e.name, e.uuid, e.is_production, e.signing_key, e.settings,"                  \
+	" e.callback_url, e.concurrency_by, e.concurrency_limit, coalesce(e.sync_limit, 0),"              \
+	" e.webhook_events, " ENVIRONMENT_URL("1") ", " ENVIRONMENT_URL(                                  \
+	    "2") ", e.signing_key_before, coalesce(" ACCOUNT_MS("e.signing_key_at") ", 0)"                \
+										    " FROM environment e" \
+										    " JOIN concurrency_key k ON k.environment_id = e.id AND k.name = 'actions' "
 
 static const struct unit_statement environment_list = {"environment_list",
 						       ENVIRONMENT_SELECT "ORDER BY e.id"};
@@ -47,8 +53,19 @@ static const struct unit_statement environment_settings = {
 		" FROM environment e LEFT JOIN u ON u.id = e.id WHERE e.id = $1::bigint"};
 
 static const struct unit_statement environment_signing_key = {
-    "environment_signing_key", "UPDATE environment SET signing_key = $2::text WHERE id = $1::bigint"
-			       " RETURNING id, " ACCOUNT_NOTIFY("id")};
+    "environment_signing_key",
+    "UPDATE environment SET signing_key_before = signing_key, signing_key = $2::text,"
+    " signing_key_at = now() WHERE id = $1::bigint RETURNING id, " ACCOUNT_NOTIFY("id")};
+
+static const struct unit_statement environment_first_signing_key = {
+    "environment_first_signing_key",
+    "UPDATE environment SET signing_key = CASE signing_key WHEN '' THEN $2::text ELSE signing_key END"
+    " WHERE id = $1::bigint RETURNING id, " ACCOUNT_NOTIFY("id")};
+
+static const struct unit_statement environment_webhook = {
+    "environment_webhook",
+    "SELECT e.id, set_webhook(e.id, $2::text, $3::text, $4::bigint::int), " ACCOUNT_NOTIFY(
+	"e.id") " FROM environment e WHERE e.id = $1::bigint"};
 
 static const struct unit_statement key_find = {
     "key_find", "SELECT id, coalesce(environment_id, 0), display_name, scopes, " ACCOUNT_MS(
@@ -105,6 +122,11 @@ account_on_environments(void *arg, const struct unit_answer *answer)
 		rows[i].concurrency_by = account_concurrency_parse(value_text(result, i, 8));
 		rows[i].concurrency_limit = (int)value_int(result, i, 9);
 		rows[i].sync_limit = (int)value_int(result, i, 10);
+		rows[i].webhook_events = (int)value_int(result, i, 11);
+		rows[i].webhook_url = value_text(result, i, 12);
+		rows[i].webhook_url_secondary = value_text(result, i, 13);
+		rows[i].signing_key_before = value_text(result, i, 14);
+		rows[i].signing_key_ms = value_int(result, i, 15);
 	}
 	call->cb.environments(call->arg, code, rows, count, code == SL_OK ? NULL : &error);
 	free(rows);
@@ -211,6 +233,64 @@ account_environment_signing_key(struct account *account, int64_t id, const char 
 	unit_add(unit, &environment_signing_key);
 	unit_bind_int(unit, id);
 	unit_bind_text(unit, sealed);
+	account_send_done(account, unit, "environment", cb, arg);
+}
+
+void
+account_environment_first_signing_key(struct account *account, int64_t id, const char *sealed,
+				      account_done_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &environment_first_signing_key);
+	unit_bind_int(unit, id);
+	unit_bind_text(unit, sealed);
+	account_send_done(account, unit, "environment", cb, arg);
+}
+
+/* ---- webhooks ------------------------------------------------------------------------------- */
+
+static const struct {
+	enum account_webhook event;
+	const char *name;
+} webhooks[] = {
+    {ACCOUNT_WEBHOOK_SYNC, "sync"},
+    {ACCOUNT_WEBHOOK_SYNC_UNCHANGED, "sync_unchanged"},
+    {ACCOUNT_WEBHOOK_SYNC_ERROR, "sync_error"},
+    {ACCOUNT_WEBHOOK_ASYNC_ACTION, "async_action"},
+    {ACCOUNT_WEBHOOK_AUTH_CREATION, "auth_creation"},
+    {ACCOUNT_WEBHOOK_AUTH_REFRESH_ERROR, "auth_refresh_error"},
+};
+
+const char *
+account_webhook_name(enum account_webhook event)
+{
+	for (size_t i = 0; i < sizeof(webhooks) / sizeof(*webhooks); i++)
+		if (webhooks[i].event == event)
+			return webhooks[i].name;
+	return NULL;
+}
+
+enum account_webhook
+account_webhook_parse(const char *name)
+{
+	for (size_t i = 0; i < sizeof(webhooks) / sizeof(*webhooks); i++)
+		if (strcmp(webhooks[i].name, name) == 0)
+			return webhooks[i].event;
+	return 0;
+}
+
+void
+account_environment_webhook(struct account *account, int64_t environment_id, const char *primary,
+			    const char *secondary, int events, account_done_cb *cb, void *arg)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &environment_webhook);
+	unit_bind_int(unit, environment_id);
+	unit_bind_text(unit, primary);
+	unit_bind_text(unit, secondary);
+	unit_bind_int(unit, events);
 	account_send_done(account, unit, "environment", cb, arg);
 }
 

@@ -1,4 +1,4 @@
-/* sql/dead_store.h - what dead.c and dead_quarantine.c share.  Private to them. */
+/* sql/dead_store.h - what the files share that use its connection.  Private to them. */
 #ifndef SLUICE_SQL_DEAD_STORE_H
 #define SLUICE_SQL_DEAD_STORE_H
 
@@ -31,6 +31,8 @@ struct dead_call {
 /* Milliseconds since 1970 of a timestamptz column, and back. */
 #define DEAD_MS(column) "(extract(epoch FROM " column ") * 1000)::bigint"
 #define DEAD_AT(param) "(timestamptz 'epoch' + " param "::bigint * interval '1 millisecond')"
+/* The same of when an id of version 7 was made. */
+#define DEAD_V7_MS(column) "('x' || translate(left(" column "::text, 13), '-', ''))::bit(48)::bigint"
 
 struct dead_call *dead_call_new(struct dead_store *store, void *arg);
 void dead_send(struct dead_call *call, struct unit *unit, unit_cb *answered);

@@ -36,6 +36,27 @@ static const struct unit_statement health_look = {
 		      " (SELECT count(*) FROM (SELECT FROM sync s WHERE s.trouble = 2 AND s.trouble <> 0"
 		      "  AND s.removed_at IS NULL LIMIT " HEALTH_TEXT(HEALTH_COUNT_MAX) ") r)"};
 
+/* From lane to lane by the index: what waits behind the first of each is not looked at. */
+static const struct unit_statement health_webhooks = {
+    NULL,
+    "WITH RECURSIVE lane AS ("
+    " (SELECT w.endpoint_id, w.due_at FROM delivery_due w ORDER BY w.endpoint_id, w.due_at LIMIT 1)"
+    " UNION ALL SELECT n.endpoint_id, n.due_at FROM lane l CROSS JOIN LATERAL"
+    "  (SELECT w.endpoint_id, w.due_at FROM delivery_due w WHERE w.endpoint_id > l.endpoint_id"
+    "   ORDER BY w.endpoint_id, w.due_at LIMIT 1) n)"
+    " SELECT coalesce((SELECT greatest(extract(epoch FROM now() - min(l.due_at)) * 1000, 0)"
+    "   FROM (SELECT * FROM lane LIMIT " HEALTH_TEXT(
+	HEALTH_COUNT_MAX) ") l"
+			  "   JOIN endpoint p ON p.id = l.endpoint_id"
+			  "   WHERE p.paused_at IS NULL AND p.failing_since IS NULL AND p.url <> ''), 0)::bigint,"
+			  " (SELECT count(*) FROM (SELECT FROM endpoint p WHERE p.paused_at IS NOT NULL"
+			  "   LIMIT " HEALTH_TEXT(
+			      HEALTH_COUNT_MAX) ") r),"
+						" coalesce(one.uuid::text, ''), coalesce(one.name, ''), coalesce(one.pause_cause, 0)"
+						" FROM (SELECT) always LEFT JOIN (SELECT p.uuid, e.name, p.pause_cause"
+						"   FROM endpoint p JOIN environment e ON e.id = p.environment_id"
+						"   WHERE p.paused_at IS NOT NULL ORDER BY p.pause_cause DESC, p.paused_at DESC LIMIT 1) one ON true"};
+
 static const struct unit_statement health_keys = {
     NULL, "SELECT k.id, e.name, k.name, k.slots, e.paused_at IS NOT NULL"
 	  "  OR EXISTS (SELECT FROM paused_line p WHERE p.key_id = k.id), e.draining_at IS NOT NULL"
@@ -84,6 +105,7 @@ health_on_look(void *arg, const struct unit_answer *answer)
 
 	if (answer->code == SL_OK) {
 		const PGresult *row = answer->results[1], *rows = answer->results[2];
+		const PGresult *webhooks = answer->results[3];
 
 		health.clock_ms = value_int(row, 0, 0);
 		health.version = (int)value_int(row, 0, 1);
@@ -95,6 +117,11 @@ health_on_look(void *arg, const struct unit_answer *answer)
 		health.quarantined = value_int(row, 0, 7);
 		health.late_ms = value_int(row, 0, 8);
 		health.stalled = value_int(row, 0, 9);
+		health.webhook_late_ms = value_int(webhooks, 0, 0);
+		health.endpoints_paused = value_int(webhooks, 0, 1);
+		health.paused_endpoint = value_text(webhooks, 0, 2);
+		health.paused_in = value_text(webhooks, 0, 3);
+		health.paused_cause = (int)value_int(webhooks, 0, 4);
 		for (int i = 0; i < PQntuples(rows) && i < HEALTH_STOPPED_MAX; i++)
 			stopped[health.stopped_count++] = health_line(rows, i);
 		health.stopped_total = health.stopped_count > 0 ? value_int(rows, 0, 6) : 0;
@@ -115,6 +142,7 @@ health_ask(struct pg *pg, health_cb *cb, void *arg)
 	unit_add(unit, &health_limit);
 	unit_add(unit, &health_look);
 	unit_add(unit, &health_stopped);
+	unit_add(unit, &health_webhooks);
 	unit_send(unit, pg, HEALTH_MS, health_on_look, call);
 }
 

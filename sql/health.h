@@ -25,6 +25,12 @@ struct health {
 	int64_t dead, quarantined; /* in the last hour; counted to HEALTH_COUNT_MAX */
 	int64_t late_ms;           /* since when the first run of a sync is due; 0: none is */
 	int64_t stalled;           /* syncs that do not get on; counted likewise */
+	/* Since when the first webhook is due at an endpoint that takes them; 0: none is.  Of
+	 * HEALTH_COUNT_MAX endpoints. */
+	int64_t webhook_late_ms;
+	int64_t endpoints_paused;                /* counted likewise */
+	const char *paused_endpoint, *paused_in; /* one of them and its environment, or "" */
+	int paused_cause;                        /* enum endpoint_pause (sql/delivery.h) */
 	const struct health_line
 	    *stopped; /* paused or draining; HEALTH_STOPPED_MAX of them at most */
 	int stopped_count;

@@ -20,7 +20,8 @@ sql_migrations = \
 	sql/migrations/0015_sync_state.sql \
 	sql/migrations/0016_record.sql \
 	sql/migrations/0017_retention.sql \
-	sql/migrations/0018_webhook.sql
+	sql/migrations/0018_webhook.sql \
+	sql/migrations/0019_event.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
@@ -32,6 +33,10 @@ libsql_a_SOURCES = \
 	sql/checkpoint.c sql/checkpoint.h \
 	sql/dead.c sql/dead.h sql/dead_store.h \
 	sql/dead_quarantine.c \
+	sql/delivery.c sql/delivery.h sql/delivery_store.h \
+	sql/delivery_record.c \
+	sql/delivery_show.c sql/delivery_show.h \
+	sql/endpoint.c sql/endpoint.h \
 	sql/health.c sql/health.h \
 	sql/inspect.c sql/inspect.h \
 	sql/inspect_sync.c sql/inspect_sync.h \
@@ -41,6 +46,7 @@ libsql_a_SOURCES = \
 	sql/ledger_read.c \
 	sql/migrate.c sql/migrate.h sql/migrations.h \
 	sql/node.c sql/node.h \
+	sql/outbox.c sql/outbox.h \
 	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
 	sql/reclaim.c sql/reclaim.h \
 	sql/record.c sql/record.h sql/record_store.h \
@@ -97,7 +103,9 @@ sql_tests = test_sql_migrate \
 	test_sql_record \
 	test_sql_fence \
 	test_sql_count \
+	test_sql_delivery_show \
 	test_sql_outbox \
+	test_sql_delivery \
 	test_sql_prune \
 	test_sql_retain \
 	test_sql_reader
@@ -140,9 +148,15 @@ test_sql_fence_LDADD = $(sql_test_libs)
 test_sql_count_SOURCES = tests/integration/test_sql_count.c tests/integration/sync_rig.h
 test_sql_count_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_count_LDADD = $(sql_test_libs)
+test_sql_delivery_show_SOURCES = tests/integration/test_sql_delivery_show.c tests/integration/sql_rig.h
+test_sql_delivery_show_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_delivery_show_LDADD = $(sql_test_libs)
 test_sql_outbox_SOURCES = tests/integration/test_sql_outbox.c tests/integration/sync_rig.h
 test_sql_outbox_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_outbox_LDADD = $(sql_test_libs)
+test_sql_delivery_SOURCES = tests/integration/test_sql_delivery.c tests/integration/sync_rig.h
+test_sql_delivery_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_delivery_LDADD = $(sql_test_libs)
 test_sql_prune_SOURCES = tests/integration/test_sql_prune.c tests/integration/sync_rig.h
 test_sql_prune_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_prune_LDADD = $(sql_test_libs)

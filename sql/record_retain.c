@@ -12,6 +12,7 @@
 
 struct retain_call {
 	struct sync_call call; /* first: what sync_send() knows */
+	retain_now_cb *now;
 	retain_models_cb *models;
 	retain_chunk_cb *chunk;
 	struct retain_chunk at; /* its model is owned */
@@ -23,6 +24,8 @@ static const struct unit_statement retain_lock = {
     "SELECT require((SELECT pg_try_advisory_xact_lock(hashtextextended($2::text, $1::bigint))"
     " FROM connection WHERE id = $1::bigint FOR KEY SHARE SKIP LOCKED), 'SL409',"
     " 'the model is busy')"};
+
+static const struct unit_statement retain_clock = {"retain_clock", "SELECT " SYNC_US("now()")};
 
 static const struct unit_statement retain_old = {
     "retain_old",
@@ -109,6 +112,30 @@ call_new(void *arg)
 }
 
 /* ---- finding -------------------------------------------------------------------------------- */
+
+static void
+on_clock(void *arg, const struct unit_answer *answer)
+{
+	struct retain_call *retaining = arg;
+	struct sl_error error;
+	int count;
+	enum sl_code code = sync_outcome(&retaining->call, answer, &count, &error);
+	int64_t now_us = code == SL_OK ? value_int(sync_answer_rows(answer), 0, 0) : 0;
+
+	retaining->now(retaining->call.arg, code, now_us, code == SL_OK ? NULL : &error);
+	free(retaining);
+}
+
+void
+retain_now(struct sync_store *store, retain_now_cb *cb, void *arg)
+{
+	struct retain_call *retaining = call_new(arg);
+	struct unit *unit = unit_new();
+
+	retaining->now = cb;
+	unit_add(unit, &retain_clock);
+	sync_send(store, unit, on_clock, &retaining->call);
+}
 
 static void
 on_models(void *arg, const struct unit_answer *answer)

@@ -18,6 +18,11 @@ struct retain_model { /* of a connection; sync_id only where records are deleted
 };
 typedef void retain_models_cb(void *arg, enum sl_code code, const struct retain_model *models,
 			      int count, const struct sl_error *error);
+/* What time it is by the ledger's clock, which dated the records; us since 1970. */
+typedef void retain_now_cb(void *arg, enum sl_code code, int64_t now_us,
+			   const struct sl_error *error);
+void retain_now(struct sync_store *store, retain_now_cb *cb, void *arg);
+
 /* Models that may hold payloads of records unchanged since before_us (wall time), behind
  * (connection_id, model) of after, by both; at most RETAIN_FIND_MAX.  after: model NULL: from the
  * first. */

@@ -91,16 +91,29 @@ void settle_suspect(struct settle *settle, const char *job_id, int deaths_max, s
  * (ended meanwhile, or begun by someone else, or session gone): stop that run. */
 void settle_begin(struct settle *settle, const char *job_id, int number, settle_cb *cb, void *arg);
 
-enum settle_event_type { SETTLE_EVENT_SYNC = 1 }; /* part of the schema */
+enum settle_event_type { /* part of the schema */
+			 SETTLE_EVENT_SYNC = 1,
+			 SETTLE_EVENT_ASYNC_ACTION = 2,
+			 SETTLE_EVENT_AUTH = 3
+};
+/* What came of it, as far as an environment chooses by it what it is told (enum account_webhook): of a sync,
+ * of a connection's credentials (FAILED: they could not be refreshed).  Part of the schema, where 0 stands for
+ * an event of an earlier release. */
+enum settle_event_outcome {
+	SETTLE_EVENT_CHANGED = 1,
+	SETTLE_EVENT_UNCHANGED = 2,
+	SETTLE_EVENT_FAILED = 3
+};
 struct settle_event { /* something that the environment is to be told: a row of the outbox */
 	int64_t environment_id, connection_id; /* row ids */
 	enum settle_event_type type;
+	enum settle_event_outcome outcome;
 	struct slice body; /* JSON text, the bytes that will be sent; copied */
 };
-/* What a run of a sync, or of its webhook, leaves in the transaction of its result: in the sync's row
- * (sql/sync.h), in the outbox, and the run that goes on where it was interrupted. */
+/* What a run leaves in the transaction of its result: in the outbox; that of a sync, or of its webhook, also
+ * in the sync's row (sql/sync.h), and the run that goes on where it was interrupted. */
 struct settle_run {
-	int64_t sync_id;    /* 0: of a webhook, which tells the row nothing */
+	int64_t sync_id;    /* 0: of a webhook or an action, which tell no row anything */
 	int64_t began_ms;   /* by the ledger's clock; the last success, if it was one */
 	const char *result; /* JSON: {"Model":{"added":1,"updated":0,"deleted":0}}; copied */
 	enum sync_trouble trouble;
@@ -112,7 +125,7 @@ struct settle_run {
 	bool
 	    unstarted; /* nothing ran, nothing of the above is known: the ledger finds out what to tell */
 };
-/* The terminal state.  output is copied.  run: of JOB_SYNC and JOB_WEBHOOK, else NULL.  suspect: settle_suspect() was
+/* The terminal state.  output is copied.  run: NULL: it leaves nothing.  suspect: settle_suspect() was
  * called before its start; closes what that wrote.  SL_CONFLICT: ended by someone else; count as late,
  * drop. */
 void settle_result(struct settle *settle, const char *job_id, int attempt, enum job_state state,

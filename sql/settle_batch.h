@@ -51,7 +51,7 @@ struct settle_item {
 	enum job_state state;         /* SETTLE_RESULT */
 	bool suspect;                 /* SETTLE_RESULT, SETTLE_RETRY */
 	struct slice output;          /* SETTLE_RESULT, SETTLE_DEATH; owned */
-	struct settle_left *run;      /* SETTLE_RESULT; owned; NULL: not of a sync */
+	struct settle_left *run;      /* SETTLE_RESULT; owned; NULL: it leaves nothing */
 	int64_t delay_ms;             /* SETTLE_RETRY, SETTLE_DEATH */
 	struct settle_report *report; /* owned; NULL but for the kinds it is of */
 	int64_t key_id, previous_session, previous_tenure; /* SETTLE_CLAIM */

@@ -1,4 +1,4 @@
-/* sql/settle_run.c - what the runs of syncs leave with their results. */
+/* sql/settle_run.c - what runs leave with their results. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,10 +37,10 @@ static const struct unit_statement settle_runs = {
 
 static const struct unit_statement settle_events = {
     "settle_events",
-    "INSERT INTO outbox (id, environment_id, connection_id, job_id, type, body)"
-    " SELECT k, e, c, i, y, b FROM unnest($1::uuid[], $2::smallint[], $3::smallint[],"
-    "  $5::uuid[], $6::bigint[], $7::bigint[], $8::smallint[], $9::text[])"
-    "  u(i, n, t, k, e, c, y, b) WHERE " SETTLE_OURS};
+    "INSERT INTO outbox (id, environment_id, connection_id, job_id, type, outcome, body)"
+    " SELECT k, e, c, i, y, q, b FROM unnest($1::uuid[], $2::smallint[], $3::smallint[],"
+    "  $5::uuid[], $6::bigint[], $7::bigint[], $8::smallint[], $9::smallint[], $10::text[])"
+    "  u(i, n, t, k, e, c, y, q, b) WHERE " SETTLE_OURS};
 
 static const struct unit_statement settle_unstarted = {
     "settle_unstarted", "SELECT run_ended(i, t, o)"
@@ -164,7 +164,8 @@ settle_add_syncs(struct unit *unit, const struct settle_items *items, int64_t se
 static void
 settle_add_events(struct unit *unit, const struct settle_items *items, int64_t session)
 {
-	struct value_array jobs, numbers, states, ids, environments, connections, types, bodies;
+	struct value_array jobs, numbers, states, ids, environments, connections, types, outcomes,
+	    bodies;
 	const struct settle_item *item;
 
 	value_array_init(&jobs, VALUE_UUID);
@@ -174,6 +175,7 @@ settle_add_events(struct unit *unit, const struct settle_items *items, int64_t s
 	value_array_init(&environments, VALUE_INT8);
 	value_array_init(&connections, VALUE_INT8);
 	value_array_init(&types, VALUE_INT2);
+	value_array_init(&outcomes, VALUE_INT2);
 	value_array_init(&bodies, VALUE_TEXT);
 	for (item = TAILQ_FIRST(items); item != NULL; item = TAILQ_NEXT(item, link)) {
 		const struct settle_left *left = item->run;
@@ -188,6 +190,7 @@ settle_add_events(struct unit *unit, const struct settle_items *items, int64_t s
 			value_array_int(&environments, event->environment_id);
 			value_array_int(&connections, event->connection_id);
 			value_array_int(&types, event->type);
+			value_array_int(&outcomes, event->outcome);
 			value_array_text(&bodies, event->body.data);
 		}
 	}
@@ -200,6 +203,7 @@ settle_add_events(struct unit *unit, const struct settle_items *items, int64_t s
 	unit_bind_array(unit, &environments);
 	unit_bind_array(unit, &connections);
 	unit_bind_array(unit, &types);
+	unit_bind_array(unit, &outcomes);
 	unit_bind_array(unit, &bodies);
 }
 

@@ -153,6 +153,7 @@ on_concurrency_key(void *arg, enum sl_code code, int64_t key_id, const struct sl
 	    .connection_id = trigger->connection->row.id,
 	    .kind = JOB_ACTION,
 	    .max_retries = trigger->max_retries,
+	    .webhook = directory_tells_of_action(call->environment, trigger->connection),
 	    .delay_ms = trigger->delay_ms,
 	    .input = trigger->input,
 	};

@@ -65,6 +65,7 @@ on_key(void *arg, enum sl_code code, int64_t key_id, const struct sl_error *erro
 	    .connection_id = creation->connection->row.id,
 	    .kind = JOB_ACTION,
 	    .max_retries = (int)creation->max_retries,
+	    .webhook = directory_tells_of_action(creation->environment, creation->connection),
 	    .input = creation->input,
 	};
 

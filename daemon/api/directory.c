@@ -259,6 +259,11 @@ on_environment_row(void *arg, enum sl_code code, const struct account_environmen
 		environment->row.signing_key = own(&environment->object, row->signing_key);
 		environment->row.settings = own(&environment->object, row->settings);
 		environment->row.callback_url = own(&environment->object, row->callback_url);
+		environment->row.webhook_url = own(&environment->object, row->webhook_url);
+		environment->row.webhook_url_secondary =
+		    own(&environment->object, row->webhook_url_secondary);
+		environment->row.signing_key_before =
+		    own(&environment->object, row->signing_key_before);
 		environment->action_timeout_ms = action_timeout(load->directory, row->settings);
 	}
 	loaded(load, code, environment, error);
@@ -381,6 +386,17 @@ directory_connection_by_id(struct directory *directory, int64_t id, directory_cb
 	load = lookup(directory, name, cb, arg);
 	if (load != NULL)
 		account_connection_by_id(directory->daemon->account, id, on_connection_row, load);
+}
+
+bool
+directory_tells_of_action(const struct directory_environment *environment,
+			  const struct directory_connection *connection)
+{
+	const struct account_environment *row = &environment->row;
+
+	return (row->webhook_events & ACCOUNT_WEBHOOK_ASYNC_ACTION) != 0 &&
+	       (connection->row.webhook_url_override[0] != '\0' || row->webhook_url[0] != '\0' ||
+		row->webhook_url_secondary[0] != '\0');
 }
 
 /* ---- functions ------------------------------------------------------------------------------- */

@@ -89,6 +89,11 @@ void directory_functions(struct directory *directory, int64_t environment_id,
 void directory_version(struct directory *directory, int64_t version_id, directory_cb *cb,
 		       void *arg);
 
+/* Is the environment to be told how an async action of the connection ends?  As it stands when the job is
+ * accepted (ledger_job.webhook); where the event goes, and whether it does, is as it stands at the end. */
+bool directory_tells_of_action(const struct directory_environment *environment,
+			       const struct directory_connection *connection);
+
 /* Takes / drops a count; object may be NULL for release. */
 const void *directory_hold(const void *object);
 void directory_release(const void *object);

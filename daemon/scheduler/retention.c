@@ -17,10 +17,11 @@
 #define DELETE_PASS_MS 600000 /* looks at every sync that is idle */
 #define PAUSE_MS 20           /* between chunks: syncs go first */
 
-/* IDLE -> FINDING -> CHUNK -> PAUSED -> CHUNK ... -> FINDING (until nothing is left) -> NOTING ... -> IDLE;
- * first payloads, then, if it is time, records.  What fails ends the pass. */
+/* IDLE -> ASKING (what time it is) -> FINDING -> CHUNK -> PAUSED -> CHUNK ... -> FINDING (until nothing is
+ * left) -> NOTING ... -> IDLE; first payloads, then, if it is time, records.  What fails ends the pass. */
 enum retention_state {
 	RETENTION_IDLE,
+	RETENTION_ASKING,
 	RETENTION_FINDING,
 	RETENTION_CHUNK,
 	RETENTION_PAUSED,
@@ -97,16 +98,27 @@ goes_on(struct retention *retention, enum retention_state state, enum sl_code co
 /* ---- records of syncs, or payloads ----------------------------------------------------------- */
 
 static void
+on_now(void *arg, enum sl_code code, int64_t now_us, const struct sl_error *error)
+{
+	struct retention *retention = arg;
+	const char *name = retention->deleting ? "records_delete_after" : "records_prune_after";
+
+	if (!goes_on(retention, RETENTION_ASKING, code, error))
+		return;
+	retention->before_us = now_us - config_int(retention->daemon->config, name) * 1000;
+	find_models(retention);
+}
+
+/* The ledger says what time it is, since its clock dated the records: that of a leader which is days ahead
+ * would empty what is new. */
+static void
 begin(struct retention *retention, bool deleting)
 {
-	const char *name = deleting ? "records_delete_after" : "records_prune_after";
-
 	forget_last(retention);
 	retention->deleting = deleting;
 	retention->sync_id = 0;
-	retention->before_us =
-	    (clock_wall_ms() - config_int(retention->daemon->config, name)) * 1000;
-	find_models(retention);
+	retention->state = RETENTION_ASKING;
+	retain_now(retention->store, on_now, retention);
 }
 
 /* A pass over payloads has come to its end: nothing old is left. */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/worker/action_left.h"
 #include "daemon/worker/attempt_parts.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/host.h"
@@ -69,7 +70,9 @@ attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, stru
 				  .refused = aborted && attempt->begin == BEGIN_REFUSED,
 				  .output = output};
 	bool tells = !aborted && (attempt->kind == JOB_SYNC || attempt->kind == JOB_WEBHOOK);
+	bool tells_action = !aborted && attempt->kind == JOB_ACTION && attempt->webhook;
 	struct sync_left left;
+	struct action_left action_left;
 
 	attempt->run = NULL;
 	loop_timer_stop(attempt->timer); /* it may be due in this turn of the loop */
@@ -83,11 +86,17 @@ attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, stru
 		sync_left_init(&left, attempt, state, output);
 		end.run = &left.run;
 	}
+	if (tells_action) {
+		action_left_init(&action_left, attempt, state, output);
+		end.run = &action_left.run;
+	}
 	if (attempt->died && !aborted)
 		end.death = &attempt->death;
 	attempt->cb(attempt->arg, &end);
 	if (tells)
 		sync_left_fini(&left);
+	if (tells_action)
+		action_left_fini(&action_left);
 }
 
 void
@@ -526,6 +535,7 @@ attempt_start(struct daemon *daemon, const struct attempt_ask *ask, attempt_cb *
 	attempt->version_id = ask->function_version_id;
 	attempt->connection_id = ask->connection_id;
 	attempt->kind = ask->kind;
+	attempt->webhook = ask->webhook;
 	attempt->began_ms = clock_wall_ms();
 	attempt->input = sl_memdup(ask->input.data, ask->input.len);
 	attempt->input_len = ask->input.len;

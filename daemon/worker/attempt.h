@@ -24,6 +24,7 @@ struct attempt_ask {
 	int number;         /* from 1 */
 	int64_t environment_id, function_version_id, connection_id;
 	enum job_kind kind;
+	bool webhook; /* the environment is told how the action ended; the others tell it anyway */
 	/* Not NULL: no effect before attempt_fenced(), which this asks for: fence(arg), at most once a
 	 * start. */
 	void (*fence)(void *arg);
@@ -49,7 +50,7 @@ struct attempt_end {
 	bool aborted; /* killed by attempt_abort() or refused by the ledger: nothing to record */
 	bool refused; /* the ledger did not let it begin: what is known of its job is out of date */
 	struct slice output;               /* output JSON, or the error object; borrowed */
-	const struct settle_run *run;      /* of JOB_SYNC and JOB_WEBHOOK, else NULL; borrowed */
+	const struct settle_run *run;      /* what it leaves; NULL: nothing; borrowed */
 	const struct attempt_death *death; /* NULL: it did not; borrowed */
 };
 
@@ -99,6 +100,7 @@ struct attempt {
 	int number;
 	int64_t environment_id, version_id, connection_id;
 	enum job_kind kind;
+	bool webhook;
 	char *input;
 	size_t input_len;
 	/* Runs inside this one, whose job, session and effects are its own; NULL: stands alone. */

@@ -151,16 +151,24 @@ sync_left_gets_on(struct attempt *attempt)
 	return attempt->still_runs < config_int(attempt->daemon->config, "sync_stall_runs");
 }
 
+static enum settle_event_outcome
+model_outcome(const struct sync_model *model)
+{
+	return model->added + model->updated + model->deleted > 0 ? SETTLE_EVENT_CHANGED
+								  : SETTLE_EVENT_UNCHANGED;
+}
+
 /* ---- all of it -------------------------------------------------------------------------------- */
 
 static struct buf *
-add_event(struct sync_left *left, const struct attempt *attempt)
+add_event(struct sync_left *left, const struct attempt *attempt, enum settle_event_outcome outcome)
 {
 	int at = left->run.event_count++;
 
 	left->events[at] = (struct settle_event){.environment_id = attempt->environment_id,
 						 .connection_id = attempt->sync->connection_id,
-						 .type = SETTLE_EVENT_SYNC};
+						 .type = SETTLE_EVENT_SYNC,
+						 .outcome = outcome};
 	buf_init(&left->bodies[at], BODY_MAX);
 	return &left->bodies[at];
 }
@@ -174,10 +182,11 @@ add_events(struct sync_left *left, const struct attempt *attempt, enum job_state
 	int kept = 0;
 
 	if (state != JOB_SUCCEEDED)
-		write_failure(attempt, output, add_event(left, attempt));
+		write_failure(attempt, output, add_event(left, attempt, SETTLE_EVENT_FAILED));
 	for (int i = 0; state == JOB_SUCCEEDED && i < sync->model_count; i++)
 		if (attempt->kind == JOB_SYNC || sync->models[i].touched)
-			write_success(attempt, &sync->models[i], add_event(left, attempt));
+			write_success(attempt, &sync->models[i],
+				      add_event(left, attempt, model_outcome(&sync->models[i])));
 	for (int i = 0; i < left->run.event_count; i++) {
 		if (left->bodies[i].over) { /* no such names are deployed */
 			buf_fini(&left->bodies[i]);

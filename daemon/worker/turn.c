@@ -209,6 +209,7 @@ start_entry(struct turn *turn, struct slice input)
 	    .function_version_id = envelope->function_version_id,
 	    .connection_id = envelope->connection_id,
 	    .kind = envelope->kind,
+	    .webhook = envelope->webhook,
 	    .input = input,
 	    .fence = turn->unclaimed ? turn_fence : NULL,
 	};

@@ -200,15 +200,16 @@ record_expired(struct turn *turn)
 	static const struct settle_run unstarted = {.unstarted = true};
 	const struct turn_entry *entry = &turn->entry[turn->at];
 	enum job_kind kind = entry->envelope.kind;
-	bool of_sync = kind == JOB_SYNC || kind == JOB_WEBHOOK;
+	bool tells = kind == JOB_SYNC || kind == JOB_WEBHOOK ||
+		     (kind == JOB_ACTION && entry->envelope.webhook);
 	struct outcome *outcome = outcome_new(turn);
 
 	log_warn("job_not_started", "job=%s kind=%s", outcome->job_id,
 		 job_kind_name(entry->envelope.kind));
 	outcome->state = JOB_EXPIRED;
 	settle_result(turn->daemon->settle, outcome->job_id, 0, JOB_EXPIRED,
-		      SLICE_LITERAL(LEDGER_NOT_STARTED), of_sync ? &unstarted : NULL,
-		      entry->vouched, on_outcome, outcome);
+		      SLICE_LITERAL(LEDGER_NOT_STARTED), tells ? &unstarted : NULL, entry->vouched,
+		      on_outcome, outcome);
 }
 
 static void

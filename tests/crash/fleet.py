@@ -84,7 +84,7 @@ class Fleet(Rig):
         """roles: of each node, default all; redis: options of its server."""
         super().__init__(nodes, settings={**SETTINGS, **(settings or {})}, start=False, prepare=prepare or Fleet.functions)
         self.proxied, self.roles, self.redis_options = proxied, roles, redis
-        self.history, self.since = None, 0
+        self.history, self.since, self.webhooks = None, 0, None
 
     def _enter(self):
         super()._enter()
@@ -124,6 +124,8 @@ class Fleet(Rig):
                 proxy.calm()
                 proxy.accept()
         super().__exit__(*exc)
+        if self.webhooks is not None:
+            self.webhooks.stop()
         for node in self.nodes:
             for proxy in self.proxies(node):
                 proxy.stop()
@@ -147,6 +149,8 @@ class Fleet(Rig):
             self.witness.calls.clear()
         self.history = History(f"{self.directory}/history.jsonl")
         self.history.write("setup", ttl=TTL)
+        if self.webhooks is not None:
+            self.webhooks.note()
 
     # ---- nodes
     def running(self, node):
@@ -244,6 +248,8 @@ class Fleet(Rig):
         from judge import judge  # pylint: disable=import-outside-toplevel
         from history import read  # pylint: disable=import-outside-toplevel
         self.quiet(seconds)
+        if self.webhooks is not None:
+            self.webhooks.drain(seconds)
         self.write_story()
         verdict = judge(read(self.history.path))
         self.fresh()
@@ -254,6 +260,8 @@ class Fleet(Rig):
     def write_story(self):
         self.history.calls(self.witness)
         self.history.ledger(self.postgres, self.since)
+        if self.webhooks is not None:
+            self.webhooks.record(self.history)
 
 
 def lasting(fleet, node, seconds=2 * TTL):

@@ -11,6 +11,7 @@ I13 what was accepted before a node was told to stop, ended (I1), and was not st
 R3  what was set aside for its deaths says so, and had as many as it takes
 R2  a poll never lies: 404 only while open and never for an unknown job, never after an end was told
 R1  and the others for runs of syncs: judge_sync.py
+I7  who is to be told is told: judge_webhook.py
 
 A run is one start of a function: it draws a random id and sends it with each of its calls.  What makes a job come late
 without being a violation: its 202 came while Redis was in trouble, or from a node that was killed or stood still before
@@ -20,6 +21,7 @@ only when a fault stood between (Verdict.on_wire).
 from collections import Counter, defaultdict
 
 from judge_sync import check_syncs
+from judge_webhook import check_webhooks
 
 STATES = {1: "succeeded", 2: "failed", 3: "cancelled", 4: "expired", 5: "worker_lost"}
 STATUS = {1: (200,), 2: (500, 424), 3: (410,), 4: (500,), 5: (500,)}
@@ -38,6 +40,7 @@ class Verdict:
         self.dead = 0
         self.late = self.on_wire = self.after_cancel = self.unknown = self.refused = self.worker_lost = self.expired = 0
         self.runs = self.pages = self.reads = self.records = self.events = 0  # of syncs
+        self.webhooks = self.delivered = self.exhausted = self.waiting = self.resent = 0
         self.states, self.run_states = defaultdict(int), defaultdict(int)
         self.faults = defaultdict(int)
 
@@ -60,8 +63,10 @@ class Verdict:
                 ("out of order", self.out_of_order), ("late, as faults allow", self.late),
                 ("calls on the wire when the successor began", self.on_wire),
                 ("calls within the grace of a cancel", self.after_cancel), ("worker_lost", self.worker_lost), ("dead", self.dead),
-                ("runs of syncs, and their ends; events", f"{self.runs} ({ends}); {self.events}"),
+                ("runs of syncs, and their ends; all events", f"{self.runs} ({ends}); {self.events}"),
                 ("pages, records kept, records read", f"{self.pages}, {self.records}, {self.reads}"),
+                ("webhooks seen, sent again for a fault", f"{self.webhooks}, {self.resent}"),
+                ("deliveries that arrived, exhausted, still waiting", f"{self.delivered}, {self.exhausted}, {self.waiting}"),
                 ("violations", len(self.violations))]
         return [f"{name:52} {value}" for name, value in rows]
 
@@ -91,6 +96,7 @@ class Story:
         self.tables = defaultdict(list)
         self.runs = {}
         self.items, self.pages, self.reads, self.kept = [], [], [], []  # of syncs
+        self.webhooks, self.wants = [], []  # what a receiver saw; what environments wanted to be told of, from when
         for event in events:
             getattr(self, "on_" + event["e"])(event)
         for run in self.runs.values():
@@ -144,6 +150,12 @@ class Story:
 
     def on_kept(self, event):
         self.kept.append(event)
+
+    def on_webhook(self, event):
+        self.webhooks.append(event)
+
+    def on_wants(self, event):
+        self.wants.append(event)
 
     def on_note(self, event):
         pass
@@ -410,4 +422,5 @@ def judge(events):
     check_order(story, verdict, accepted)
     check_refusals(story, verdict)
     check_syncs(story, verdict, Run, lambda runs, limit, key: check_limit(story, verdict, runs, limit, key))
+    check_webhooks(story, verdict)
     return verdict

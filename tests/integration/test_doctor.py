@@ -84,7 +84,7 @@ def a_fleet_that_works_is_healthy_and_everything_was_looked_at(rig):
     verdict, checks = doctor(rig, rig.nodes[1])
     assert verdict == "healthy" and set(checks) == {
         "postgres", "postgres_latency", "redis", "redis_latency", "redis_policy", "scheduler", "workers", "capacity", "queue_age",
-        "paused", "dead", "quarantine", "schedules", "syncs", "backlog", "versions", "clocks", "runner", "compiler", "descriptors"}, checks
+        "paused", "dead", "quarantine", "schedules", "syncs", "webhooks", "endpoints", "backlog", "versions", "clocks", "runner", "compiler", "descriptors"}, checks
     assert "2 live" in checks["workers"]["text"] and "leads" in checks["scheduler"]["text"], checks
     answer = rig.request("GET", "/admin/v1/doctor", node=rig.nodes[0])
     assert answer.status == 403 and answer.code == "forbidden", answer
@@ -230,6 +230,31 @@ def many_syncs_that_do_not_get_on_are_told_and_few_are_not(rig):
     check = until(rig, "degraded", "syncs", "warn")
     assert "sync ls --state stalled" in check["remedy"] and check["runbook"] == "syncsstalled", check
     rig.postgres.query("DELETE FROM sync")
+    healthy(rig)
+
+
+@test
+def webhooks_that_are_late_and_paused_endpoints_are_told(rig):
+    rig.postgres.query("INSERT INTO endpoint (environment_id, slot, url, paused_at, pause_cause, failing_since)"
+                       " SELECT e.id, 3, 'http://127.0.0.1:9/' || c.cause, now(), c.cause, now()"
+                       " FROM environment e, (VALUES (1), (2)) c(cause) WHERE e.name = 'dev'")
+    check = until(rig, "degraded", "endpoints", "warn")
+    gone = rig.postgres.query("SELECT uuid FROM endpoint WHERE pause_cause = 2")[0][0]
+    assert check["text"] == f"2 endpoints of webhooks are paused: {gone} of dev, ...", check
+    assert "410" in check["cause"] and check["remedy"].endswith(f"sluice webhook resume {gone}"), check
+    assert check["runbook"] == "webhookendpointpaused", check
+    rig.postgres.query("DELETE FROM endpoint WHERE pause_cause = 1")
+    for node in rig.nodes:  # so that nobody takes the webhook, which has no event
+        restart(node, role="api,scheduler")
+    rig.postgres.query("INSERT INTO delivery_due (delivery_id, endpoint_id, due_at)"
+                       " SELECT gen_random_uuid(), id, now() - interval '1 hour' FROM endpoint")
+    assert doctor(rig)[1]["webhooks"]["state"] == "ok"  # what waits for a paused one is not late
+    rig.postgres.query("UPDATE endpoint SET paused_at = NULL, pause_cause = 0, failing_since = NULL")
+    check = until(rig, "down", "webhooks", "warn")
+    assert "60 min" in check["text"] and check["remedy"] == "see workers" and check["runbook"] == "webhookslate", check
+    rig.postgres.query("DELETE FROM delivery_due; DELETE FROM endpoint")
+    for node in rig.nodes:
+        restart(node, role=None)
     healthy(rig)
 
 

@@ -1,5 +1,6 @@
 """What clients asked and were told, faults, and what a provider saw: one file of JSON lines."""
 import contextlib
+import hashlib
 import json
 import threading
 import time
@@ -16,6 +17,7 @@ class History:
     item, page: a change of a provider's list, and what it served of it (source.py)
     read: a record that was read by cursor; forget: what was read of a sync is gone with it
     kept: a record, at the end
+    wants: from until on an environment wants these events at these slots; webhook: what a receiver saw (sink.py)
     """
 
     def __init__(self, path):
@@ -73,6 +75,32 @@ class History:
             self.write("row", table="key", key=int(key), slots=int(slots))
         for job, deaths in postgres.query("SELECT job_id, deaths FROM dead"):
             self.write("row", table="dead", job=job, deaths=int(deaths))
+        self._webhooks(postgres, since)
+
+    def _webhooks(self, postgres, since):
+        """Jobs that one may be told of after that place in the order accepted; events, deliveries and tries from the first on."""
+        if postgres.query("SELECT to_regclass('delivery') IS NULL") == [["t"]]:
+            return  # before an upgrade
+        for job, env, webhook, ended in postgres.query(
+                "SELECT id, environment_id, webhook, EXISTS (SELECT FROM result r WHERE r.job_id = j.id) FROM job j"
+                f" WHERE kind = 1 AND seq > {since} ORDER BY seq"):
+            self.write("row", table="asked", job=job, environment=int(env), webhook=webhook == "t", ended=ended == "t")
+        for event, env, job, kind, outcome, body, override in postgres.query(
+                "SELECT o.id, o.environment_id, o.job_id, type, outcome, encode(sha256(convert_to(body, 'UTF8')), 'hex'),"
+                " coalesce(c.webhook_url_override, '') FROM outbox o LEFT JOIN connection c ON c.id = o.connection_id ORDER BY o.id"):
+            self.write("row", table="event", event=event, environment=int(env), job=job, type=int(kind), outcome=int(outcome),
+                       body=body, override=override)
+        for endpoint, env, slot, url in postgres.query("SELECT id, environment_id, slot, url FROM endpoint"):
+            self.write("row", table="endpoint", endpoint=int(endpoint), environment=int(env), slot=int(slot), url=url)
+        for ident, event, endpoint, state, tries, base, due in postgres.query(
+                "SELECT coalesce(d.id, u.delivery_id), coalesce(d.event_id::text, ''), coalesce(d.endpoint_id, u.endpoint_id),"
+                " coalesce(state, 0), coalesce(tries, 0), coalesce(base, 0), u.delivery_id IS NOT NULL"
+                " FROM delivery d FULL JOIN delivery_due u ON u.delivery_id = d.id"):
+            self.write("row", table="delivery", delivery=ident, event=event, endpoint=int(endpoint), state=int(state),
+                       tries=int(tries), base=int(base), due=due == "t")
+        for ident, number, at, status, failure in postgres.query(
+                "SELECT delivery_id, number, extract(epoch FROM at), status, failure FROM delivery_try"):
+            self.write("row", table="try", delivery=ident, number=int(number), at=float(at), status=int(status), failure=failure)
 
     def _syncs(self, postgres, since):
         for ident, name, function in postgres.query(
@@ -88,6 +116,12 @@ class History:
                 "SELECT o.job_id, v->>'model', v#>>'{responseResults,added}', v#>>'{responseResults,updated}',"
                 " v#>>'{responseResults,deleted}' FROM outbox o, LATERAL json_view(o.body) v WHERE o.type = 1"):
             self.write("row", table="outbox", job=job, model=model, counts=[int(n or 0) for n in (added, updated, deleted)])
+
+    def webhooks(self, sink, faults):
+        """What a receiver saw; faults(request): what is wrong with it, as texts."""
+        for request in sink.seen():
+            self.write("webhook", id=request.id, path=request.path, at=request.began, taken=request.taken, faults=faults(request),
+                       body=hashlib.sha256(request.body).hexdigest())
 
     def close(self):
         self._file.close()

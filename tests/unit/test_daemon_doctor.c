@@ -30,6 +30,8 @@ healthy(void)
 	    .runner_up = true,
 	    .compiler = true,
 	    .compiler_error = "",
+	    .paused_endpoint = "",
+	    .paused_in = "",
 	    .descriptors = 50,
 	    .descriptors_max = 1024,
 	    .node_count = 3,
@@ -97,8 +99,9 @@ a_fleet_that_works_is_healthy(void)
 	static const char *const wanted[] = {
 	    "postgres",  "postgres_latency", "redis",     "redis_latency", "redis_policy",
 	    "scheduler", "workers",          "capacity",  "queue_age",     "paused",
-	    "dead",      "quarantine",       "schedules", "syncs",         "backlog",
-	    "versions",  "clocks",           "runner",    "compiler",      "descriptors"};
+	    "dead",      "quarantine",       "schedules", "syncs",         "webhooks",
+	    "endpoints", "backlog",          "versions",  "clocks",        "runner",
+	    "compiler",  "descriptors"};
 
 	healthy();
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
@@ -119,6 +122,8 @@ each_check_that_is_not_ok_has_a_cause_and_a_remedy(void)
 	facts.dead_hour = facts.quarantined_hour = facts.strangers = 1;
 	facts.late_ms = DOCTOR_VERY_OLD_MS;
 	facts.stalled = DOCTOR_STALLED_MANY;
+	facts.webhook_late_ms = DOCTOR_WEBHOOK_MS + 1;
+	facts.endpoints_paused = 1;
 	facts.backlog_full = true;
 	facts.runner_up = facts.compiler = false;
 	facts.compiler_error = "Node.js is not found";
@@ -453,6 +458,40 @@ many_stalled_syncs_are_told_and_few_are_only_counted(void)
 	check_int(report.verdict, ==, DOCTOR_DEGRADED);
 }
 
+static void
+late_webhooks_are_put_down_to_missing_workers_or_to_apps(void)
+{
+	healthy();
+	facts.webhook_late_ms = DOCTOR_WEBHOOK_MS;
+	expect("webhooks", DOCTOR_OK, "", "");
+	facts.webhook_late_ms++;
+	expect("webhooks", DOCTOR_WARN, "answers slowly", "sluice webhook endpoints");
+	check_int(report.verdict, ==, DOCTOR_DEGRADED);
+	check_text(find("webhooks")->runbook, "webhookslate");
+	all_are(DOCTOR_NODE_LOST);
+	expect("webhooks", DOCTOR_WARN, "no worker is there", "see workers");
+}
+
+static void
+a_paused_endpoint_is_told_with_its_cause_and_the_command(void)
+{
+	static const char *const causes[] = {"an operator", "410", "delivery_pause_after"};
+
+	healthy();
+	facts.paused_endpoint = "0c7a";
+	facts.paused_in = "dev";
+	facts.endpoints_paused = 1;
+	for (int i = 0; i < 3; i++) {
+		facts.paused_cause = (enum doctor_pause)(DOCTOR_PAUSE_OPERATOR + i);
+		expect("endpoints", DOCTOR_WARN, causes[i], "sluice webhook resume 0c7a");
+	}
+	check(strstr(find("endpoints")->text, "1 endpoint of webhooks is paused: 0c7a of dev") !=
+	      NULL);
+	facts.endpoints_paused = 2;
+	check(strstr(find("endpoints")->text, "2 endpoints of webhooks are paused") != NULL);
+	check_text(find("endpoints")->runbook, "webhookendpointpaused");
+}
+
 int
 main(void)
 {
@@ -477,5 +516,7 @@ main(void)
 	CHECK_RUN(what_was_set_aside_is_told);
 	CHECK_RUN(late_schedules_are_put_down_to_who_should_have_started_them);
 	CHECK_RUN(many_stalled_syncs_are_told_and_few_are_only_counted);
+	CHECK_RUN(late_webhooks_are_put_down_to_missing_workers_or_to_apps);
+	CHECK_RUN(a_paused_endpoint_is_told_with_its_cause_and_the_command);
 	return check_done();
 }
