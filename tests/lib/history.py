@@ -85,11 +85,13 @@ class History:
                 "SELECT id, environment_id, webhook, EXISTS (SELECT FROM result r WHERE r.job_id = j.id) FROM job j"
                 f" WHERE kind = 1 AND seq > {since} ORDER BY seq"):
             self.write("row", table="asked", job=job, environment=int(env), webhook=webhook == "t", ended=ended == "t")
-        for event, env, job, kind, outcome, body, override in postgres.query(
+        for env, name in postgres.query("SELECT id, name FROM environment"):
+            self.write("row", table="environment", environment=int(env), name=name)
+        for event, env, job, kind, outcome, body, override, connection in postgres.query(
                 "SELECT o.id, o.environment_id, o.job_id, type, outcome, encode(sha256(convert_to(body, 'UTF8')), 'hex'),"
-                " coalesce(c.webhook_url_override, '') FROM outbox o LEFT JOIN connection c ON c.id = o.connection_id ORDER BY o.id"):
+                " coalesce(c.webhook_url_override, ''), c.connection_id FROM outbox o LEFT JOIN connection c ON c.id = o.connection_id ORDER BY o.id"):
             self.write("row", table="event", event=event, environment=int(env), job=job, type=int(kind), outcome=int(outcome),
-                       body=body, override=override)
+                       body=body, override=override, connection=connection)
         for endpoint, env, slot, url in postgres.query("SELECT id, environment_id, slot, url FROM endpoint"):
             self.write("row", table="endpoint", endpoint=int(endpoint), environment=int(env), slot=int(slot), url=url)
         for ident, event, endpoint, state, tries, base, due in postgres.query(
