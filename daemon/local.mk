@@ -48,6 +48,7 @@ sluiced_SOURCES = \
 	daemon/api/admin_job.c daemon/api/admin_job_create.c \
 	daemon/api/admin_queue.c daemon/api/admin_queue.h daemon/api/admin_steer.c \
 	daemon/api/admin_sync.c daemon/api/admin_sync.h daemon/api/admin_sync_steer.c \
+	daemon/api/auth_event.c daemon/api/auth_event.h \
 	daemon/api/api.c daemon/api/api.h \
 	daemon/api/check.c \
 	daemon/api/connection.c daemon/api/connection_create.c \
@@ -55,7 +56,7 @@ sluiced_SOURCES = \
 	daemon/api/directory.c daemon/api/directory.h \
 	daemon/api/endpoint.c \
 	daemon/api/identity.c daemon/api/identity.h \
-	daemon/api/environment.c \
+	daemon/api/environment.c daemon/api/environment_webhook.c \
 	daemon/api/health.c \
 	daemon/api/integration.c \
 	daemon/api/metadata.c daemon/api/metadata.h \

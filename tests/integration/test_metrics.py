@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from exposition import parse
 from rig import Node, Rig, free_port
 from servers import RigError, wait_until
+from sink import OK, Sink, held, status
 from tap import main, test
 
 TTL = 1.0
@@ -74,7 +75,7 @@ def key_of(rig, job):
 
 def open_rig():
     rig = Rig(nodes=2, settings={"lease_ttl": f"{TTL:g}s", "retry_first": "100ms", "runner_cpu": "500ms", "runner_heap": "16MiB", "action_timeout": "5s",
-                                 "deaths_max": 2, "queued_max": 40, "drain_timeout": "3s"}, start=False)
+                                 "deaths_max": 2, "queued_max": 40, "drain_timeout": "3s", "delivery_schedule": "0s,100ms"}, start=False)
 
     def prepare(rig):
         rig.nodes[0].settings.update(role="api,scheduler", metrics_listen=f"unix:{rig.directory}/metrics")
@@ -317,6 +318,74 @@ def an_entry_that_is_no_job_is_counted(rig):
         rig.witness.release("forged")
         rig.finish(held)
         rig.finish(rig.submit("echo", {}))
+
+
+# ---- webhooks
+
+def webhooks_to(rig, url):
+    answer = rig.request("PATCH", "/admin/v1/environments/dev", {"webhook_url": url, "webhook_events": "async_action"},
+                         key=rig.keys["SLUICE_OPERATOR_KEY"])
+    assert answer.status == 200, answer
+
+
+def survey(rig, what, condition):
+    """Waits until condition holds of what the node whose scheduler leads has last seen of all webhooks."""
+    def seen():
+        found = numbers(rig, 0)
+        return ("sluice_webhooks_pending", ()) in found and condition(found) and found
+    return wait_until(what, seen, 25, 0.2)
+
+
+@test
+def webhooks_are_counted_by_what_became_of_them(rig):
+    with Sink() as sink:
+        webhooks_to(rig, f"{sink.url}/hooks")
+        with Change(rig, 1, "sluice_webhook_tries_total", outcome="delivered"), Change(rig, 1, "sluice_webhook_seconds_count"), \
+                Change(rig, 1, "sluice_webhook_delay_seconds_count"):
+            rig.finish(rig.submit("echo", {}))
+            sink.wait(1)
+        sink.answer("/hooks", status(500))
+        with Change(rig, 1, "sluice_webhook_tries_total", 2, outcome="failed"), Change(rig, 1, "sluice_webhook_exhausted_total"):
+            rig.finish(rig.submit("echo", {}))
+        survey(rig, "an endpoint fails", lambda n: n.get_one("sluice_webhook_endpoints", state="failing") == 1)
+        webhooks_to(rig, None)
+
+
+@test
+def webhooks_that_wait_and_are_under_way_are_shown(rig):
+    with Sink() as sink:
+        sink.answer("/slow", held("slow", OK))
+        webhooks_to(rig, f"{sink.url}/slow")
+        with Change(rig, 1, "sluice_webhook_late_records_total"):
+            for _ in range(2):  # of an endpoint that has not answered yet, one at a time
+                rig.finish(rig.submit("echo", {}))
+            sink.wait(1, "/slow")
+            rig.postgres.query("UPDATE delivery_due SET due_at = now() - interval '5 min' WHERE claim = 0")
+            seen = survey(rig, "one waits", lambda n: n.get_one("sluice_webhooks_pending") == 2
+                          and n.get_one("sluice_webhook_oldest_seconds") >= 300)
+            assert seen.get_one("sluice_webhook_oldest_seconds") < 400
+            assert numbers(rig, 1).get_one("sluice_webhooks_in_flight") == 1
+            rig.postgres.query("UPDATE delivery_due SET claim = claim + 2, due_at = now() WHERE claim > 0")  # as another node does
+            sink.release("slow")
+        wait_until("both came, one of them twice", lambda: len(sink.taken("/slow")) == 2 and len(sink.seen("/slow")) == 3, 20)
+        survey(rig, "nothing waits", lambda n: n.get_one("sluice_webhooks_pending") == 0 == n.get_one("sluice_webhook_oldest_seconds"))
+        webhooks_to(rig, None)
+
+
+@test
+def endpoints_that_are_paused_or_open_are_shown(rig):
+    with Sink() as sink:
+        webhooks_to(rig, f"{sink.url}/gone")
+        sink.answer("/gone", status(410))
+        rig.finish(rig.submit("echo", {}))
+        survey(rig, "it is paused", lambda n: n.get_one("sluice_webhook_endpoints", state="paused") == 1)
+        sink.refuse()
+        webhooks_to(rig, f"{sink.url}/away")  # another URL: it is not paused any more
+        for _ in range(3):  # of two tries each
+            rig.finish(rig.submit("echo", {}))
+        survey(rig, "it is open", lambda n: n.get_one("sluice_webhook_endpoints", state="open") == 1
+               and n.get_one("sluice_webhook_endpoints", state="paused") == 0)
+        webhooks_to(rig, None)
 
 
 # ---- what is lost
