@@ -473,6 +473,110 @@ def receivers_that_hang_take_the_timeout_and_few_calls_at_a_time(rig):
         assert answer.status == 200 and it["status"] is None and it["failure"] == "timeout" and 1900 <= it["took_ms"] < 10000, answer
 
 
+# ---- with a node that delivers
+def deliver_to(rig, sink, second=False):
+    """Events of dev go to the sink, from now on."""
+    sql(rig, "TRUNCATE endpoint, delivery, delivery_due, delivery_try, outbox")
+    node = rig.nodes[1]
+    if node.process is None:
+        node.start()
+        rig.deploy({"echo": "return input;"})
+    answer = operator(rig, "PATCH", "/environments/dev", {
+        "webhook_url": sink.url + "/hook", "webhook_url_secondary": sink.url + "/second" if second else None, "webhook_events": "all"})
+    assert answer.status == 200, answer
+
+
+def run(rig):
+    """An async action; its id."""
+    job = rig.submit("echo", {"a": 1}, node=rig.nodes[1])
+    assert rig.finish(job).status == 200
+    return job
+
+
+def delivery_in(rig, state, job):
+    """The one of the job, once it is in that state."""
+    return wait_until(f"the delivery of {job} is {state}", lambda: next(iter(ids(rig, f"?job={job}&state={state}")), None), 20)
+
+
+@test
+def what_failed_is_sent_again_one_by_one_or_all_at_once_under_its_id(rig):
+    with Sink() as sink:
+        deliver_to(rig, sink)
+        sink.answer("/hook", sinks.status(500, {"x-why": "down"}, b"down"))
+        jobs = [run(rig) for _ in range(2)]
+        failed = [delivery_in(rig, "exhausted", job) for job in jobs]
+        shown = get(rig, f"/webhooks/deliveries/{failed[0]}")["delivery"]
+        assert shown["job"] == jobs[0] and shown["type"] == "async_action" and shown["connection_id"] == "c", shown
+        assert [(a["number"], a["status"], a["failure"]) for a in shown["attempts"]] == [
+            (1, 500, "http_status"), (2, 500, "http_status")], shown
+        assert shown["attempts"][1]["answer"]["body"] == "down" and shown["attempts"][1]["answer"]["headers"]["x-why"] == "down", shown
+        assert shown["last_try"]["status"] == 500 and shown["next_try_at"] is None and shown["ended_at"], shown
+        sink.answer("/hook", sinks.OK)
+        assert rig.request("POST", f"/webhooks/deliveries/{failed[0]}/resend", node=rig.nodes[1]).status == 200
+        assert delivery_in(rig, "delivered", jobs[0]) == failed[0]
+        assert ids(rig, "?state=exhausted") == [failed[1]], "another one was sent, too"
+        shown = get(rig, f"/webhooks/deliveries/{failed[0]}")["delivery"]
+        assert shown["tries"] == 3 and shown["attempts"][2]["status"] == 200 and shown["attempts"][2]["failure"] is None, shown
+        sent = sink.tries(shown["event_id"])
+        assert len(sent) == 3 and sent[2].taken and len({r.body for r in sent}) == 1, sent
+        assert shown["request"]["body"] == sent[0].body.decode(), shown
+        since = shown["created_at"]
+        answer = rig.request("POST", "/webhooks/deliveries/resend", {"since": since}, node=rig.nodes[1])
+        assert answer.json == {"resent": 1, "more": False}, answer
+        assert delivery_in(rig, "delivered", jobs[1]) == failed[1]
+
+
+@test
+def a_paused_endpoint_gets_nothing_until_it_is_resumed_and_the_other_one_all(rig):
+    with Sink() as sink:
+        deliver_to(rig, sink, second=True)
+        place = next(e for e in get(rig, "/webhooks/endpoints")["endpoints"] if e["kind"] == "primary")
+        assert rig.request("POST", f"/webhooks/endpoints/{place['id']}/pause").status == 200
+        job = run(rig)
+        sink.wait(1, "/second")
+        wait_until("the other one is delivered", lambda: len(ids(rig, f"?job={job}&state=delivered")) == 1, 20)
+        assert sink.seen("/hook") == [], "a paused endpoint was sent to"
+        it = get(rig, f"/webhooks/endpoints/{place['id']}")["endpoint"]
+        assert it["state"] == "paused" and it["pending"] == 1 and it["oldest_pending_at"], it
+        assert rig.request("POST", f"/webhooks/endpoints/{place['id']}/resume", node=rig.nodes[1]).json["endpoint"]["state"] == "active"
+        sink.wait(1, "/hook")
+        wait_until("both are delivered", lambda: len(ids(rig, f"?job={job}&state=delivered")) == 2, 20)
+        assert get(rig, f"/webhooks/endpoints/{place['id']}")["endpoint"]["pending"] == 0
+
+
+@test
+def an_endpoint_that_is_gone_says_so_and_gets_what_waited_once_it_is_resumed(rig):
+    with Sink() as sink:
+        deliver_to(rig, sink)
+        sink.answer("/hook", sinks.status(410), sinks.OK)
+        job = run(rig)
+        ident = delivery_in(rig, "retrying", job)
+        place = get(rig, "/webhooks/endpoints")["endpoints"][0]
+        assert place["state"] == "paused" and place["paused"]["cause"] == "gone" and place["pending"] == 1, place
+        assert get(rig, f"/webhooks/deliveries/{ident}")["delivery"]["next_try_at"] is None
+        assert operator(rig, "POST", f"/webhooks/endpoints/{place['id']}/resume").json["endpoint"]["paused"] is None
+        assert delivery_in(rig, "delivered", job) == ident
+        assert [r.status for r in sink.seen("/hook")] == [410, 200]
+
+
+@test
+def a_try_under_way_is_not_sent_twice_by_a_resend(rig):
+    with Sink() as sink:
+        deliver_to(rig, sink)
+        sink.answer("/hook", sinks.held("one"))
+        job = run(rig)
+        sink.wait(1, "/hook")
+        ident = ids(rig, f"?job={job}")[0]
+        answer = rig.request("POST", f"/webhooks/deliveries/{ident}/resend")
+        sink.release("one")
+        assert answer.status == 409 and answer.code == "conflict", answer
+        assert delivery_in(rig, "delivered", job) == ident
+        assert len(sink.seen("/hook")) == 1
+        assert rig.request("POST", f"/webhooks/deliveries/{ident}/resend").status == 200
+        sink.wait(2, "/hook")
+        assert len(sink.ids("/hook")) == 1
+
+
 def prepare(rig):
     """node0 delivers nothing: what is planted stays as it is."""
     rig.nodes[0].settings["role"] = "api"
