@@ -197,7 +197,7 @@ static void
 delivery_on_list(void *arg, const struct unit_answer *answer)
 {
 	struct delivery_call *call = arg;
-	const PGresult *rows = answer->code == SL_OK ? answer->results[0] : NULL;
+	const PGresult *rows = answer->code == SL_OK ? answer->results[answer->count - 1] : NULL;
 	int count = rows != NULL && !PQgetisnull(rows, 0, 0) ? PQntuples(rows) : 0;
 	struct delivery_row *list = sl_calloc((size_t)count + 1, sizeof(*list));
 	char next[UUID_TEXT] = "";
@@ -221,7 +221,7 @@ delivery_list(struct dead_store *store, const struct delivery_filter *filter, de
 	bool filtered = filter->type != 0 || filter->state != 0 || filter->failed ||
 			(filter->job != NULL && filter->endpoint != NULL);
 	struct delivery_call *call = delivery_call_new(arg);
-	struct unit *unit = unit_new();
+	struct unit *unit = dead_unit_in_order();
 	char since[UUID_TEXT], before[UUID_TEXT];
 
 	assert(filter->limit >= 1 && filter->limit <= DELIVERY_LIST_MAX);
@@ -368,7 +368,7 @@ delivery_on_resent(void *arg, const struct unit_answer *answer)
 	bool full = false, more = false;
 
 	if (answer->code == SL_OK) {
-		const PGresult *row = answer->results[0];
+		const PGresult *row = answer->results[answer->count - 1];
 
 		it->resent += value_int(row, 0, 0);
 		full = value_int(row, 0, 1) == it->room;
@@ -388,7 +388,7 @@ delivery_on_resent(void *arg, const struct unit_answer *answer)
 static void
 delivery_resend_some(struct delivery_resending *it)
 {
-	struct unit *unit = unit_new();
+	struct unit *unit = dead_unit_in_order();
 
 	it->room = it->filter.limit - it->resent;
 	if (it->room > DELIVERY_RESEND_BATCH)
