@@ -12,12 +12,16 @@
 #define DELIVERY_TIME_MAX_MS ((INT64_C(1) << 48) - 1) /* that an id of version 7 can tell */
 
 /* Of rows m of delivery, a page at most: what belongs to them is looked up row by row. */
-#define DELIVERY_SHOWN                                                                       \
-	"SELECT m.id, m.event_id, m.job_id, m.type, m.state, m.tries, coalesce(n.name, '')," \
-	" p.uuid, coalesce(p.url, ''), coalesce(i.unique_key, ''),"                          \
-	" coalesce(c.connection_id, ''), " DEAD_V7_MS("m.id") ", " DEAD_MS(                  \
-	    "CASE WHEN u.due_at IS NOT NULL AND p.url <> '' AND p.paused_at IS NULL"         \
-	    " THEN greatest(u.due_at, p.open_until) END") ", " DEAD_MS("m.ended_at") ", " DEAD_MS("l.at") ", l.status, coalesce(l.failure, '')"
+#define DELIVERY_NEXT_TRY                                                        \
+	"CASE WHEN u.due_at IS NOT NULL AND p.url <> '' AND p.paused_at IS NULL" \
+	" THEN greatest(u.due_at, p.open_until) END"
+#define DELIVERY_MADE_AND_NEXT DEAD_V7_MS("m.id") ", " DEAD_MS(DELIVERY_NEXT_TRY)
+#define DELIVERY_ENDED_AND_LAST DEAD_MS("m.ended_at") ", " DEAD_MS("l.at")
+#define DELIVERY_SHOWN                                                                         \
+	"SELECT m.id, m.event_id, m.job_id, m.type, m.state, m.tries, coalesce(n.name, ''),"   \
+	" p.uuid, coalesce(p.url, ''), coalesce(i.unique_key, ''),"                            \
+	" coalesce(c.connection_id, ''), " DELIVERY_MADE_AND_NEXT ", " DELIVERY_ENDED_AND_LAST \
+	", l.status, coalesce(l.failure, '')"
 #define DELIVERY_FROM                                                              \
 	" LEFT JOIN environment n ON n.id = m.environment_id"                      \
 	" LEFT JOIN endpoint p ON p.id = m.endpoint_id"                            \
