@@ -5,8 +5,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import sink as answers
 from fleet import Fleet, has_points, wait_until
+import sink as answers
 from load import Load
 from sink import OK, later, moved, slow, status
 from tap import main, test
@@ -150,7 +150,7 @@ def killed_at(fault, point, what, sends, waits=False):
 
 if has_points():
     killed_at("F05", "settle_committed", "between a result and the word of it", 1)
-    killed_at("F33", "delivery_claimed", "between the commit of an event and its sending", 1, waits=True)
+    killed_at("F33", "delivery_claimed", "between the commit of an event and its sending", 1)
     killed_at("F33", "delivery_answered", "between an answer and its record", 2)
     killed_at("F33", "delivery_recorded", "after the record of an answer", 1)
 
@@ -256,8 +256,8 @@ def lost(pattern, forward, times=2):
 
 
 lost("delivery_claim", True)
-lost("delivery_record", True)
-lost("delivery_record", False)
+lost("delivery_tries", True)
+lost("delivery_tries", False)
 lost("settle_results", True)
 
 
