@@ -45,8 +45,8 @@ BAD = {
     "drop": (answers.drop, 0, "ECONNRESET"),
     "reset": (answers.reset, 200, "ECONNRESET"),
     "short": (answers.short, 200, "ECONNRESET"),
-    "head": (answers.endless_head, 0, "bad_response"),
-    "line": (answers.endless_line, 0, "bad_response"),
+    "head": (answers.endless_head, 0, "HPE_HEADER_OVERFLOW"),
+    "line": (answers.endless_line, 0, "HPE_INVALID_CONSTANT"),
     "204": (status(204), 204, None),
     "slow": (slow(1), 200, None),
     "body": (answers.endless_body, 200, None),
@@ -59,7 +59,7 @@ BAD = {
 def _(fleet):
     fleet.all()
     hooks = fleet.webhooks
-    hooks.wants("dev", "healthy")
+    hooks.wants("dev", "healthy", events=("async_action",))
     hooks.sink.answer("/dev/elsewhere", status(599))
     for name, (answer, _, _) in BAD.items():
         hooks.sink.answer(f"/dev/{name}", answer)
@@ -70,9 +70,10 @@ def _(fleet):
         job = fleet.job("none", n)
         fleet.finish(job)
         began = time.monotonic()
-        hooks.sink.wait_for(lambda j=job: hooks.event(j) in hooks.sink.taken("/dev/healthy"), f"job {n} is told of")
+        hooks.sink.wait_for(lambda j=job: any(r.taken and r.json["payload"]["id"] == j for r in hooks.sink.seen("/dev/healthy")),
+                            f"job {n} is told of")
         waits.append(time.monotonic() - began)
-    print(f"# the healthy one was told after {max(waits) * 1000:.0f} ms at most")
+    print(f"# the healthy one was told after {sorted(waits)[len(waits) // 2] * 1000:.0f} ms in the middle, {max(waits) * 1000:.0f} ms at most")
     assert max(waits) < 1.0, waits
     names = [f"c-{name}" for name in BAD]
     wait_until("each was tried", lambda: len(first_tries(fleet, names)) == len(BAD), TIMEOUT + 10)
