@@ -13,7 +13,8 @@
  *
  * All but pace are closed loops, print one line of JSON and end after 60 s at the latest.  Exit code 1
  * when an answer was not what it should be.  The action is `noop` of connection `c`, integration `w`;
- * $LOAD_INPUT is the length of its JSON input (least and default: 8). */
+ * $LOAD_INPUT is the length of its JSON input (least and default: 8).  With $LOAD_NAMES pace uses so many
+ * connections in turn: `c0`, `c1`, ... */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -69,7 +70,7 @@ feed(struct load *load, struct connection *connection)
 	if (load->reading)
 		send_read(connection, &load->jobs[connection->job]);
 	else
-		send_trigger(connection, load->jobs[connection->job].key, load->body);
+		send_trigger(connection, load->jobs[connection->job].key, "c", load->body);
 }
 
 static void
@@ -240,7 +241,7 @@ run_lone(struct load *load)
 	for (int i = 0; i < load->job_count; i++) {
 		double at = now();
 
-		send_trigger(connection, load->jobs[i].key, load->body);
+		send_trigger(connection, load->jobs[i].key, "c", load->body);
 		must_take(connection, &status, body);
 		if (status != 202)
 			fail("trigger", body);
@@ -274,7 +275,7 @@ int
 main(int argc, char **argv)
 {
 	static struct load load;
-	const char *input = getenv("LOAD_INPUT");
+	const char *input = getenv("LOAD_INPUT"), *names = getenv("LOAD_NAMES");
 
 	make_body(&load, input != NULL ? number(input) : 8);
 	if (argc == 6 && strcmp(argv[1], "get") == 0) {
@@ -301,7 +302,8 @@ main(int argc, char **argv)
 				    .every = number(argv[7]),
 				    .body = load.body,
 				    .keys = argv + 8,
-				    .key_count = argc - 8};
+				    .key_count = argc - 8,
+				    .names = names != NULL ? number(names) : 0};
 
 		if (pace.connections > CONNECTIONS_MAX)
 			fail("connections", "1 to 1024");

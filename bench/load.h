@@ -34,8 +34,9 @@ double now(void);                                /* seconds, monotonic */
 void fail(const char *what, const char *detail); /* says so and exits with 1 */
 int dial(int port);
 void send_get(struct connection *connection, const char *path, const char *key);
-/* An async trigger of `noop`; body is JSON. */
-void send_trigger(struct connection *connection, const char *key, const char *body);
+/* An async trigger of `noop` for the connection of that name; body is JSON. */
+void send_trigger(struct connection *connection, const char *key, const char *name,
+		  const char *body);
 void send_read(struct connection *connection, const struct job *job);
 void keep_id(struct job *job, const char *body);
 
@@ -50,7 +51,8 @@ enum took take_answer(struct connection *connection, int *status, char *body, si
 double percentile(double *values, size_t count, double share);
 
 /* Open loop: RATE triggers a second for SECONDS, whatever the answers; a line of JSON every EVERY
- * seconds.  reads: the result of each is waited for too. */
+ * seconds.  reads: the result of each is waited for too.  The keys take turns, and the connections `c0`,
+ * `c1`, ... of each of them. */
 struct pace {
 	int port, connections, seconds, every;
 	double rate;
@@ -58,6 +60,7 @@ struct pace {
 	const char *body;
 	char **keys;
 	int key_count;
+	int names; /* 0: `c` */
 };
 void run_pace(const struct pace *pace);
 

@@ -69,15 +69,15 @@ send_get(struct connection *connection, const char *path, const char *key)
 }
 
 void
-send_trigger(struct connection *connection, const char *key, const char *body)
+send_trigger(struct connection *connection, const char *key, const char *name, const char *body)
 {
 	char text[BODY_MAX + 700];
 	int len = snprintf(
 	    text, sizeof(text),
 	    "POST /action/trigger HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
-	    "Provider-Config-Key: w\r\nConnection-Id: c\r\nX-Async: true\r\n"
+	    "Provider-Config-Key: w\r\nConnection-Id: %s\r\nX-Async: true\r\n"
 	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-	    key, strlen(body), body);
+	    key, name, strlen(body), body);
 
 	send_all(connection->fd, text, (size_t)len);
 }

@@ -163,12 +163,17 @@ send_due(struct pacer *pacer, double at)
 	}
 	while (pacer->next < due && pacer->idles > 0) {
 		int n = pacer->idle[--pacer->idles];
+		char name[16] = "c";
 
 		pacer->due[n] = pacer->began + (double)pacer->next / pace->rate;
-		pacer->job[n].key = pace->keys[pacer->next++ % pace->key_count];
+		pacer->job[n].key = pace->keys[pacer->next % pace->key_count];
+		if (pace->names > 0)
+			snprintf(name, sizeof(name), "c%lld",
+				 pacer->next / pace->key_count % pace->names);
+		pacer->next++;
 		pacer->connection[n].phase = PHASE_ACCEPTING;
 		pacer->counts.sent++;
-		send_trigger(&pacer->connection[n], pacer->job[n].key, pace->body);
+		send_trigger(&pacer->connection[n], pacer->job[n].key, name, pace->body);
 	}
 }
 
