@@ -6,7 +6,8 @@
  *     hang     of every EVERY endpoints the last one never answers from now on
  *     answer   all answer again; connections that wait are closed
  *     reset    what was counted is forgotten
- *     report   {"received":n,"hung":n,"seconds":s,"last":t,"p50_ms":x,"p99_ms":x,"max_ms":x,"body_bytes":n}
+ *     report   {"received":n,"hung":n,"seconds":s,"last":t,"p50_ms":x,"p99_ms":x,"max_ms":x,
+ *               "body_bytes":n,"connections":n}
  * seconds: between the first and the last one received; last: when, by the monotonic clock.  Delays are from the time in webhook-id, a UUID of
  * version 7, to the end of the body here, and of the endpoints that do not hang, nor would after `hang`. */
 #include <arpa/inet.h>
@@ -41,7 +42,7 @@ struct sink {
 	double first, last;
 	double *delays_ms;
 	size_t delays, delays_size;
-	long long received, hung, body_bytes;
+	long long received, hung, accepted, body_bytes;
 };
 
 static double
@@ -95,6 +96,7 @@ accept_peers(struct sink *sink, int listener)
 	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		watch(sink, fd, KIND_PEER);
+		sink->accepted++;
 	}
 }
 
@@ -203,10 +205,10 @@ report(struct sink *sink)
 
 	printf(
 	    "{\"received\":%lld,\"hung\":%lld,\"seconds\":%.4f,\"last\":%.4f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,"
-	    "\"max_ms\":%.2f,\"body_bytes\":%lld}\n",
+	    "\"max_ms\":%.2f,\"body_bytes\":%lld,\"connections\":%lld}\n",
 	    sink->received, sink->hung, sink->last - sink->first, sink->last, p50,
 	    percentile(sink->delays_ms, sink->delays, 0.99),
-	    percentile(sink->delays_ms, sink->delays, 1), sink->body_bytes);
+	    percentile(sink->delays_ms, sink->delays, 1), sink->body_bytes, sink->accepted);
 }
 
 static void
@@ -228,7 +230,7 @@ obey(struct sink *sink)
 		} else if (strcmp(line, "answer\n") == 0) {
 			answer_all(sink);
 		} else if (strcmp(line, "reset\n") == 0) {
-			sink->received = sink->hung = sink->body_bytes = 0;
+			sink->received = sink->hung = sink->accepted = sink->body_bytes = 0;
 			sink->first = sink->last = 0;
 			sink->delays = 0;
 		} else {

@@ -10,6 +10,7 @@
 #include "daemon/api/identity.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/show.h"
+#include "daemon/deliver/deliver.h"
 #include "daemon/event.h"
 #include "daemon/worker/dispatch.h"
 #include "provider/catalog.h"
@@ -80,6 +81,7 @@ on_told(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
 	struct create *create = arg;
 
 	(void)id;
+	deliver_poke(create->call->daemon->deliver);
 	if (code == SL_OK)
 		reply_created(create);
 	else
