@@ -32,46 +32,46 @@ static const struct unit_statement delivery_relaxed = {
 	"WITH lane AS (SELECT id, room FROM unnest($4::bigint[], $5::bigint[]) l(id, room)),"
 
 #define CLAIM_LEASE_END "now() + $2::bigint * interval '1 millisecond'"
-/* Rows are looked up by LATERAL ... LIMIT, which the planner may not turn into joins; see
- * settle_batch.c.  What another claim has locked it will have.  A delivery whose event is gone
- * (retention was shorter) has nothing to send and ends here. */
+/* Rows are looked up by LATERAL ... LIMIT and by = ANY (ARRAY ...), which the planner may not turn into
+ * joins; see settle_batch.c.  What another claim has locked it will have.  A delivery whose event is
+ * gone (retention was shorter) has nothing to send and ends here. */
 #define CLAIM_REST                                                                                  \
-	" taken AS MATERIALIZED (SELECT d.delivery_id, d.endpoint_id, d.due_at, p.url, p.uuid,"     \
-	"   p.open_until IS NOT NULL AS probe, p.failures > 0 AS failing FROM lane l"               \
+	" taken AS MATERIALIZED (SELECT d.*, p.url, p.uuid, p.open_until IS NOT NULL AS probe,"     \
+	"   p.failures > 0 AS failing FROM lane l"                                                  \
 	"  CROSS JOIN LATERAL (SELECT url, uuid, open_until, failures FROM endpoint"                \
 	"   WHERE id = l.id AND url <> '' AND paused_at IS NULL"                                    \
 	"    AND (open_until IS NULL OR open_until <= now()) LIMIT 1) p"                            \
-	"  CROSS JOIN LATERAL (SELECT delivery_id, endpoint_id, due_at FROM delivery_due"           \
+	"  CROSS JOIN LATERAL (SELECT delivery_id, endpoint_id, due_at, claim FROM delivery_due"    \
 	"   WHERE endpoint_id = l.id AND due_at <= now() ORDER BY due_at"                           \
 	"   LIMIT CASE WHEN p.open_until IS NULL THEN l.room ELSE 1 END"                            \
 	"   FOR UPDATE SKIP LOCKED) d"                                                              \
 	"  WHERE l.room > 0 LIMIT $1::bigint),"                                                     \
 	" told AS MATERIALIZED (SELECT t.*, v.event_id, v.environment_id, v.tries, v.base, o.body," \
-	"   sum(octet_length(o.body)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(o.body)"       \
-	"    AS before FROM taken t"                                                                \
+	"   sum(octet_length(o.body)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes FROM taken t"        \
 	"  LEFT JOIN LATERAL (SELECT event_id, environment_id, tries, base FROM delivery"           \
 	"   WHERE id = t.delivery_id LIMIT 1) v ON true"                                            \
 	"  LEFT JOIN LATERAL (SELECT body FROM outbox WHERE id = v.event_id LIMIT 1) o ON true),"   \
-	" probed AS (UPDATE endpoint SET open_until = " CLAIM_LEASE_END                             \
-	"  WHERE id IN (SELECT id FROM endpoint WHERE id = ANY (ARRAY("                             \
-	"    SELECT endpoint_id FROM told WHERE probe AND body IS NOT NULL))"                       \
-	"   AND open_until <= now() FOR UPDATE SKIP LOCKED) RETURNING id),"                         \
 	" stray AS (DELETE FROM delivery_due WHERE delivery_id = ANY (ARRAY("                       \
 	"   SELECT delivery_id FROM told WHERE body IS NULL)) RETURNING delivery_id),"              \
 	" lost AS (UPDATE delivery SET state = 4, ended_at = now()"                                 \
 	"  WHERE id = ANY (ARRAY(SELECT delivery_id FROM stray))),"                                 \
-	" claimed AS (UPDATE delivery_due d SET due_at = " CLAIM_LEASE_END ","                      \
-	"   claim = d.claim + 1 + (d.claim & 1) FROM told t"                                        \
-	"  WHERE d.delivery_id = t.delivery_id"                                                     \
-	"   AND (t.before = 0 OR t.before + octet_length(t.body) <= $3::bigint)"                    \
-	"   AND (NOT t.probe OR t.endpoint_id IN (SELECT id FROM probed))"                          \
-	"  RETURNING d.claim, t.*)"                                                                 \
-	" SELECT c.delivery_id, c.event_id, c.claim, c.endpoint_id, c.environment_id, c.tries + 1," \
-	"  c.tries + 1 - c.base, c.url, c.body, e.uuid, e.signing_key, e.signing_key_before,"       \
+	" probed AS (UPDATE endpoint SET open_until = " CLAIM_LEASE_END                             \
+	"  WHERE id = ANY (ARRAY(SELECT id FROM endpoint WHERE id = ANY (ARRAY("                    \
+	"     SELECT endpoint_id FROM told WHERE probe AND body IS NOT NULL))"                      \
+	"    AND open_until <= now() FOR UPDATE SKIP LOCKED)) RETURNING id),"                       \
+	" mine AS MATERIALIZED (SELECT t.* FROM told t WHERE t.body IS NOT NULL"                    \
+	"   AND (t.bytes <= $3::bigint OR t.bytes = octet_length(t.body))"                          \
+	"   AND (NOT t.probe OR t.endpoint_id IN (SELECT id FROM probed))),"                        \
+	" claimed AS (UPDATE delivery_due SET due_at = " CLAIM_LEASE_END ","                        \
+	"   claim = claim + 1 + (claim & 1)"                                                        \
+	"  WHERE delivery_id = ANY (ARRAY(SELECT delivery_id FROM mine)))"                          \
+	" SELECT m.delivery_id, m.event_id, m.claim + 1 + (m.claim & 1), m.endpoint_id,"            \
+	"  m.environment_id, m.tries + 1, m.tries + 1 - m.base, m.url, m.body, e.uuid,"             \
+	"  e.signing_key, e.signing_key_before,"                                                    \
 	"  coalesce((extract(epoch FROM now() - e.signing_key_at) * 1000)::bigint, -1),"            \
-	"  (extract(epoch FROM now() - c.due_at) * 1000)::bigint, c.failing, c.uuid"                \
-	" FROM claimed c LEFT JOIN LATERAL (SELECT uuid, signing_key, signing_key_before,"          \
-	"   signing_key_at FROM environment WHERE id = c.environment_id LIMIT 1) e ON true"
+	"  (extract(epoch FROM now() - m.due_at) * 1000)::bigint, m.failing, m.uuid"                \
+	" FROM mine m LEFT JOIN LATERAL (SELECT uuid, signing_key, signing_key_before,"             \
+	"   signing_key_at FROM environment WHERE id = m.environment_id LIMIT 1) e ON true"
 
 static const struct unit_statement delivery_claim_all = {"delivery_claim_all",
 							 CLAIM_ALL CLAIM_REST};

@@ -13,44 +13,44 @@
 #define RECORD_AGAIN_MS 200
 #define RECORD_KEEP_MS 60000 /* how long a record is tried */
 
-#define RECORD_AT(ms) "(timestamptz 'epoch' + " ms " * interval '1 millisecond')"
-
 /* The row of delivery_due is the fence: who takes it away, or makes its claim even, has written the
- * try.  What a repeat would find a second time is not there any more. */
+ * try.  What a repeat would find a second time is not there any more.  No joins, whose plans would be
+ * those of an empty table: see settle_batch.c. */
 static const struct unit_statement record_tries = {
     "delivery_tries",
-    "WITH u AS MATERIALIZED (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[],"
+    "WITH mine AS MATERIALIZED (SELECT u.* FROM unnest($1::uuid[], $2::bigint[], $3::bigint[],"
     "  $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[],"
     "  $11::text[], $12::bytea[], $13::bigint[], $14::bigint[], $15::bigint[]) WITH ORDINALITY"
     "  u(id, claim, number, at, took, node, url, status, failure, detail, headers, answer, cut,"
-    "   outcome, delay, o)),"
-    " ended AS (DELETE FROM delivery_due d USING u"
-    "  WHERE d.delivery_id = u.id AND d.claim = u.claim AND u.outcome <> 1 RETURNING u.*),"
-    " moved AS (UPDATE delivery_due d SET claim = d.claim + 1,"
-    "   due_at = now() + u.delay * interval '1 millisecond' FROM u"
-    "  WHERE d.delivery_id = u.id AND d.claim = u.claim AND u.outcome = 1 RETURNING u.*),"
-    " mine AS (SELECT * FROM ended UNION ALL SELECT * FROM moved),"
+    "   outcome, delay, o) CROSS JOIN LATERAL (SELECT FROM delivery_due d"
+    "   WHERE d.delivery_id = u.id AND d.claim = u.claim LIMIT 1 FOR UPDATE) d),"
+    " ended AS (DELETE FROM delivery_due"
+    "  WHERE delivery_id = ANY (ARRAY(SELECT id FROM mine WHERE outcome <> 1))),"
+    " moved AS (UPDATE delivery_due SET claim = claim + 1, due_at = now()"
+    "   + ($15::bigint[])[array_position($1::uuid[], delivery_id)] * interval '1 millisecond'"
+    "  WHERE delivery_id = ANY (ARRAY(SELECT id FROM mine WHERE outcome = 1))),"
     " logged AS (INSERT INTO delivery_try (delivery_id, number, at, took_ms, node, url, status,"
-    "   failure, detail, headers, answer, cut) SELECT id, number, " RECORD_AT(
-	"at") ", took, node,"
-	      "   url, status, failure, detail, headers, answer, cut <> 0 FROM mine ON CONFLICT DO NOTHING),"
-	      " noted AS (UPDATE delivery v SET tries = m.number,"
-	      "   state = CASE m.outcome WHEN 0 THEN 3 WHEN 1 THEN 2 ELSE 4 END,"
-	      "   ended_at = CASE WHEN m.outcome <> 1 THEN now() END FROM mine m WHERE v.id = m.id)"
-	      " SELECT o FROM mine"};
+    "   failure, detail, headers, answer, cut)"
+    "  SELECT id, number, timestamptz 'epoch' + at * interval '1 millisecond', took, node, url,"
+    "   status, failure, detail, headers, answer, cut <> 0 FROM mine ON CONFLICT DO NOTHING),"
+    " good AS (UPDATE delivery SET tries = tries + 1, state = 3, ended_at = now()"
+    "  WHERE id = ANY (ARRAY(SELECT id FROM mine WHERE outcome = 0))),"
+    " again AS (UPDATE delivery SET tries = tries + 1, state = 2"
+    "  WHERE id = ANY (ARRAY(SELECT id FROM mine WHERE outcome = 1))),"
+    " over AS (UPDATE delivery SET tries = tries + 1, state = 4, ended_at = now()"
+    "  WHERE id = ANY (ARRAY(SELECT id FROM mine WHERE outcome = 2)))"
+    " SELECT o FROM mine"};
 
 /* Which of them are written, by the unit that this one repeats or by this one. */
 static const struct unit_statement record_again = {
     "delivery_tries_again",
     "SELECT o FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY"
-    " u(id, number, at, node, o) WHERE (SELECT t.node = u.node AND t.at = " RECORD_AT(
-	"u.at") "  FROM delivery_try t WHERE t.delivery_id = u.id AND t.number = u.number)"};
+    " u(id, number, at, node, o) WHERE (SELECT t.node = u.node"
+    "   AND t.at = timestamptz 'epoch' + u.at * interval '1 millisecond'"
+    "  FROM delivery_try t WHERE t.delivery_id = u.id AND t.number = u.number)"};
 
 /* Behind the tries, and only for those that this transaction wrote.  An endpoint that is healthy and
  * stays so is read, not written. */
-#define RECORD_TIRED                 \
-	"(l.failed > 0 AND NOT l.ok" \
-	" AND p.failing_since < now() - l.patience * interval '1 millisecond')"
 static const struct unit_statement record_trouble = {
     "delivery_trouble",
     "WITH seen AS MATERIALIZED (SELECT e, url, bool_or(ok = 1) AS ok,"
@@ -60,22 +60,26 @@ static const struct unit_statement record_trouble = {
     "   $7::bigint[], $8::bigint[]) u(id, number, e, url, ok, gone, open, patience)"
     "  WHERE (SELECT t.xmin = pg_current_xact_id()::xid FROM delivery_try t"
     "   WHERE t.delivery_id = u.id AND t.number = u.number) GROUP BY e, url),"
-    " l AS MATERIALIZED (SELECT s.* FROM (SELECT * FROM seen ORDER BY e) s CROSS JOIN LATERAL ("
-    "   SELECT FROM endpoint p WHERE p.id = s.e AND p.url = s.url"
-    "    AND (s.failed > 0 OR p.failing_since IS NOT NULL OR p.open_until IS NOT NULL)"
-    "   FOR UPDATE) p)"
-    " UPDATE endpoint p SET failures = CASE WHEN l.ok THEN 0 ELSE p.failures END + l.failed,"
-    "  failing_since = CASE WHEN l.failed = 0 THEN NULL WHEN l.ok THEN now()"
-    "   ELSE coalesce(p.failing_since, now()) END,"
-    "  open_until = CASE WHEN l.open > 0"
-    "    THEN greatest(p.open_until, now() + l.open * interval '1 millisecond')"
-    "   WHEN NOT l.ok THEN p.open_until END,"
-    "  pause_cause = CASE WHEN p.paused_at IS NOT NULL THEN p.pause_cause WHEN l.gone THEN 2"
-    "   WHEN " RECORD_TIRED " THEN 3 ELSE 0 END,"
-    "  paused_at = CASE WHEN p.paused_at IS NULL AND (l.gone OR " RECORD_TIRED ") THEN now()"
-    "   ELSE p.paused_at END"
-    " FROM l WHERE p.id = l.e"
-    " RETURNING p.id, coalesce(p.paused_at = now(), false), p.pause_cause"};
+    " held AS MATERIALIZED (SELECT s.*, p.* FROM (SELECT * FROM seen ORDER BY e) s"
+    "  CROSS JOIN LATERAL (SELECT id, failures, failing_since, open_until, paused_at, pause_cause"
+    "   FROM endpoint WHERE id = s.e AND url = s.url"
+    "    AND (s.failed > 0 OR failing_since IS NOT NULL OR open_until IS NOT NULL)"
+    "   LIMIT 1 FOR UPDATE) p),"
+    " news AS MATERIALIZED (SELECT id, CASE WHEN ok THEN 0 ELSE failures END + failed AS failures,"
+    "   CASE WHEN failed = 0 THEN NULL WHEN ok THEN now()"
+    "    ELSE coalesce(failing_since, now()) END AS failing_since,"
+    "   CASE WHEN open > 0 THEN greatest(open_until, now() + open * interval '1 millisecond')"
+    "    WHEN NOT ok THEN open_until END AS open_until,"
+    "   CASE WHEN paused_at IS NOT NULL THEN pause_cause WHEN gone THEN 2"
+    "    WHEN failed > 0 AND NOT ok"
+    "     AND failing_since < now() - patience * interval '1 millisecond' THEN 3"
+    "    ELSE 0 END AS cause, paused_at FROM held)"
+    " UPDATE endpoint p SET (failures, failing_since, open_until, pause_cause, paused_at) ="
+    "   (SELECT n.failures, n.failing_since, n.open_until, n.cause,"
+    "     CASE WHEN n.cause <> 0 THEN coalesce(n.paused_at, now()) END FROM news n"
+    "    WHERE n.id = p.id LIMIT 1)"
+    "  WHERE id = ANY (ARRAY(SELECT id FROM news))"
+    " RETURNING id, coalesce(paused_at = now(), false), pause_cause"};
 
 /* ---- items ---------------------------------------------------------------------------------- */
 

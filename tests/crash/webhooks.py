@@ -108,7 +108,7 @@ class Webhooks:
         return min(found, key=len)
 
     def record(self, history):
-        history.webhooks(self.sink, self.faults)
+        history.webhooks(self.sink, self.faults, self.fleet.since_event)
 
     def stop(self):
         self.sink.stop()

@@ -1027,6 +1027,39 @@ what_waits_for_endpoints_that_are_not_sent_to_costs_little(void)
 	check_int(many - beside, <, 500 * 3);
 }
 
+/* Plans are made once and kept: of tables of two rows a plan that reads them whole is the cheapest. */
+static void
+plans_made_for_small_tables_are_good_for_large_ones(void)
+{
+	const struct delivery_ask ask = {.room = 10, .fresh_room = 10, .lease_ms = 60000};
+	long long before;
+
+	fresh();
+	endpoint(ENDPOINT_PRIMARY, "http://one");
+	tell(rig_connection, 2);
+	rig_sql("VACUUM ANALYZE");
+	rig_cut_some("sluiced deliver", true);
+	rig_turns(300);
+	check_int(claim(one, &ask, &a), ==, 2);
+	check_int(outcome(&a, 0, DELIVERY_OK), ==, SL_OK);
+	check_int(outcome(&a, 1, DELIVERY_AGAIN), ==, SL_OK);
+	rig_sql(
+	    "INSERT INTO endpoint (environment_id, slot, url) SELECT 1, 3, 'http://h' || i"
+	    " FROM generate_series(1, 3000) i;"
+	    " INSERT INTO delivery_try SELECT gen_random_uuid(), 1, now(), 1, '', '', 1, '', '',"
+	    "  '', '', false FROM generate_series(1, 3000)");
+	tell(rig_connection, 3000);
+	PQreset(rig_direct); /* it says now what it has read */
+	rig_sql("SET client_min_messages = warning");
+	rig_turns(100);
+	before = rig_rows_read(false);
+	check_int(claim(one, &ask, &a), ==, 10);
+	check_int(outcome(&a, 0, DELIVERY_OK), ==, SL_OK);
+	check_int(outcome(&a, 1, DELIVERY_AGAIN), ==, SL_OK);
+	check_int(outcome(&a, 2, DELIVERY_GIVEN_UP), ==, SL_OK);
+	check_int(rig_rows_read(true) - before, <, 1000);
+}
+
 int
 main(void)
 {
@@ -1073,6 +1106,7 @@ main(void)
 	CHECK_RUN(old_events_go_with_all_that_was_made_of_them);
 	CHECK_RUN(what_waits_for_an_endpoint_that_is_gone_goes);
 	CHECK_RUN(what_waits_for_endpoints_that_are_not_sent_to_costs_little);
+	CHECK_RUN(plans_made_for_small_tables_are_good_for_large_ones);
 	reclaim_free(reclaim);
 	delivery_store_free(two);
 	delivery_store_free(one);
