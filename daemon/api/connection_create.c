@@ -81,11 +81,12 @@ on_told(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
 	struct create *create = arg;
 
 	(void)id;
-	deliver_poke(create->call->daemon->deliver);
-	if (code == SL_OK)
-		reply_created(create);
-	else
+	if (code != SL_OK) {
 		api_fail_sl(create->call, code, error);
+		return;
+	}
+	deliver_poke(create->call->daemon->deliver);
+	reply_created(create);
 }
 
 static void

@@ -150,6 +150,7 @@ send_test(struct testing *testing)
 	struct api_call *call = testing->place.call;
 	const struct account_environment *environment = &call->environment->row;
 	struct webhook_tests *tests = api_webhook_tests(call->daemon->api);
+	int64_t age_ms = clock_wall_ms() - environment->signing_key_ms;
 	struct post_ask ask;
 
 	if (testing->url == NULL)
@@ -172,9 +173,10 @@ send_test(struct testing *testing)
 	    .environment_uuid = environment->uuid,
 	    .signing_key = environment->signing_key,
 	    .signing_key_before = environment->signing_key_before,
-	    .signing_key_age_ms = environment->signing_key_ms > 0
-				      ? clock_wall_ms() - environment->signing_key_ms
-				      : -1,
+	    /* the ledger's clock may be ahead of ours */
+	    .signing_key_age_ms = environment->signing_key_ms == 0 ? -1
+				  : age_ms < 0                     ? 0
+								   : age_ms,
 	};
 	TAILQ_INSERT_TAIL(&tests->running, testing, link);
 	(void)post_send(call->daemon, &ask, on_answer, testing);

@@ -577,6 +577,19 @@ def a_try_under_way_is_not_sent_twice_by_a_resend(rig):
         assert len(sink.ids("/hook")) == 1
 
 
+@test
+def a_resend_at_the_node_that_delivers_does_not_wait_for_its_next_look(rig):
+    with Sink() as sink:
+        deliver_to(rig, sink)
+        ident = delivery_in(rig, "delivered", run(rig))
+        began = time.monotonic()
+        for turn in range(4):  # it looks each second, and after a look the next one is furthest away
+            assert rig.request("POST", f"/webhooks/deliveries/{ident}/resend", node=rig.nodes[1]).status == 200
+            sink.wait(2 + turn, "/hook")
+            wait_until("it is delivered again", lambda: ids(rig, "?state=delivered") == [ident], 20)
+        assert time.monotonic() - began < 2.5, time.monotonic() - began
+
+
 def prepare(rig):
     """node0 delivers nothing: what is planted stays as it is."""
     rig.nodes[0].settings["role"] = "api"
