@@ -22,6 +22,8 @@ static const char *const batches[] = {"accept", "settle", NULL};
 static const char *const classes[] = {"1xx", "2xx", "3xx", "4xx", "5xx", NULL};
 static const char *const provider[] = {"ok",           "rate_limited", "client_error",
 				       "server_error", "failed",       NULL};
+static const char *const tries[] = {"delivered", "failed", NULL};
+static const char *const endpoints[] = {"paused", "open", "failing", NULL};
 static const char *const kills[] = {"timeout", "cpu",   "memory",  "syscall", "protocol",
 				    "signal",  "fatal", "aborted", NULL};
 static const char *const starts[] = {"cold", "image", "warm", NULL};
@@ -152,6 +154,31 @@ struct metric metrics[METRIC_COUNT] = {
 	    "Requests sent to providers, each try of them, by outcome.", BY("outcome", provider)),
     HISTOGRAM(METRIC_PROVIDER_LATENCY, "provider_request_duration_seconds",
 	      "How long a request to a provider took.", http_bounds, NONE),
+    COUNTER(METRIC_WEBHOOK_TRIES, "webhook_tries_total",
+	    "Tries to deliver an event to an endpoint that were answered, or got no answer.",
+	    BY("outcome", tries)),
+    COUNTER(METRIC_WEBHOOKS_EXHAUSTED, "webhook_exhausted_total",
+	    "Deliveries given up after the last try of delivery_schedule.", NONE),
+    COUNTER(METRIC_WEBHOOK_LATE_RECORDS, "webhook_late_records_total",
+	    "Tries that were told to the ledger after their lease: the event was, or is, sent once "
+	    "more.",
+	    NONE),
+    HISTOGRAM(METRIC_WEBHOOK_SECONDS, "webhook_seconds", "How long a try took.", http_bounds, NONE),
+    HISTOGRAM(METRIC_WEBHOOK_DELAY, "webhook_delay_seconds",
+	      "From when a try was due to when it was sent.", job_bounds, NONE),
+    GAUGE(METRIC_WEBHOOKS_IN_FLIGHT, "webhooks_in_flight", "Tries of this node under way.", NONE),
+    GAUGE(METRIC_WEBHOOKS_PENDING, "webhooks_pending",
+	  "Deliveries that are neither delivered nor exhausted, counted to 100,001; only from the "
+	  "scheduler that leads.",
+	  NONE),
+    GAUGE(METRIC_WEBHOOK_OLDEST, "webhook_oldest_seconds",
+	  "How long the oldest delivery has been due whose endpoint is sent to; only from the "
+	  "scheduler that leads.",
+	  NONE),
+    GAUGE(METRIC_WEBHOOK_ENDPOINTS, "webhook_endpoints",
+	  "Endpoints in trouble, each in the first state that fits; only from the scheduler that "
+	  "leads.",
+	  BY("state", endpoints)),
     COUNTER(METRIC_SANDBOX_KILLS, "sandbox_kills_total",
 	    "Runs that were ended by force, or whose process died.", BY("reason", kills)),
     GAUGE(METRIC_RUNNER_UP, "runner_up", "1: functions can be started on this node.", NONE),

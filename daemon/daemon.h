@@ -68,7 +68,7 @@ struct daemon {
 	struct pool *pool;                  /* worker */
 	struct dispatch *dispatch;          /* worker */
 	struct delivery_store *deliveries;  /* worker */
-	struct http_client *webhook_client; /* api, worker: to endpoints; its own connections */
+	struct http_client *webhook_client; /* to endpoints; its own connections */
 	struct deliver *deliver;            /* worker */
 	struct warm *warm;                  /* worker */
 	struct scheduler *scheduler;

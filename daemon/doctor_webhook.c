@@ -17,8 +17,8 @@ doctor_check_webhooks(struct judge *judge)
 	check =
 	    doctor_add(judge, "webhooks", DOCTOR_WARN, "a webhook is due for %s and was not sent",
 		       doctor_span(facts->webhook_late_ms, age));
-	if (judge->live + judge->quiet == 0) {
-		doctor_says(check->cause, "no worker is there that would send it");
+	if (judge->live == 0) {
+		doctor_says(check->cause, "no worker is live that would send it");
 		doctor_says(check->remedy, "see workers");
 	} else {
 		doctor_says(check->cause, "an app answers slowly, more is sent to it than it takes "

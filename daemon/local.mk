@@ -35,7 +35,9 @@ sluiced_SOURCES = \
 	daemon/warm.c daemon/warm.h \
 	daemon/watchdog.c daemon/watchdog.h \
 	daemon/deliver/backoff.c daemon/deliver/backoff.h \
-	daemon/deliver/deliver.h daemon/deliver/post.h \
+	daemon/deliver/deliver.c daemon/deliver/deliver.h \
+	daemon/deliver/lane.c daemon/deliver/lane.h \
+	daemon/deliver/post.c daemon/deliver/post.h \
 	daemon/deliver/sign.c daemon/deliver/sign.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
@@ -46,6 +48,7 @@ sluiced_SOURCES = \
 	daemon/api/admin_job.c daemon/api/admin_job_create.c \
 	daemon/api/admin_queue.c daemon/api/admin_queue.h daemon/api/admin_steer.c \
 	daemon/api/admin_sync.c daemon/api/admin_sync.h daemon/api/admin_sync_steer.c \
+	daemon/api/auth_event.c daemon/api/auth_event.h \
 	daemon/api/api.c daemon/api/api.h \
 	daemon/api/check.c \
 	daemon/api/connection.c daemon/api/connection_create.c \
@@ -53,7 +56,7 @@ sluiced_SOURCES = \
 	daemon/api/directory.c daemon/api/directory.h \
 	daemon/api/endpoint.c \
 	daemon/api/identity.c daemon/api/identity.h \
-	daemon/api/environment.c \
+	daemon/api/environment.c daemon/api/environment_webhook.c \
 	daemon/api/health.c \
 	daemon/api/integration.c \
 	daemon/api/metadata.c daemon/api/metadata.h \
@@ -69,8 +72,13 @@ sluiced_SOURCES = \
 	daemon/api/sync_status.c \
 	daemon/api/sync_steer.c \
 	daemon/api/sync_variant.c \
+	daemon/api/webhook.c daemon/api/webhook.h \
+	daemon/api/webhook_delivery.c \
+	daemon/api/webhook_endpoint.c \
 	daemon/api/webhook_in.c \
+	daemon/api/webhook_test.c \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
+	daemon/scheduler/outgoing.c daemon/scheduler/outgoing.h \
 	daemon/scheduler/recount.c daemon/scheduler/recount.h \
 	daemon/scheduler/retention.c daemon/scheduler/retention.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
@@ -104,7 +112,7 @@ sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase
 
 # The parts that stand on base alone have unit tests.
 daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service \
-	test_deliver_backoff test_deliver_sign
+	test_deliver_backoff test_deliver_lane test_deliver_sign
 check_PROGRAMS += $(daemon_tests)
 TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
@@ -120,5 +128,7 @@ test_daemon_service_SOURCES = tests/unit/test_daemon_service.c daemon/notify.c d
 test_daemon_service_LDADD = $(base_test_libs)
 test_deliver_backoff_SOURCES = tests/unit/test_deliver_backoff.c daemon/deliver/backoff.c
 test_deliver_backoff_LDADD = $(base_test_libs)
+test_deliver_lane_SOURCES = tests/unit/test_deliver_lane.c daemon/deliver/lane.c
+test_deliver_lane_LDADD = $(base_test_libs)
 test_deliver_sign_SOURCES = tests/unit/test_deliver_sign.c daemon/deliver/sign.c
 test_deliver_sign_LDADD = $(base_test_libs)

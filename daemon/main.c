@@ -24,6 +24,7 @@
 #include "daemon/compiler.h"
 #include "daemon/concurrency.h"
 #include "daemon/daemon.h"
+#include "daemon/deliver/deliver.h"
 #include "daemon/exposed.h"
 #include "daemon/keys.h"
 #include "daemon/monitor.h"
@@ -49,6 +50,7 @@
 #include "runtime/pool.h"
 #include "sql/account.h"
 #include "sql/dead.h"
+#include "sql/delivery.h"
 #include "sql/ledger.h"
 #include "sql/migrate.h"
 #include "sql/settle.h"
@@ -235,7 +237,9 @@ start_egress(struct daemon *daemon)
 		status = fail(EX_CONFIG, "egress_allow: %s", error.text);
 	else if (catalog_load(directory, &daemon->catalog, &error) != SL_OK)
 		status = fail(EX_CONFIG, "provider catalog: %s", error.text);
-	else if (http_client_new(daemon->loop, daemon->guard, &daemon->client, &error) != SL_OK)
+	else if (http_client_new(daemon->loop, daemon->guard, &daemon->client, &error) != SL_OK ||
+		 http_client_new(daemon->loop, daemon->guard, &daemon->webhook_client, &error) !=
+		     SL_OK)
 		status = fail(EX_SOFTWARE, "%s", error.text);
 	free(directory);
 	return status;
@@ -249,6 +253,10 @@ start_worker(struct daemon *daemon)
 				  .name = "sluiced worker",
 				  .hot = true,
 				  .pooled = is_pooled(daemon)};
+	struct pg_settings deliveries = {.conninfo = database_url(daemon),
+					 .name = "sluiced deliveries",
+					 .hot = true,
+					 .pooled = is_pooled(daemon)};
 	struct pool_settings settings = {
 	    .runner_path = runner,
 	    .processes_max = dispatch_processes(daemon->config),
@@ -268,6 +276,8 @@ start_worker(struct daemon *daemon)
 		daemon->settle = settle_new(daemon->loop, &hot);
 		daemon->dispatch = dispatch_new(daemon);
 		daemon->warm = warm_new(daemon);
+		daemon->deliveries = delivery_store_new(daemon->loop, &deliveries);
+		daemon->deliver = deliver_new(daemon);
 	}
 	free(runner);
 	return status;
@@ -402,6 +412,7 @@ static void
 free_parts(struct daemon *daemon)
 {
 	monitor_free(daemon->monitor);
+	(void)deliver_stop(daemon->deliver);
 	submits_close(daemon->submits);
 	callers_close(daemon->callers);
 	compiler_free(daemon->compiler);
@@ -412,6 +423,9 @@ free_parts(struct daemon *daemon)
 	sync_store_free(daemon->syncs);
 	dead_store_free(daemon->dead);
 	http_client_free(daemon->client);
+	http_client_free(daemon->webhook_client);
+	delivery_store_free(daemon->deliveries);
+	deliver_free(daemon->deliver);
 	for (int i = 0; i < daemon->shard_count; i++)
 		queue_free(daemon->queues[i]);
 	submits_free(daemon->submits);

@@ -14,6 +14,7 @@
 #include "base/metrics.h"
 #include "config.h"
 #include "daemon/api/api.h"
+#include "daemon/deliver/deliver.h"
 #include "daemon/ready.h"
 #include "daemon/scheduler/scheduler.h"
 #include "daemon/shard.h"
@@ -22,6 +23,7 @@
 #include "runtime/pool.h"
 #include "sql/account.h"
 #include "sql/dead.h"
+#include "sql/delivery.h"
 #include "sql/ledger.h"
 #include "sql/settle.h"
 #include "sql/sync.h"
@@ -134,7 +136,8 @@ postgres_is_up(const struct daemon *daemon)
 	return account_is_up(daemon->account) && ledger_is_up(daemon->ledger) &&
 	       (daemon->settle == NULL || settle_is_up(daemon->settle)) &&
 	       (daemon->syncs == NULL || sync_store_is_up(daemon->syncs)) &&
-	       (daemon->dead == NULL || dead_store_is_up(daemon->dead));
+	       (daemon->dead == NULL || dead_store_is_up(daemon->dead)) &&
+	       (daemon->deliveries == NULL || delivery_store_is_up(daemon->deliveries));
 }
 
 static void
@@ -155,6 +158,7 @@ look_at_parts(const struct daemon *daemon)
 		set(METRIC_HTTP_CONNECTIONS, api_connections(daemon->api));
 	if (daemon->pool == NULL)
 		return;
+	set(METRIC_WEBHOOKS_IN_FLIGHT, deliver_in_flight(daemon->deliver));
 	set(METRIC_SETTLE_PENDING, settle_pending(daemon->settle));
 	set(METRIC_RUNNER_UP, pool_is_up(daemon->pool));
 	set(METRIC_RUNNER_PROCESSES, pool_processes(daemon->pool));

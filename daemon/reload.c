@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "daemon/api/api.h"
 #include "daemon/api/directory.h"
+#include "daemon/deliver/deliver.h"
 #include "daemon/standalone.h"
 #include "daemon/submit.h"
 #include "http/guard.h"
@@ -29,6 +30,10 @@ tell_keeper(struct daemon *daemon, const char *name)
 	else if ((strcmp(name, "connections_max") == 0 || strcmp(name, "body_budget") == 0) &&
 		 daemon->api != NULL)
 		api_reloaded(daemon->api);
+	else if ((strcmp(name, "delivery_parallel") == 0 ||
+		  strcmp(name, "delivery_endpoint_parallel") == 0) &&
+		 daemon->deliver != NULL)
+		deliver_reloaded(daemon->deliver);
 	else if (strcmp(name, "action_timeout") == 0)
 		directory_forget(daemon->directory); /* kept with each environment */
 	else if (strcmp(name, "egress_allow") == 0 &&

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "daemon/api/api.h"
 #include "daemon/call.h"
+#include "daemon/deliver/deliver.h"
 #include "daemon/node.h"
 #include "daemon/ready.h"
 #include "daemon/reload.h"
@@ -74,8 +75,8 @@ write_status(const struct service *service, struct buf *text)
 		break;
 	case SERVICE_READY:
 		if (ready_is(service->daemon, &why))
-			buf_add_text(text,
-				     node_is_quiet(service->daemon->self) ? "Quiet, " : "Running, ");
+			buf_add_text(text, node_is_quiet(service->daemon->self) ? "Quiet, "
+										: "Running, ");
 		else
 			buf_printf(text, "Degraded (%s), ", why.data);
 		add_work(service, text);
@@ -191,12 +192,14 @@ on_stop_poll(void *arg)
 	struct service *service = arg;
 	struct daemon *daemon = service->daemon;
 	bool idle = daemon->api == NULL || api_is_idle(daemon->api);
+	bool sent = deliver_stop(daemon->deliver);
 	int64_t now = clock_mono_ms();
 	struct buf text;
 
 	if (now > service->drained_ms)
 		callers_give_up(daemon->callers);
-	if (((service->worker_done && idle) || now > service->until_ms) &&
+	sent = sent || now > service->drained_ms; /* the rest is left to its lease */
+	if (((service->worker_done && idle && sent) || now > service->until_ms) &&
 	    node_leave(daemon->self)) {
 		loop_stop(daemon->loop);
 		return;

@@ -81,6 +81,7 @@ enum account_webhook {
 	ACCOUNT_WEBHOOK_AUTH_REFRESH_ERROR = 32,
 };
 #define ACCOUNT_WEBHOOK_ALL 63
+#define ACCOUNT_WEBHOOK_DEFAULT (ACCOUNT_WEBHOOK_ALL - ACCOUNT_WEBHOOK_SYNC_UNCHANGED)
 
 /* "sync", "sync_unchanged", "sync_error", "async_action", "auth_creation", "auth_refresh_error"; NULL for what is not
  * one of the bits. */

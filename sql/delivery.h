@@ -60,9 +60,10 @@ struct delivery_claimed {
 	char event_id[UUID_TEXT]; /* the webhook-id */
 	int64_t claim;            /* for delivery_record() */
 	int64_t endpoint_id, environment_id;
-	int number;             /* of this try, from 1 */
-	int round;              /* the same since the delivery was last resent */
-	const char *url, *body; /* these and the keys: borrowed until the callback returns */
+	char endpoint_uuid[UUID_TEXT]; /* its name outside */
+	int number;                    /* of this try, from 1 */
+	int round;                     /* the same since the delivery was last resent */
+	const char *url, *body;        /* these and the keys: borrowed until the callback returns */
 	const char *environment_uuid, *signing_key, *signing_key_before; /* keys: sealed, "" none */
 	int64_t signing_key_age_ms; /* by the ledger's clock; -1: never rotated */
 	int64_t late_ms;            /* since when it was due */

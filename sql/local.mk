@@ -33,6 +33,8 @@ libsql_a_SOURCES = \
 	sql/checkpoint.c sql/checkpoint.h \
 	sql/dead.c sql/dead.h sql/dead_store.h \
 	sql/dead_quarantine.c \
+	sql/delivery.c sql/delivery.h sql/delivery_store.h \
+	sql/delivery_record.c \
 	sql/delivery_show.c sql/delivery_show.h \
 	sql/endpoint.c sql/endpoint.h \
 	sql/health.c sql/health.h \
@@ -103,6 +105,7 @@ sql_tests = test_sql_migrate \
 	test_sql_count \
 	test_sql_delivery_show \
 	test_sql_outbox \
+	test_sql_delivery \
 	test_sql_prune \
 	test_sql_retain \
 	test_sql_reader
@@ -151,6 +154,9 @@ test_sql_delivery_show_LDADD = $(sql_test_libs)
 test_sql_outbox_SOURCES = tests/integration/test_sql_outbox.c tests/integration/sync_rig.h
 test_sql_outbox_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_outbox_LDADD = $(sql_test_libs)
+test_sql_delivery_SOURCES = tests/integration/test_sql_delivery.c tests/integration/sync_rig.h
+test_sql_delivery_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_delivery_LDADD = $(sql_test_libs)
 test_sql_prune_SOURCES = tests/integration/test_sql_prune.c tests/integration/sync_rig.h
 test_sql_prune_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_prune_LDADD = $(sql_test_libs)

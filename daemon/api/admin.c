@@ -39,6 +39,7 @@ struct admin {
 	int tries;
 	const char *variable, *value;
 	struct admin_concurrency concurrency;
+	struct admin_webhook webhook;
 	bool sync_limit_given;
 	int sync_limit; /* 0: taken back */
 	void (*found)(struct admin *admin, const struct account_environment *row);
@@ -115,6 +116,26 @@ show_settings(struct json_writer *w, const char *text)
 }
 
 static void
+show_environment(struct json_writer *w, const struct account_environment *row)
+{
+	jw_object(w);
+	jw_member_text(w, "name", row->name);
+	jw_member_int(w, "id", row->id);
+	jw_member_text(w, "uuid", row->uuid);
+	jw_member_bool(w, "is_production", row->is_production);
+	jw_member_text(w, "callback_url", row->callback_url[0] != '\0' ? row->callback_url : NULL);
+	show_settings(w, row->settings);
+	admin_show_concurrency(w, "concurrency", row->concurrency_by, row->concurrency_limit);
+	jw_key(w, "sync_limit");
+	if (row->sync_limit > 0)
+		jw_int(w, row->sync_limit);
+	else
+		jw_null(w);
+	admin_show_webhook(w, row);
+	jw_object_end(w);
+}
+
+static void
 reply_environment(struct admin *admin, const struct account_environment *row)
 {
 	struct json_writer w;
@@ -122,20 +143,7 @@ reply_environment(struct admin *admin, const struct account_environment *row)
 
 	buf_init(&out, API_BODY_MAX);
 	jw_init(&w, &out);
-	jw_object(&w);
-	jw_member_text(&w, "name", row->name);
-	jw_member_int(&w, "id", row->id);
-	jw_member_text(&w, "uuid", row->uuid);
-	jw_member_bool(&w, "is_production", row->is_production);
-	jw_member_text(&w, "callback_url", row->callback_url[0] != '\0' ? row->callback_url : NULL);
-	show_settings(&w, row->settings);
-	admin_show_concurrency(&w, "concurrency", row->concurrency_by, row->concurrency_limit);
-	jw_key(&w, "sync_limit");
-	if (row->sync_limit > 0)
-		jw_int(&w, row->sync_limit);
-	else
-		jw_null(&w);
-	jw_object_end(&w);
+	show_environment(&w, row);
 	api_reply_buf(admin->call, 200, &out);
 }
 
@@ -146,6 +154,36 @@ admin_environment_read(struct api_call *call)
 
 	if (admin != NULL)
 		look_up(admin);
+}
+
+static void
+on_listed(void *arg, enum sl_code code, const struct account_environment *rows, int count,
+	  const struct sl_error *error)
+{
+	struct api_call *call = arg;
+	struct json_writer w;
+	struct buf out;
+
+	if (code != SL_OK) {
+		api_fail_sl(call, code, error);
+		return;
+	}
+	buf_init(&out, API_BODY_MAX);
+	jw_init(&w, &out);
+	jw_object(&w);
+	jw_key(&w, "environments");
+	jw_array(&w);
+	for (int i = 0; i < count; i++)
+		show_environment(&w, &rows[i]);
+	jw_array_end(&w);
+	jw_object_end(&w);
+	api_reply_buf(call, 200, &out);
+}
+
+void
+admin_environment_list(struct api_call *call)
+{
+	account_environment_list(call->daemon->account, on_listed, call);
 }
 
 /* ---- PATCH ----------------------------------------------------------------------------------- */
@@ -168,6 +206,20 @@ on_all_written(void *arg, enum sl_code code, int64_t id, const struct sl_error *
 }
 
 static void
+on_limit_written(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
+{
+	struct admin *admin = arg;
+	const struct admin_webhook *webhook = &admin->webhook;
+
+	if (code == SL_OK && webhook->given)
+		account_environment_webhook(admin->call->daemon->account, admin->id, webhook->url,
+					    webhook->url_secondary, webhook->events, on_all_written,
+					    admin);
+	else
+		on_all_written(admin, code, id, error);
+}
+
+static void
 on_concurrency_written(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
 {
 	struct admin *admin = arg;
@@ -176,9 +228,9 @@ on_concurrency_written(void *arg, enum sl_code code, int64_t id, const struct sl
 	if (code == SL_OK && admin->sync_limit_given)
 		account_environment_sync_limit(daemon->account, admin->id, admin->sync_limit,
 					       (int)config_int(daemon->config, "sync_limit"),
-					       on_all_written, admin);
+					       on_limit_written, admin);
 	else
-		on_all_written(admin, code, id, error);
+		on_limit_written(admin, code, id, error);
 }
 
 static void
@@ -218,12 +270,28 @@ settings_patch(struct api_call *call, struct buf *out)
 }
 
 static void
+on_first_key(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
+{
+	struct admin *admin = arg;
+
+	(void)id;
+	if (code == SL_OK)
+		look_up(admin);
+	else
+		api_fail_sl(admin->call, code, error);
+}
+
+static void
 write_settings(struct admin *admin, const struct account_environment *row)
 {
 	struct api_call *call = admin->call;
 	struct sl_error error;
 	struct buf out, patch;
 
+	if (admin->webhook.given && row->signing_key[0] == '\0') {
+		admin_give_signing_key(call, row, on_first_key, admin);
+		return;
+	}
 	buf_init(&out, SETTINGS_MAX);
 	buf_init(&patch, SETTINGS_MAX);
 	settings_patch(call, &patch);
@@ -259,13 +327,16 @@ read_sync_limit(struct admin *admin)
 static bool
 check_settings(struct admin *admin)
 {
-	const char *names[sizeof(settings) / sizeof(settings[0]) + 2] = {"concurrency",
-									 "sync_limit"};
+	static const char *const own[] = {"concurrency", "sync_limit", "webhook_url",
+					  "webhook_url_secondary", "webhook_events"};
+	enum { OWN = sizeof(own) / sizeof(own[0]) };
+	const char *names[OWN + sizeof(settings) / sizeof(settings[0])];
 	struct api_call *call = admin->call;
 	int64_t number;
 
+	memcpy(names, own, sizeof(own));
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-		names[i + 2] = settings[i].name;
+		names[OWN + i] = settings[i].name; /* the last one is NULL */
 	if (!api_strict(call, call->body, names))
 		return false;
 	for (const struct setting *setting = settings; setting->name != NULL; setting++) {
@@ -279,7 +350,8 @@ check_settings(struct admin *admin)
 			       (long long)setting->min, (long long)setting->max);
 		return false;
 	}
-	return read_sync_limit(admin) && admin_read_concurrency(call, &admin->concurrency);
+	return read_sync_limit(admin) && admin_read_concurrency(call, &admin->concurrency) &&
+	       admin_read_webhook(call, &admin->webhook);
 }
 
 void

@@ -6,13 +6,16 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "daemon/api/auth_event.h"
 #include "daemon/api/identity.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/show.h"
+#include "daemon/deliver/deliver.h"
 #include "daemon/event.h"
 #include "daemon/worker/dispatch.h"
 #include "provider/catalog.h"
 #include "provider/credential.h"
+#include "sql/outbox.h"
 
 #define CREDENTIALS_MAX (1 << 20)
 #define SEALED_MAX (4 << 20)
@@ -24,10 +27,12 @@ struct create {
 	struct account_connection row;
 	char id[UUID_TEXT], seal_row[UUID_TEXT + 16];
 	struct identity identity;
-	struct event_place place; /* of the row that was written */
+	const struct provider *provider; /* of the catalog */
+	struct event_place place;        /* of the row that was written */
 	bool overridden;
 	enum sl_code refused; /* why it was not validated */
 	char *objection;      /* kept by the call; NULL: none */
+	const char *event;    /* kept by the call: the body of what the environment is told */
 };
 
 /* ---- after the row is written ----------------------------------------------------------------- */
@@ -68,6 +73,35 @@ reply_created(struct create *create)
 					 on_shown, create);
 }
 
+/* A 201 says that the event is committed.  Without it the caller hears 503 and asks again, which overrides the
+ * connection and tells of that; nobody would tell of one that was created quietly. */
+static void
+on_told(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
+{
+	struct create *create = arg;
+
+	(void)id;
+	if (code != SL_OK) {
+		api_fail_sl(create->call, code, error);
+		return;
+	}
+	deliver_poke(create->call->daemon->deliver);
+	reply_created(create);
+}
+
+static void
+tell(struct create *create)
+{
+	struct settle_event event = {.environment_id = create->place.environment_id,
+				     .connection_id = create->place.connection_id,
+				     .type = SETTLE_EVENT_AUTH,
+				     .outcome = SETTLE_EVENT_CHANGED,
+				     .body = slice_text(create->event)};
+
+	outbox_add(create->call->daemon->account, &event, on_told, create);
+}
+
+/* The functions of a creation come before its event: a call that is repeated because of that is no creation any more. */
 static void
 on_announced(void *arg, enum sl_code code, const struct sl_error *error)
 {
@@ -77,7 +111,7 @@ on_announced(void *arg, enum sl_code code, const struct sl_error *error)
 		log_error("event_not_queued", "event=%s connection=%lld error=%s", EVENT_CREATED,
 			  (long long)create->place.connection_id,
 			  log_text(error != NULL ? error->text : ""));
-	reply_created(create);
+	tell(create);
 }
 
 /* What the function says against the connection: message or error of its ActionError. */
@@ -140,7 +174,7 @@ on_validated(void *arg, enum sl_code code, struct slice output, const struct sl_
 
 	if (code == SL_OK) {
 		if (create->overridden)
-			reply_created(create);
+			tell(create);
 		else
 			event_submit(call->daemon, &create->place, EVENT_CREATED, on_announced,
 				     create);
@@ -162,6 +196,18 @@ on_validated(void *arg, enum sl_code code, struct slice output, const struct sl_
 }
 
 static void
+write_event(struct create *create, const struct account_connection *row)
+{
+	struct api_call *call = create->call;
+	struct buf body;
+
+	buf_init(&body, AUTH_EVENT_MAX);
+	auth_event_write(call->environment->row.name, create->provider->auth_mode_name,
+			 create->overridden ? "override" : "creation", row, &body);
+	create->event = api_keep(call, buf_take(&body, NULL));
+}
+
+static void
 on_upserted(void *arg, enum sl_code code, const struct account_connection *row, bool overridden,
 	    const struct sl_error *error)
 {
@@ -178,6 +224,7 @@ on_upserted(void *arg, enum sl_code code, const struct account_connection *row, 
 		 overridden ? "override" : "creation");
 	create->overridden = overridden;
 	create->place = (struct event_place){row->environment_id, row->id, create->integration};
+	write_event(create, row);
 	event_run(call->daemon, &create->place, EVENT_VALIDATE, on_validated, create);
 }
 
@@ -263,6 +310,7 @@ on_integration(void *arg, enum sl_code code, const struct account_integration *r
 			  "this server does not know the provider %.100s any more", row->provider);
 		return;
 	}
+	create->provider = provider;
 	buf_init(&plain, CREDENTIALS_MAX);
 	code = create->legacy ? credential_from_legacy(provider, call->body, &plain, &failed)
 			      : credential_check(provider, json_get(call->body, "credentials"),

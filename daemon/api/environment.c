@@ -1,5 +1,4 @@
-/* daemon/api/environment.c - environments, their API keys, variables and signing key (wire.md 6.4).
- */
+/* daemon/api/environment.c - environments, their API keys and variables (wire.md 6.4). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +36,7 @@ seal_member(struct api_call *call, const char *uuid, const char *what, struct sl
 	return buf_take(&sealed, NULL);
 }
 
-/* ---- variables and signing key --------------------------------------------------------------- */
+/* ---- variables -------------------------------------------------------------------------------- */
 
 static void
 on_variables(void *arg, enum sl_code code, const struct account_variable *rows, int count,
@@ -65,51 +64,6 @@ void
 environment_variables(struct api_call *call)
 {
 	account_variable_list(call->daemon->account, call->environment->row.id, on_variables, call);
-}
-
-struct rotation {
-	struct api_call *call;
-	char key[UUID_TEXT];
-};
-
-static void
-on_rotated(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
-{
-	struct rotation *rotation = arg;
-	struct api_call *call = rotation->call;
-	struct buf out;
-
-	(void)id;
-	buf_init(&out, 200);
-	buf_printf(&out, "{\"data\":{\"webhook_signing_key\":\"%s\"}}", rotation->key);
-	secret_wipe(rotation->key, sizeof(rotation->key));
-	if (code == SL_OK) {
-		directory_forget(call->daemon->directory);
-		log_info("signing_key_rotated", "environment=%s",
-			 log_text(call->environment->row.name));
-		show_reply(call, 200, &out);
-		return;
-	}
-	show_buf_wipe(&out);
-	api_fail_sl(call, code, error);
-}
-
-void
-environment_rotate_signing_key(struct api_call *call)
-{
-	struct rotation *rotation;
-	char *sealed;
-
-	if (!no_query(call))
-		return;
-	rotation = api_state(call, sizeof(*rotation));
-	rotation->call = call;
-	uuid_v4(rotation->key);
-	sealed = seal_member(call, call->environment->row.uuid, "signing_key",
-			     slice_text(rotation->key));
-	account_environment_signing_key(call->daemon->account, call->environment->row.id, sealed,
-					on_rotated, rotation);
-	free(sealed);
 }
 
 /* ---- API keys -------------------------------------------------------------------------------- */

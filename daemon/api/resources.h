@@ -16,11 +16,13 @@ api_handler metadata_replace, metadata_update, metadata_replace_one, metadata_up
 /* provider.c */
 api_handler provider_list, provider_read, provider_templates, provider_map;
 /* environment.c */
-api_handler environment_variables, environment_rotate_signing_key, environment_create_key,
-    environment_delete_key, environment_create, environment_delete, environment_list;
+api_handler environment_variables, environment_create_key, environment_delete_key,
+    environment_create, environment_delete, environment_list;
+/* environment_webhook.c */
+api_handler environment_rotate_signing_key, admin_signing_key_read, admin_signing_key_rotate;
 /* admin.c */
-api_handler admin_environment_read, admin_environment_patch, admin_variable_put,
-    admin_variable_delete;
+api_handler admin_environment_list, admin_environment_read, admin_environment_patch,
+    admin_variable_put, admin_variable_delete;
 /* admin_dead.c, admin_quarantine.c */
 api_handler admin_dead_list, admin_dead_read, admin_dead_replay, admin_dead_delete,
     admin_quarantine_list, admin_quarantine_delete;
@@ -49,6 +51,10 @@ api_handler record_read;
 api_handler record_prune_run;
 /* webhook_in.c */
 api_handler webhook_in;
+/* webhook_delivery.c, webhook_endpoint.c, webhook_test.c; each for apps and for operators */
+api_handler webhook_delivery_list, webhook_delivery_read, webhook_delivery_resend,
+    webhook_delivery_resend_failed, webhook_endpoint_list, webhook_endpoint_read,
+    webhook_endpoint_pause, webhook_endpoint_resume, webhook_test;
 /* endpoint.c */
 api_handler endpoint_call;
 /* health.c */

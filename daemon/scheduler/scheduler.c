@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/metrics.h"
+#include "daemon/scheduler/outgoing.h"
 #include "daemon/scheduler/schedule.h"
 #include "daemon/scheduler/recount.h"
 #include "daemon/scheduler/retention.h"
@@ -43,6 +44,7 @@ struct scheduler {
 	struct schedule *schedule;
 	struct retention *retention;
 	struct recount *recount;
+	struct outgoing *outgoing;
 	struct loop_timer *timer;
 	struct map *sessions; /* id -> seen */
 	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_partitions;
@@ -263,7 +265,7 @@ on_events_deleted(void *arg, enum sl_code code, int64_t count, const struct sl_e
 			 log_text(error != NULL ? error->text : ""));
 	else if (count > 0)
 		reclaim_drop_old_events(scheduler->reclaim,
-					config_int(scheduler->daemon->config, "retention"),
+					config_int(scheduler->daemon->config, "delivery_retention"),
 					on_events_deleted, scheduler);
 }
 
@@ -334,6 +336,7 @@ on_tick(void *arg)
 		schedule_rest(scheduler->schedule);
 		retention_stop(scheduler->retention);
 		recount_stop(scheduler->recount);
+		outgoing_stop(scheduler->outgoing);
 		if (!scheduler->asking_lead) {
 			scheduler->asking_lead = true;
 			reclaim_lead(scheduler->reclaim, on_lead, scheduler);
@@ -357,6 +360,7 @@ on_tick(void *arg)
 	schedule_tick(scheduler->schedule);
 	retention_tick(scheduler->retention);
 	recount_tick(scheduler->recount);
+	outgoing_tick(scheduler->outgoing);
 }
 
 bool
@@ -379,6 +383,7 @@ scheduler_new(struct daemon *daemon, const char *conninfo)
 	scheduler->schedule = schedule_new(daemon, conninfo);
 	scheduler->retention = retention_new(daemon, conninfo);
 	scheduler->recount = recount_new(daemon, conninfo);
+	scheduler->outgoing = outgoing_new(daemon, conninfo);
 	scheduler->sessions = map_new();
 	scheduler->timer = loop_timer_new(daemon->loop, on_tick, scheduler);
 	loop_timer_every(scheduler->timer, TICK_MS);
@@ -406,6 +411,7 @@ scheduler_free(struct scheduler *scheduler)
 	schedule_free(scheduler->schedule);
 	retention_free(scheduler->retention);
 	recount_free(scheduler->recount);
+	outgoing_free(scheduler->outgoing);
 	reclaim_free(scheduler->reclaim);
 	/* Redis still answers, with failures, what is under way. */
 	loop_free_later(scheduler->daemon->loop, free_now, scheduler);

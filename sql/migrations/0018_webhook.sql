@@ -98,8 +98,8 @@ CREATE FUNCTION webhook_bit(type int, outcome int) RETURNS int LANGUAGE sql IMMU
 $$;
 
 -- A connection's own URL replaces those of its environment (wire.md 9).  Two branches, since each goes by an index
--- of its own.
-CREATE FUNCTION relay_events() RETURNS trigger LANGUAGE plpgsql AS $$
+-- of its own.  Nothing may become a join: the plan is made once per connection, perhaps while the tables are empty.
+CREATE FUNCTION relay_events() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 BEGIN
     WITH event AS (
         SELECT n.id, n.environment_id, n.job_id, n.type,
@@ -115,7 +115,7 @@ BEGIN
                UNION ALL
                SELECT q.id FROM endpoint q
                 WHERE n.own <> '' AND q.environment_id = n.environment_id AND q.slot = 3 AND q.url = n.own
-               LIMIT 2) p -- which keeps it from becoming a join
+               LIMIT 2) p
     ), made AS (
         INSERT INTO delivery (id, event_id, endpoint_id, environment_id, job_id, type)
             SELECT w.id, w.event_id, w.endpoint_id, w.environment_id, w.job_id, w.type FROM wanted w
@@ -126,38 +126,41 @@ END $$;
 CREATE TRIGGER relay_events AFTER INSERT ON outbox
     REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION relay_events();
 
--- Retention, in pieces; how many rows went.  What is sent at the moment is left for the next piece.
+-- Retention, in pieces; how many rows went.  What somebody works on at the moment is left for the next piece.
+-- Nothing becomes a join here either.
 CREATE OR REPLACE FUNCTION delete_old_events(keep interval) RETURNS int LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     oldest uuid := (lpad(to_hex((extract(epoch FROM now() - keep) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;
     gone int;
     more int;
 BEGIN
-    DELETE FROM delivery_due d WHERE d.delivery_id IN (SELECT p.delivery_id FROM delivery_due p
-        WHERE p.delivery_id < oldest ORDER BY p.delivery_id LIMIT 10000 FOR UPDATE SKIP LOCKED);
+    DELETE FROM delivery_due WHERE delivery_id = ANY (ARRAY(SELECT d.delivery_id FROM delivery_due d
+        WHERE d.delivery_id < oldest ORDER BY d.delivery_id LIMIT 10000 FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS gone = ROW_COUNT;
-    DELETE FROM delivery_try t WHERE (t.delivery_id, t.number) IN (SELECT p.delivery_id, p.number FROM delivery_try p
-        WHERE p.delivery_id < oldest ORDER BY p.delivery_id, p.number LIMIT 10000);
+    DELETE FROM delivery_try WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM delivery_try t
+        WHERE t.delivery_id < oldest ORDER BY t.delivery_id, t.number LIMIT 10000));
     GET DIAGNOSTICS more = ROW_COUNT;
     gone := gone + more;
-    DELETE FROM delivery v WHERE v.id IN (SELECT p.id FROM delivery p WHERE p.id < oldest ORDER BY p.id LIMIT 10000);
+    DELETE FROM delivery WHERE id = ANY (ARRAY(SELECT v.id FROM delivery v
+        WHERE v.id < oldest ORDER BY v.id LIMIT 10000 FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS more = ROW_COUNT;
     gone := gone + more;
-    DELETE FROM outbox o WHERE o.id IN (SELECT p.id FROM outbox p WHERE p.id < oldest ORDER BY p.id LIMIT 10000);
+    DELETE FROM outbox WHERE id = ANY (ARRAY(SELECT o.id FROM outbox o WHERE o.id < oldest ORDER BY o.id LIMIT 10000));
     GET DIAGNOSTICS more = ROW_COUNT;
     gone := gone + more;
     -- Of endpoints that went with their environment.
-    WITH RECURSIVE lane AS (
-        (SELECT d.endpoint_id AS id FROM delivery_due d ORDER BY d.endpoint_id LIMIT 1)
-        UNION ALL
-        SELECT (SELECT d.endpoint_id FROM delivery_due d WHERE d.endpoint_id > l.id ORDER BY d.endpoint_id LIMIT 1)
-          FROM lane l WHERE l.id IS NOT NULL
-    )
-    DELETE FROM delivery_due d WHERE d.delivery_id IN (SELECT p.delivery_id
-        FROM lane l CROSS JOIN LATERAL (SELECT q.delivery_id FROM delivery_due q
-             WHERE q.endpoint_id = l.id LIMIT 10000 FOR UPDATE SKIP LOCKED) p
-        WHERE l.id IS NOT NULL AND NOT EXISTS (SELECT FROM endpoint e WHERE e.id = l.id) LIMIT 10000);
+    DELETE FROM delivery_due WHERE delivery_id = ANY (ARRAY(
+        WITH RECURSIVE lane AS (
+            (SELECT d.endpoint_id AS id FROM delivery_due d ORDER BY d.endpoint_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT d.endpoint_id FROM delivery_due d WHERE d.endpoint_id > l.id ORDER BY d.endpoint_id LIMIT 1)
+              FROM lane l WHERE l.id IS NOT NULL
+        )
+        SELECT p.delivery_id
+          FROM lane l CROSS JOIN LATERAL (SELECT d.delivery_id FROM delivery_due d
+               WHERE d.endpoint_id = l.id LIMIT 10000 FOR UPDATE SKIP LOCKED) p
+         WHERE l.id IS NOT NULL AND (SELECT true FROM endpoint e WHERE e.id = l.id) IS NULL LIMIT 10000));
     GET DIAGNOSTICS more = ROW_COUNT;
     RETURN gone + more;
 END $$;

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The random kill loop (F06): nodes, runners, Redis and Postgres fail at random under a load of jobs and of syncs whose lists
-change, while an operator steers queues and nodes and a reader follows cursors; then the history is judged.
+"""The random kill loop (F06): nodes, runners, Redis, Postgres and receivers of webhooks fail at random under a load of jobs and of
+syncs whose lists change, while an operator steers queues, nodes and endpoints and a reader follows cursors; then the history is judged.
 
 usage: chaos.py [--minutes N] [--seed S] [--rate JOBS]      (dev/check chaos builds first)
 
-The schedule of faults follows from the seed alone: three lanes, for nodes, for servers and networks, and for the operator, each
-fault with the time at which it comes.  Prints the seed, a line a minute and a table; keeps history and logs on a violation.
+The schedule of faults follows from the seed alone: four lanes, for nodes, for servers and networks, for receivers, and for
+the operator, each fault with the time at which it comes.  Prints the seed, a line a minute and a table; keeps history and logs on a violation.
 """
 import argparse
 import contextlib
@@ -24,17 +24,21 @@ from history import read
 from judge import judge
 from load import Load
 from servers import RigError
+from sink import drop, hang, later, reset, slow, status
 from syncs import Syncs
+from webhooks import SETTINGS, Webhooks
 
 ROLES = ("api,worker,scheduler", "api,worker", "api,scheduler")
 NODE_FAULTS = {"node_kill": 4, "node_stop": 3, "node_term": 2, "runner_kill": 3, "runner_stop": 1}
 SERVER_FAULTS = {"redis_flush": 3, "redis_scripts": 2, "redis_kill": 2, "redis_slow": 1, "redis_stop": 1,
                  "postgres_immediate": 2, "postgres_terminate": 3, "cut_redis": 3, "hold_redis": 2, "cut_postgres": 3,
                  "hold_postgres": 2, "lose_postgres": 4}
-STEERING = {"node_quiet": 3, "node_hup": 2, "queue_pause": 3, "queue_drain": 1}
+RECEIVER_FAULTS = {"receiver_fails": 4, "receiver_hangs": 2, "receiver_down": 2, "receiver_cut": 2, "receiver_gone": 1}
+STEERING = {"node_quiet": 3, "node_hup": 2, "queue_pause": 3, "queue_drain": 1, "endpoint_pause": 2, "key_rotated": 1}
 UNAVAILABLE = 69  # EX_UNAVAILABLE: who starts a node starts it again
 STATEMENTS = (b"ledger_insert", b"settle_results", b"settle_begins", b"claim_holds", b"settle_beat", b"settle_retries", b"death_jobs",
               b"record_save_items", b"record_delete_items", b"checkpoint_put", b"track_close", b"sync_job", b"settle_runs",
+              b"delivery_claim", b"delivery_tries", b"delivery_trouble",
               b"INSERT INTO job (id, environment_id, key_id, function_version_id, connection_id, kind")
 
 
@@ -53,6 +57,7 @@ def schedule(seed, minutes, kinds, lane):
 class Chaos:
     def __init__(self, fleet, load):
         self.fleet, self.load, self.history = fleet, load, fleet.history
+        self.hooks, self.sink = fleet.webhooks, fleet.webhooks.sink
         self.died = []  # nodes that ended though nobody killed them
         self.lock = [threading.RLock() for _ in fleet.nodes]
         self.stopped = threading.Event()
@@ -180,6 +185,51 @@ class Chaos:
             self.stopped.wait(2.0)
             node.to_postgres.calm()
 
+    # ---- receivers; after each of these the minute is over that the daemon keeps off
+    def receiver(self, what, dice, lasts, answer, path=None):
+        path = path or ("/dev/one", "/dev/two", "/prod/one")[int(dice * 3)]
+        with self.history.fault(what):
+            self.sink.answer(path, answer)
+            self.stopped.wait(lasts)
+            self.sink.answer(path)
+        self.rested()
+
+    def rested(self):
+        with contextlib.suppress(RigError):  # Postgres is in trouble
+            self.hooks.close_breakers()
+
+    def receiver_fails(self, node, lasts, dice):
+        answer = (status(500), status(404), later(1), drop, reset)[int(dice * 1000) % 5]
+        self.receiver("receiver_fails", dice, lasts, answer)
+
+    def receiver_hangs(self, node, lasts, dice):
+        self.receiver("receiver_hangs", dice, lasts, hang if dice < 0.5 else slow(0.3))
+
+    def receiver_down(self, node, lasts, dice):
+        with self.history.fault("receiver_down"):
+            self.sink.refuse()
+            self.stopped.wait(lasts)
+            self.sink.accept()
+        self.rested()
+
+    def receiver_cut(self, node, lasts, dice):
+        with self.history.fault("receiver_cut"):
+            self.sink.cut()
+
+    def receiver_gone(self, node, lasts, dice):
+        """Its endpoint is paused; an operator resumes it."""
+        self.receiver("receiver_gone", dice, lasts, status(410))
+        self.resume_endpoints()
+
+    def endpoints(self):
+        return [endpoint for env in ("dev", "prod")
+                for endpoint in (self.asked(f"webhooks/endpoints?environment={env}") or {"endpoints": []})["endpoints"]]
+
+    def resume_endpoints(self):
+        """Whether none is paused any more."""
+        paused = [endpoint for endpoint in self.endpoints() if endpoint["paused"]]
+        return all([self.asked(f"webhooks/endpoints/{e['id']}/resume", {"environment": e["environment"]}) for e in paused])
+
     # ---- the operator; what is asked may fail, as anything may: what counts is that nobody else notices
     def signalled(self, node, signo):
         """To a node that is up: one that starts has no use for it yet."""
@@ -226,11 +276,33 @@ class Chaos:
     def queue_drain(self, node, lasts, dice):
         self.steered("drain", lasts, dice)
 
+    def endpoint_pause(self, node, lasts, dice):
+        endpoints = self.endpoints()
+        if endpoints:
+            endpoint = endpoints[int(dice * len(endpoints))]
+            with self.history.fault("endpoint_pause"):
+                self.asked(f"webhooks/endpoints/{endpoint['id']}/pause", {"environment": endpoint["environment"]})
+                self.stopped.wait(lasts)
+                self.resume_endpoints()
+
+    def key_rotated(self, node, lasts, dice):
+        env, since = "dev" if dice < 0.5 else "prod", time.monotonic()
+        with self.history.fault("key_rotated"):
+            self.asked(f"environments/{env}/signing-key/rotate", {})
+            wait_until(f"the key of {env} is known", lambda: self.learn(env, since), 60, 0.2)
+
+    def learn(self, env, since):
+        answer = self.asked(f"environments/{env}/signing-key")
+        if answer is not None:
+            self.hooks.learn(env, answer["webhook_signing_key"], since)
+        return answer is not None
+
     def resume_all(self):
         for node in self.fleet.nodes:
             self.signalled(node, signal.SIGUSR2)
         for env in ("dev", "prod"):
             wait_until(f"{env} goes on", lambda e=env: self.asked(f"queues/{e}/resume", {}), 30, 0.2)
+        wait_until("no endpoint is paused", self.resume_endpoints, 30, 0.2)
 
     # ---- the lanes
     def lane(self, plan, began, name):
@@ -239,7 +311,7 @@ class Chaos:
                 return
             node = self.fleet.nodes[number]
             try:
-                if name == "operator":
+                if name in ("receivers", "operator"):
                     getattr(self, kind)(node, lasts, dice)
                     self.count += 1
                     continue
@@ -266,11 +338,16 @@ class Chaos:
 
 
 def prepare(fleet):
-    """dev has strict order; of prod three at once, and of each connection's `two` one.  Syncs are of dev."""
+    """dev has strict order; of prod three at once, and of each connection's `two` one.  Syncs are of dev, which is told of
+    everything at two endpoints."""
     Fleet.functions(fleet)
     Syncs.prepare(fleet, auto_start=True)
     fleet.concurrency("prod", "environment", 3)
     fleet.concurrency("prod", "connection", 2, function="w/two")
+    hooks = Webhooks(fleet)
+    hooks.wants("dev", "one", "two")
+    hooks.wants("prod", "one", events=("async_action", "auth_creation"))
+    hooks.sink.answer(None, slow(0.03))  # there is always something on its way
 
 
 def answers(fleet, node):
@@ -300,7 +377,8 @@ def run(fleet, minutes, seed, rate):
     chaos = Chaos(fleet, load)
     began = time.monotonic()
     lanes = [threading.Thread(target=chaos.lane, args=(schedule(seed, minutes, kinds, lane), began, lane), daemon=True)
-             for kinds, lane in ((NODE_FAULTS, "nodes"), (SERVER_FAULTS, "servers"), (STEERING, "operator"))]
+             for kinds, lane in ((NODE_FAULTS, "nodes"), (SERVER_FAULTS, "servers"), (RECEIVER_FAULTS, "receivers"),
+                                 (STEERING, "operator"))]
     for lane in lanes:
         lane.start()
     minute = 1
@@ -337,11 +415,12 @@ def main():
     print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
     violations = []
     with Fleet(nodes=3, roles=ROLES, redis=("--appendonly", "yes", "--appendfsync", "everysec"), prepare=prepare,
-               settings={"queue_shards": "2"}) as fleet:
+               settings={"queue_shards": "2", **SETTINGS}) as fleet:
         quiet = ""
         chaos = run(fleet, options.minutes, options.seed, options.rate)
         try:
             fleet.quiet(120)
+            fleet.webhooks.heal(90)
         except RigError as error:
             quiet = str(error)
         fleet.write_story()
@@ -349,11 +428,13 @@ def main():
         violations = [f"{invariant}: {text}" for invariant, text in verdict.violations]
         violations += [f"node: {text}" for text in chaos.died] + [f"harness: {text}" for text in chaos.errors]
         if quiet:
-            violations.append(f"I1: {quiet}")
+            violations.append(f"I1, I7: {quiet}")
         print("\n".join(verdict.table()))
         print(f"{'late results refused':52} {logged(fleet, 'result_refused')}")
         print(f"{'sessions ended for a lost worker':52} {logged(fleet, 'session_expired')}")
         print(f"{'queues rebuilt':52} {logged(fleet, 'queue_rebuilt')}")
+        print(f"{'late words of webhooks refused, endpoints paused':52} {logged(fleet, 'webhook_late')},"
+              f" {logged(fleet, 'webhook_endpoint_paused')}")
         for text in violations[:40]:
             print(text)
         if violations:

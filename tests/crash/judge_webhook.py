@@ -1,6 +1,7 @@
 """What judge.py asks of events and webhooks (I7), by a receiver of our own (tests/lib/sink.py).
 
-I7  a job that is to be told of has one event once it ended, and none before; one that is not has none
+I7  a job that is to be told of has one event once it ended, and none before; one that is not has none; a connection
+    that was made has one
     an event has one delivery for each endpoint that wanted it: its connection's own, or those of its environment; and for no other
     a delivery is delivered, and the receiver took that id as a whole 2xx; or exhausted, after as many tries as the schedule has;
     or it has its place among what is still to be sent; nothing else has one
@@ -14,7 +15,8 @@ SLACK = 3.0  # seconds within which a node may still know an environment as it w
 EARLY = 0.05  # a try that many seconds early is in time: the schedule counts milliseconds
 BITS = {(1, 0): 1, (1, 1): 1, (1, 2): 2, (1, 3): 4, (3, 3): 32}  # (type, outcome): what an environment must want
 ALWAYS = {2: 8, 3: 16}  # of the other outcomes
-ASYNC_ACTION, OVERRIDE = 2, 3  # a type, a slot
+REPEAT = 0.2  # seconds until a client has sent once more
+ASYNC_ACTION, AUTH, OVERRIDE = 2, 3, 3  # types, a slot
 PENDING, RETRYING, DELIVERED, EXHAUSTED = 1, 2, 3, 4
 SCHEDULE = (0, 5, 300, 1800, 7200, 18000, 36000, 36000)
 
@@ -24,6 +26,7 @@ def check_webhooks(story, verdict):
     endpoints = {row["endpoint"]: row for row in story.tables["endpoint"]}
     deliveries = {row["delivery"]: row for row in story.tables["delivery"]}
     check_told(story, verdict, events)
+    check_connected(story, verdict, events)
     check_addressed(story, verdict, events, endpoints, deliveries)
     seen = defaultdict(list)  # (event, path) -> requests
     for request in story.webhooks:
@@ -31,6 +34,8 @@ def check_webhooks(story, verdict):
     tries = defaultdict(list)
     for row in story.tables["try"]:
         tries[row["delivery"]].append(row)
+    for requests in seen.values():
+        requests.sort(key=lambda request: request["at"])
     for ident, row in deliveries.items():
         path = path_of(endpoints.get(row["endpoint"], {"url": ""})["url"])
         check_delivery(story, verdict, row, sorted(tries.pop(ident, []), key=lambda t: t["number"]), seen[(row["event"], path)])
@@ -74,6 +79,18 @@ def check_told(story, verdict, events):
         wants = wish(story, row["environment"], uuid_moment(story, job)) if story.wants else None
         if wants and not row["webhook"] and wants["events"] & ALWAYS[ASYNC_ACTION] and wants["slots"]:
             verdict.add("I7", f"job {job} was accepted as one that nobody is to be told of", "lost")
+
+
+def check_connected(story, verdict, events):
+    names = {row["name"]: row["environment"] for row in story.tables["environment"]}
+    told = Counter((row["environment"], row["connection"]) for row in events.values() if row["type"] == AUTH)
+    for asked, _ in story.ops("connect", "ok"):
+        place = (names.get(asked["key"]), asked["connection"])
+        wants = wish(story, place[0], asked["t"])
+        if told[place] > 1:
+            verdict.add("I7", f"connection {place[1]} was made once and has {told[place]} events", "doubled")
+        elif wants and wants["events"] & ALWAYS[AUTH] and wants["slots"] and not told[place]:
+            verdict.add("I7", f"connection {place[1]} was made and nobody is told", "lost")
 
 
 def check_addressed(story, verdict, events, endpoints, deliveries):
@@ -132,12 +149,16 @@ def check_delivery(story, verdict, row, tries, requests):
     else:
         verdict.add("I7", f"{what} has state {state}")
     check_times(story, verdict, what, row, tries, schedule)
-    beyond = len(requests) - len(tries)
+    beyond = len(requests) - len(tries) - sum(map(repeated, requests, requests[1:]))
     if beyond > 0:
         verdict.resent += beyond
-        times = sorted(request["at"] for request in requests)
-        if not story.fault_between(times[0] - SLACK, times[-1], slack=SLACK):
+        if not story.fault_between(requests[0]["at"] - SLACK, requests[-1]["at"], slack=SLACK):
             verdict.add("I7", f"{what} was sent {len(requests)} times in {len(tries)} tries, without a fault", "doubled")
+
+
+def repeated(request, after):
+    """Was it sent once more within one try?  So the client does with what got no answer on a connection that it had kept."""
+    return request.get("until") is not None and abs(after["at"] - request["until"]) < REPEAT
 
 
 def check_times(story, verdict, what, row, tries, schedule):

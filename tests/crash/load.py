@@ -61,6 +61,8 @@ class Load:
             self._poll(rng, mine, wait=rng.choice((None, None, 1, 2)) if len(mine) >= OPEN_MAX else None)
         elif mine and dice < 0.30:
             self._cancel(rng, mine)
+        elif dice < 0.32 and self.fleet.webhooks is not None:
+            self._connect(rng)
         elif dice < 0.40:
             self._call(rng)
         else:
@@ -125,6 +127,18 @@ class Load:
             self.history.write("ok", op=op, status=answer.status)
         elif answer is not None:
             self._not_done(op, answer, "fail")
+
+    def _connect(self, rng):
+        """A connection, of which its environment is told."""
+        env, name, node = rng.choice(("dev", "prod")), f"k{self._next()}", rng.choice(self.nodes)
+        op = self.history.invoke("connect", key=env, connection=name, node=node.number)
+        answer = self._ask(op, lambda: self.fleet.request("POST", "/connections", {
+            "provider_config_key": "w", "connection_id": name, "credentials": {"type": "API_KEY", "apiKey": "k"}}, key=env, node=node,
+            seconds=ANSWER_S))
+        if answer is not None and answer.status == 201:
+            self.history.write("ok", op=op, status=201)
+        elif answer is not None:
+            self._not_done(op, answer, "unknown")
 
     def _poll(self, rng, mine, wait):
         env, job = entry = rng.choice(mine)

@@ -24,15 +24,17 @@ class HookTale(Tale):
         self.events[0].update(wall=0.0, schedule=[0, 0.5, 1.0])
         for environment, slots, bits in ((WANTED, [1, 2], 61), (OTHER, [1], 8), (GONE, [], 61)):
             self.events.append({"e": "wants", "t": 1.0, "began": 0.9, "until": 1.0, "environment": environment, "slots": slots, "events": bits})
+        for environment, name in ((WANTED, "dev"), (OTHER, "prod"), (GONE, "gone")):
+            self.row("environment", environment=environment, name=name)
         for endpoint, (environment, slot, url) in URLS.items():
             self.row("endpoint", endpoint=endpoint, environment=environment, slot=slot, url=url)
 
     def asked(self, n, environment=WANTED, webhook=True, ended=True):
         self.row("asked", job=uuid(1, n), environment=environment, webhook=webhook, ended=ended)
 
-    def event(self, n, environment=WANTED, job=None, kind=2, outcome=1, override=""):
+    def event(self, n, environment=WANTED, job=None, kind=2, outcome=1, override="", connection="c"):
         self.row("event", event=uuid(2, n), environment=environment, job=uuid(1, n) if job is None else job, type=kind, outcome=outcome,
-                 body=f"body {n}", override=override)
+                 body=f"body {n}", override=override, connection=connection)
 
     def delivery(self, n, endpoint, *statuses, state=3, due=False, base=0):
         ident = uuid(3 + endpoint, n)
@@ -56,6 +58,12 @@ class HookTale(Tale):
                 self.delivery(n, endpoint, 200)
 
 
+def connected(tale):
+    tale.ask("connect", 49.0, 49.1, answer={"status": 201}, key="dev", connection="k3")
+    tale.told(11, kind=3, job="", connection="k3")
+    drop(tale, table="asked", job=uuid(1, 11))
+
+
 def good():
     """Of each sort one: arrived, arrived after failures, given up, still waiting, for nobody, of a connection's own endpoint."""
     tale = HookTale()
@@ -73,7 +81,9 @@ def good():
     tale.event(7, kind=1, outcome=2)
     tale.event(8, kind=1, outcome=3, override="http://h/own")
     tale.delivery(8, 4, state=1, due=True)
-    tale.event(9, OTHER, kind=3, job="")
+    tale.event(9, OTHER, kind=3, job="", connection="k1")
+    tale.ask("connect", 49.0, 49.1, answer={"status": 201}, key="prod", connection="k2")
+    connected(tale)
     tale.asked(10)
     tale.event(10)
     tale.delivery(10, 1, 500, 500, 500, 200, base=3)
@@ -105,8 +115,8 @@ def change(tale, fields, **new):
 @test
 def the_checker_is_content_with_good_events_and_deliveries():
     verdict = judge(good().events)
-    assert verdict.good and (verdict.delivered, verdict.exhausted, verdict.waiting, verdict.resent) == (6, 1, 2, 0), verdict.violations
-    assert (verdict.webhooks, verdict.events) == (13, 6), (verdict.webhooks, verdict.events)
+    assert verdict.good and (verdict.delivered, verdict.exhausted, verdict.waiting, verdict.resent) == (8, 1, 2, 0), verdict.violations
+    assert (verdict.webhooks, verdict.events) == (15, 7), (verdict.webhooks, verdict.events)
 
 
 @objects("an_ended_job_that_nobody_is_told_of", "nobody is told")
@@ -140,8 +150,19 @@ def _(tale):
 def the_checker_leaves_open_what_was_decided_while_settings_changed():
     tale = good()
     tale.row("asked", job=uuid(1, 20, at=2.0), environment=WANTED, webhook=False, ended=True)
-    tale.row("event", event=uuid(2, 21, at=0.5), environment=WANTED, job="", type=3, outcome=1, body="b", override="")
+    tale.row("event", event=uuid(2, 21, at=0.5), environment=WANTED, job="", type=3, outcome=1, body="b", override="",
+             connection="c")
     assert not found(tale), judge(tale.events).violations
+
+
+@objects("a_connection_that_nobody_is_told_of", "was made and nobody is told")
+def _(tale):
+    tale.ask("connect", 49.0, 49.1, answer={"status": 201}, key="dev", connection="k4")
+
+
+@objects("a_connection_with_two_events", "was made once and has 2 events")
+def _(tale):
+    tale.told(12, kind=3, job="", connection="k3")
 
 
 @objects("an_event_that_an_endpoint_is_not_told_of", "not addressed to endpoint [2]")
@@ -283,6 +304,15 @@ def the_checker_allows_a_webhook_that_is_sent_again_for_a_fault():
     tale.fault("node_kill", 53.0, 53.1, node=0)
     tale.seen(1, "/one", 55.0)
     assert not found(tale) and judge(tale.events).resent == 1, judge(tale.events).violations
+
+
+@test
+def the_checker_allows_a_client_to_repeat_what_got_no_answer():
+    tale = good()
+    tale.seen(1, "/one", 50.9, taken=False, until=50.95)
+    assert not found(tale) and judge(tale.events).resent == 0, judge(tale.events).violations
+    tale.seen(1, "/one", 50.5, taken=False, until=50.55)
+    assert found(tale) == {"I7"}, "nobody waits that long with it"
 
 
 main()

@@ -3,11 +3,9 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from hosts import INNER, ODD
 from rig import Rig
 from tap import main, test
-
-HOSTS = ("127.0.0.1", "127.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:7f00:1]", "[::]", "localhost", "localhost.", "0.0.0.0",
-         "169.254.169.254", "[64:ff9b::7f00:1]", "100.64.0.1", "198.18.0.1", "224.0.0.1", "10.0.0.1", "192.168.0.1", "172.16.0.1", "[fe80::1]", "[fc00::1]")
 
 
 def refused(host):
@@ -19,14 +17,13 @@ def refused(host):
         assert len(rig.witness.calls) == before, "the request was sent"
 
 
-for each in HOSTS:
+for each in INNER:
     refused(each)
 
 
 @test
 def other_schemes_and_odd_urls_are_refused(rig):
-    for url in ("file:///etc/passwd", "gopher://127.0.0.1/", "ftp://127.0.0.1/", "http://user:pass@127.0.0.1/", "http://127.0.0.1:0/",
-                "http://a\\@127.0.0.1/", "http://127.0.0.1#@example.org/", "javascript:1", "http://", "//127.0.0.1/"):
+    for url in ODD:
         answer = rig.call("go", url)
         assert answer.status == 500, (url, answer)
     assert not rig.witness.calls

@@ -78,6 +78,10 @@ def detached_it_prints_the_result_and_leaves_the_daemon_running(place):
     assert "42" in json.dumps(result(done)), done.stdout
     assert "Three things to try" in done.stdout
     assert re.search(r"^build/sluice --dir \S+ doctor\n(healthy|degraded): ", done.stdout, re.MULTILINE), done.stdout
+    webhooks = re.search(r"^Webhooks to your app: (.*)$", done.stdout, re.MULTILINE).group(1).replace("=URL", "=http://127.0.0.1:9/")
+    shown = subprocess.run(webhooks.split(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                           check=False, timeout=30, env=clean_environment())
+    assert shown.returncode == 0 and "http://127.0.0.1:9/" in shown.stdout, shown
     assert all(alive(p) for p in place.pids()) and len(list(place.pids())) == 2
     with open(f"{place.data}/example/provider.log", encoding="utf-8") as file:
         log = file.read()

@@ -30,6 +30,7 @@ from servers import free_ports, wait_until
 
 LIMIT = 120.0  # seconds that an answer takes at most, and a silent connection lasts
 ENDLESS = 1 << 28  # bytes that an endless answer has at most: far more than anybody should read
+KEPT = 1 << 16  # bytes of an answer's body that a delivery reads at most
 SKEW = 5.0  # seconds between the clocks of who signs and who reads
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -191,19 +192,22 @@ def drip(seconds=1.0, body=b"x" * 100):
     return dripping
 
 
-def endless(first, piece):
-    def answer(link, _request):
+def endless(first, piece, head=True):
+    """A 200 that does not end; one whose head did counts as a whole one once somebody has read more than is kept of a body."""
+    def answer(link, request):
         good = link.send(first)
         while good and link.sent < ENDLESS:
             good = link.send(piece)
+            if not head and link.sent > KEPT:
+                request.status = 200
         return False
     return answer
 
 
 endless_head = endless(b"HTTP/1.1 200 OK\r\n", b"x-more: " + b"y" * 1000 + b"\r\n")
 endless_line = endless(b"HTTP/1.1 200 OK\r\nx-more: ", b"y" * 4096)
-endless_body = endless(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n", b"z" * 16384)
-endless_chunks = endless(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1000\r\n" + b"z" * 4096 + b"\r\n")
+endless_body = endless(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n", b"z" * 16384, head=False)
+endless_chunks = endless(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1000\r\n" + b"z" * 4096 + b"\r\n", head=False)
 
 
 # ---- the receiver
@@ -287,9 +291,9 @@ class Link:
 
 
 class Sink:
-    def __init__(self, port=None):
-        self.port = port or free_ports(1)[0]
-        self.url = f"http://127.0.0.1:{self.port}"
+    def __init__(self, port=None, host="127.0.0.1"):
+        self.host, self.port = host, port or free_ports(1)[0]
+        self.url = f"http://{host}:{self.port}"
         self.requests, self.links, self.made = [], set(), 0
         self.changed = threading.Condition(threading.RLock())
         self.stopping = threading.Event()
@@ -350,7 +354,7 @@ class Sink:
                 return
             listener = socket.socket()
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", self.port))
+            listener.bind((self.host, self.port))
             listener.listen(512)
             self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
@@ -417,6 +421,15 @@ class Sink:
 
     def wait_for(self, condition, what, seconds=15.0):
         return wait_until(f"{what} (there are {len(self.requests)} requests)", condition, seconds, every=0.02)
+
+    def well(self):
+        """From now on every path is answered by 200."""
+        with self.changed:
+            self._answers.clear()
+            gates = list(self._gates.values())
+        for gate in gates:
+            gate.set()
+        self.accept()
 
     def forget(self):
         """What it saw until now, and how it was to answer."""

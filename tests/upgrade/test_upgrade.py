@@ -14,6 +14,7 @@ import flows
 from load import Load
 from rig import ROOT
 from tap import main, test
+from webhooks import Webhooks
 
 EX_DATAERR, EX_CONFIG = 65, 78
 ROLES = ("api,worker,scheduler", "api,worker", "api,scheduler")  # what node 2 is called for travels to another node
@@ -26,6 +27,11 @@ SYNC = """
     await nango.saveCheckpoint({ n: n + 1 });
     if (n === 1) throw new Error('by chance');
     if (n === 2) await nango.trackDeletesEnd('Item');
+"""
+TELLING = """
+    const n = ((await nango.getCheckpoint()) || { n: 0 }).n + 1;
+    await nango.batchSave([{ id: 'r' + n }], 'Told');
+    await nango.saveCheckpoint({ n });
 """
 NEVER = ("security_event", "queue_rebuilt", "session_expired", "worker_rejoins")
 
@@ -42,21 +48,21 @@ class Upgrade(Fleet):
         self.concurrency("prod", "environment", 3)
         for node in self.nodes:
             self.note(node, "old")
-        answer = self.deploy_flows([flows.sync("kept", SYNC)])
+        answer = self.deploy_flows([flows.sync("kept", SYNC), flows.sync("telling", TELLING, models=("Told",))])
         assert answer.status == 200, answer
-        assert self.synced(1) == "SUCCESS" and self.synced(2) == "STOPPED"
+        assert self.synced(1) == "SUCCESS" and self.synced(2) == "STOPPED" and self.synced(1, "telling") == "SUCCESS"
         self.fresh()
 
-    def kept(self):
-        [entry] = self.request("GET", "/sync/status?syncs=kept&provider_config_key=w&connection_id=c").json["syncs"]
+    def kept(self, name="kept"):
+        [entry] = self.request("GET", f"/sync/status?syncs={name}&provider_config_key=w&connection_id=c").json["syncs"]
         return entry
 
-    def synced(self, n):
+    def synced(self, n, name="kept"):
         """Runs the sync for the nth time; how that ended."""
-        answer = self.request("POST", "/sync/trigger", {"syncs": ["kept"], "provider_config_key": "w", "connection_id": "c"})
+        answer = self.request("POST", "/sync/trigger", {"syncs": [name], "provider_config_key": "w", "connection_id": "c"})
         assert answer.status == 200, answer
         return wait_until(f"run {n} ends", lambda: (lambda e: e["status"] != "RUNNING" and (e["checkpoint"] or {}).get("n") == n
-                                                    and e["latestExecutionStatus"])(self.kept()), 20)
+                                                    and e["latestExecutionStatus"])(self.kept(name)), 20)
 
     def note(self, node, kind):
         self.changes.append((time.monotonic(), node.number, kind))
@@ -168,17 +174,27 @@ def _(fleet):
     fleet.replace(fleet.nodes[2], fleet.new)  # it accepts and schedules, the old ones work
     fleet.reached(("old", "old"), ("new", "old"))
     fleet.travels()
+    hooks = Webhooks(fleet, node=fleet.nodes[2], schedule=None)
+    hooks.wants("dev", "hook", events=("sync",))  # an old worker tells nobody of actions
+    assert fleet.synced(2, "telling") == "SUCCESS" and hooks.due() == 1, "the old worker's event is not addressed"
+    assert not hooks.sink.seen()
 
     if migrates:  # an old one that ends now does not come back
         code, text = fleet.refused(fleet.nodes[0], fleet.nodes[0].build)
         assert code == EX_DATAERR and "start a newer build" in text, (code, text)
     fleet.replace(fleet.nodes[0], fleet.new)
+    hooks.sink.wait(1, "/dev/hook")
     fleet.reached(("old", "new"), ("new", "old"), ("new", "new"))
     fleet.travels()
 
     fleet.replace(fleet.nodes[1], fleet.new)
     fleet.reached(("new", "new"))
     fleet.travels()
+    assert fleet.synced(3, "telling") == "SUCCESS"
+    seen = [request.json for request in hooks.sink.wait(2, "/dev/hook")]
+    assert [(event["syncName"], event["responseResults"]["added"]) for event in seen] == [("telling", 1)] * 2, seen
+    hooks.wants("dev", "hook")
+    wait_until("actions are told of", lambda: any(r.json["type"] == "async_action" for r in hooks.sink.seen("/dev/hook")), 20)
     ways = fleet.crossed()
     print("# accepted by, run by: " + ", ".join(f"{a} {b} {count}" for (a, b), count in sorted(ways.items())))
     fleet.well(load, 100)
@@ -205,7 +221,7 @@ def _(fleet):
       seconds=60)
 def _(fleet):
     assert fleet.synced(3) == "SUCCESS"
-    rows = fleet.postgres.query("SELECT id, deleted IS NOT NULL FROM record ORDER BY id")
+    rows = fleet.postgres.query("SELECT id, deleted IS NOT NULL FROM record WHERE id NOT LIKE 'r_' ORDER BY id")
     assert rows == [["gone", "t"], ["late", "f"], ["seen", "f"]], rows
     entry = fleet.kept()
     assert entry["recordCount"] == {"Item": 2} and entry["latestResult"] == {"Item": {"added": 1, "updated": 0, "deleted": 1}}, entry

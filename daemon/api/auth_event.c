@@ -1,0 +1,66 @@
+#include "daemon/api/auth_event.h"
+
+#include "base/json.h"
+
+static struct json_value
+stored(const char *text)
+{
+	struct json_value value;
+
+	return json_check(slice_text(text), &value, NULL) == SL_OK ? value : (struct json_value){0};
+}
+
+static void
+add_object(struct json_writer *w, const char *key, struct json_value value)
+{
+	struct buf sorted;
+
+	buf_init(&sorted, AUTH_EVENT_MAX);
+	if (value.type == JSON_OBJECT_)
+		json_add_sorted(value, &sorted);
+	else
+		buf_add_text(&sorted, "{}");
+	jw_member_raw(w, key, buf_slice(&sorted));
+	buf_fini(&sorted);
+}
+
+/* An organization is known by its id, and left out when there is none. */
+static void
+add_end_user(struct json_writer *w, struct json_value user)
+{
+	struct json_value organization = json_path(user, "organization.id");
+
+	if (user.type != JSON_OBJECT_)
+		return;
+	jw_key(w, "endUser");
+	jw_object(w);
+	jw_member_raw(w, "endUserEmail", json_get(user, "email").raw);
+	jw_member_raw(w, "endUserId", json_get(user, "id").raw);
+	if (organization.type == JSON_TEXT)
+		jw_member_raw(w, "organizationId", organization.raw);
+	add_object(w, "tags", json_get(user, "tags"));
+	jw_object_end(w);
+}
+
+/* The keys of every object in order, for they are signed as they are. */
+void
+auth_event_write(const char *environment, const char *auth_mode, const char *operation,
+		 const struct account_connection *row, struct buf *out)
+{
+	struct json_writer w;
+
+	jw_init(&w, out);
+	jw_object(&w);
+	jw_member_text(&w, "authMode", auth_mode);
+	jw_member_text(&w, "connectionId", row->connection_id);
+	add_end_user(&w, stored(row->end_user));
+	jw_member_text(&w, "environment", environment);
+	jw_member_text(&w, "from", "nango");
+	jw_member_text(&w, "operation", operation);
+	jw_member_text(&w, "provider", row->provider);
+	jw_member_text(&w, "providerConfigKey", row->unique_key);
+	jw_member_bool(&w, "success", true);
+	add_object(&w, "tags", stored(row->tags));
+	jw_member_text(&w, "type", "auth");
+	jw_object_end(&w);
+}
