@@ -129,7 +129,7 @@ print_line(const char *name, const struct buf *text)
 {
 	if (text->len == 0)
 		return;
-	printf("%-22s ", name);
+	printf("%-24s ", name);
 	print_text(stdout, buf_slice(text));
 	fputc('\n', stdout);
 }
@@ -144,6 +144,8 @@ print_value(const char *name, struct json_value value)
 	buf_init(&text, BODY_ROOM);
 	if (plain != NULL)
 		buf_add(&text, plain, len);
+	else if (value.type == JSON_BOOL)
+		buf_add_text(&text, json_is_yes(value) ? "yes" : "no");
 	else if (value.type != JSON_NONE && value.type != JSON_NULL_)
 		buf_add_slice(&text, value.raw);
 	print_line(name, &text);

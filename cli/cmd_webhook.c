@@ -15,6 +15,8 @@
 
 enum { PATH_ROOM = 32 << 10, BODY_ROOM = 64 << 10, ROWS_ROOM = 64 << 20, PAGE = 1000 };
 
+#define TEST_MS 30000 /* to wait for a test: an endpoint has delivery_timeout (20 s) to answer */
+
 #define ENDPOINTS_MAX 100000 /* that are shown */
 
 static enum print_style
@@ -577,6 +579,8 @@ cmd_webhook_test(struct cli *cli, const struct arguments *arguments)
 	struct buf body;
 	int status;
 
+	if (!arguments_has(arguments, "--timeout") && cli->timeout_ms < TEST_MS)
+		cli->timeout_ms = TEST_MS;
 	buf_init(&body, BODY_ROOM);
 	jw_init(&w, &body);
 	jw_object(&w);

@@ -109,7 +109,7 @@ on_notify(void *arg, const char *channel, const char *payload)
 	}
 	if (watch->daemon->dispatch != NULL)
 		dispatch_cancel(watch->daemon->dispatch, key_id, seq, id, strcmp(how, "kill") == 0);
-	action_job_ended(watch->daemon, id);
+	action_job_ended(id, 0, (struct slice){NULL, 0});
 }
 
 struct cancel_watch *

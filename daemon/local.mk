@@ -72,7 +72,11 @@ sluiced_SOURCES = \
 	daemon/api/sync_status.c \
 	daemon/api/sync_steer.c \
 	daemon/api/sync_variant.c \
+	daemon/api/webhook.c daemon/api/webhook.h \
+	daemon/api/webhook_delivery.c \
+	daemon/api/webhook_endpoint.c \
 	daemon/api/webhook_in.c \
+	daemon/api/webhook_test.c \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
 	daemon/scheduler/outgoing.c daemon/scheduler/outgoing.h \
 	daemon/scheduler/recount.c daemon/scheduler/recount.h \

@@ -14,6 +14,7 @@
 #include "daemon/backlog_watch.h"
 #include "daemon/shard.h"
 #include "daemon/steer.h"
+#include "daemon/worker/dispatch.h"
 #include "queue/ready.h"
 #include "sql/schedule.h"
 
@@ -204,6 +205,8 @@ push(struct submit *submit)
 	if (!queue_is_up(queue) || queue_epoch(queue)[0] == '\0')
 		answer_waiting(submit->submits, submit);
 	send_push(submit);
+	if (daemon->dispatch != NULL && job->kind != JOB_SYNC)
+		dispatch_jobs_come(daemon->dispatch, shard_of(daemon, job->environment_id));
 }
 
 /* ---- the ledger ------------------------------------------------------------------------------ */

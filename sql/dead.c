@@ -54,6 +54,10 @@ static const struct unit_statement dead_remove_old = {
 	      " deaths AS (DELETE FROM death d USING gone WHERE d.job_id = gone.job_id)"
 	      " SELECT count(*) FROM gone"};
 
+static const struct unit_statement dead_in_order = {
+    "dead_in_order", "SELECT set_config('enable_bitmapscan', 'off', true),"
+		     " set_config('enable_seqscan', 'off', true)"};
+
 /* ---- store and calls ------------------------------------------------------------------------ */
 
 struct dead_store *
@@ -96,6 +100,15 @@ void
 dead_send(struct dead_call *call, struct unit *unit, unit_cb *answered)
 {
 	unit_send(unit, call->store->pg, UNIT_WAIT_MS, answered, call);
+}
+
+struct unit *
+dead_unit_in_order(void)
+{
+	struct unit *unit = unit_new();
+
+	unit_add(unit, &dead_in_order);
+	return unit;
 }
 
 static void

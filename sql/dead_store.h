@@ -32,8 +32,12 @@ struct dead_call {
 #define DEAD_MS(column) "(extract(epoch FROM " column ") * 1000)::bigint"
 #define DEAD_AT(param) "(timestamptz 'epoch' + " param "::bigint * interval '1 millisecond')"
 /* The same of when an id of version 7 was made. */
-#define DEAD_V7_MS(column) "('x' || translate(left(" column "::text, 13), '-', ''))::bit(48)::bigint"
+#define DEAD_V7_MS(column) \
+	"('x' || translate(left(" column "::text, 13), '-', ''))::bit(48)::bigint"
 
+/* A unit whose first command keeps its plans to the order of an index: then a LIMIT bounds what they read,
+ * whatever the statistics say of how much there is. */
+struct unit *dead_unit_in_order(void);
 struct dead_call *dead_call_new(struct dead_store *store, void *arg);
 void dead_send(struct dead_call *call, struct unit *unit, unit_cb *answered);
 /* Answers a call of dead_count_cb without asking the database; from the loop, like others. */

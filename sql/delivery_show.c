@@ -12,12 +12,16 @@
 #define DELIVERY_TIME_MAX_MS ((INT64_C(1) << 48) - 1) /* that an id of version 7 can tell */
 
 /* Of rows m of delivery, a page at most: what belongs to them is looked up row by row. */
-#define DELIVERY_SHOWN                                                                       \
-	"SELECT m.id, m.event_id, m.job_id, m.type, m.state, m.tries, coalesce(n.name, '')," \
-	" p.uuid, coalesce(p.url, ''), coalesce(i.unique_key, ''),"                          \
-	" coalesce(c.connection_id, ''), " DEAD_V7_MS("m.id") ", " DEAD_MS(                  \
-	    "CASE WHEN u.due_at IS NOT NULL AND p.url <> '' AND p.paused_at IS NULL"         \
-	    " THEN greatest(u.due_at, p.open_until) END") ", " DEAD_MS("m.ended_at") ", " DEAD_MS("l.at") ", l.status, coalesce(l.failure, '')"
+#define DELIVERY_NEXT_TRY                                                        \
+	"CASE WHEN u.due_at IS NOT NULL AND p.url <> '' AND p.paused_at IS NULL" \
+	" THEN greatest(u.due_at, p.open_until) END"
+#define DELIVERY_MADE_AND_NEXT DEAD_V7_MS("m.id") ", " DEAD_MS(DELIVERY_NEXT_TRY)
+#define DELIVERY_ENDED_AND_LAST DEAD_MS("m.ended_at") ", " DEAD_MS("l.at")
+#define DELIVERY_SHOWN                                                                         \
+	"SELECT m.id, m.event_id, m.job_id, m.type, m.state, m.tries, coalesce(n.name, ''),"   \
+	" p.uuid, coalesce(p.url, ''), coalesce(i.unique_key, ''),"                            \
+	" coalesce(c.connection_id, ''), " DELIVERY_MADE_AND_NEXT ", " DELIVERY_ENDED_AND_LAST \
+	", l.status, coalesce(l.failure, '')"
 #define DELIVERY_FROM                                                              \
 	" LEFT JOIN environment n ON n.id = m.environment_id"                      \
 	" LEFT JOIN endpoint p ON p.id = m.endpoint_id"                            \
@@ -193,7 +197,7 @@ static void
 delivery_on_list(void *arg, const struct unit_answer *answer)
 {
 	struct delivery_call *call = arg;
-	const PGresult *rows = answer->code == SL_OK ? answer->results[0] : NULL;
+	const PGresult *rows = answer->code == SL_OK ? answer->results[answer->count - 1] : NULL;
 	int count = rows != NULL && !PQgetisnull(rows, 0, 0) ? PQntuples(rows) : 0;
 	struct delivery_row *list = sl_calloc((size_t)count + 1, sizeof(*list));
 	char next[UUID_TEXT] = "";
@@ -217,7 +221,7 @@ delivery_list(struct dead_store *store, const struct delivery_filter *filter, de
 	bool filtered = filter->type != 0 || filter->state != 0 || filter->failed ||
 			(filter->job != NULL && filter->endpoint != NULL);
 	struct delivery_call *call = delivery_call_new(arg);
-	struct unit *unit = unit_new();
+	struct unit *unit = dead_unit_in_order();
 	char since[UUID_TEXT], before[UUID_TEXT];
 
 	assert(filter->limit >= 1 && filter->limit <= DELIVERY_LIST_MAX);
@@ -364,7 +368,7 @@ delivery_on_resent(void *arg, const struct unit_answer *answer)
 	bool full = false, more = false;
 
 	if (answer->code == SL_OK) {
-		const PGresult *row = answer->results[0];
+		const PGresult *row = answer->results[answer->count - 1];
 
 		it->resent += value_int(row, 0, 0);
 		full = value_int(row, 0, 1) == it->room;
@@ -384,7 +388,7 @@ delivery_on_resent(void *arg, const struct unit_answer *answer)
 static void
 delivery_resend_some(struct delivery_resending *it)
 {
-	struct unit *unit = unit_new();
+	struct unit *unit = dead_unit_in_order();
 
 	it->room = it->filter.limit - it->resent;
 	if (it->room > DELIVERY_RESEND_BATCH)

@@ -92,11 +92,12 @@ static void
 endpoint_on_list(void *arg, const struct unit_answer *answer)
 {
 	struct endpoint_call *call = arg;
-	int count = answer->code == SL_OK ? PQntuples(answer->results[0]) : 0;
+	const PGresult *list = answer->code == SL_OK ? answer->results[answer->count - 1] : NULL;
+	int count = list != NULL ? PQntuples(list) : 0;
 	struct endpoint_row *rows = sl_calloc((size_t)count + 1, sizeof(*rows));
 
 	for (int i = 0; i < count; i++)
-		endpoint_read(&rows[i], answer->results[0], i);
+		endpoint_read(&rows[i], list, i);
 	call->cb.list(call->arg, answer->code, rows, count,
 		      count == call->limit ? rows[count - 1].id : 0,
 		      answer->code == SL_OK ? NULL : &answer->error);
@@ -109,7 +110,7 @@ endpoint_list(struct dead_store *store, int64_t environment_id, int64_t after, i
 	      endpoint_list_cb *cb, void *arg)
 {
 	struct endpoint_call *call = endpoint_call_new(arg);
-	struct unit *unit = unit_new();
+	struct unit *unit = dead_unit_in_order();
 
 	assert(limit >= 1 && limit <= ENDPOINT_LIST_MAX);
 	call->cb.list = cb;
@@ -144,7 +145,7 @@ endpoint_send(struct dead_store *store, const struct unit_statement *change, int
 	      const char *uuid, endpoint_cb *cb, void *arg)
 {
 	struct endpoint_call *call = endpoint_call_new(arg);
-	struct unit *unit = unit_new();
+	struct unit *unit = dead_unit_in_order();
 
 	call->cb.one = cb;
 	if (change != NULL) {

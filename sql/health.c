@@ -36,7 +36,11 @@ static const struct unit_statement health_look = {
 		      " (SELECT count(*) FROM (SELECT FROM sync s WHERE s.trouble = 2 AND s.trouble <> 0"
 		      "  AND s.removed_at IS NULL LIMIT " HEALTH_TEXT(HEALTH_COUNT_MAX) ") r)"};
 
-/* From lane to lane by the index: what waits behind the first of each is not looked at. */
+/* From lane to lane by the index: what waits behind the first of each is not looked at.  Also when the
+ * statistics are those of an empty table. */
+static const struct unit_statement health_by_index = {
+    NULL,
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)"};
 static const struct unit_statement health_webhooks = {
     NULL,
     "WITH RECURSIVE lane AS ("
@@ -105,7 +109,7 @@ health_on_look(void *arg, const struct unit_answer *answer)
 
 	if (answer->code == SL_OK) {
 		const PGresult *row = answer->results[1], *rows = answer->results[2];
-		const PGresult *webhooks = answer->results[3];
+		const PGresult *webhooks = answer->results[4];
 
 		health.clock_ms = value_int(row, 0, 0);
 		health.version = (int)value_int(row, 0, 1);
@@ -142,6 +146,7 @@ health_ask(struct pg *pg, health_cb *cb, void *arg)
 	unit_add(unit, &health_limit);
 	unit_add(unit, &health_look);
 	unit_add(unit, &health_stopped);
+	unit_add(unit, &health_by_index);
 	unit_add(unit, &health_webhooks);
 	unit_send(unit, pg, HEALTH_MS, health_on_look, call);
 }

@@ -11,8 +11,11 @@ void action_trigger(struct api_call *call);
 void action_run(struct api_call *call, const char *action, struct slice input);
 void action_read(struct api_call *call);
 void action_cancel(struct api_call *call);
-/* A job has its terminal state (or a retry was planned): long polls look again. */
-void action_job_ended(struct daemon *daemon, const char *job_id);
+/* The terminal state of a job is committed: long polls of it are answered.  state 0: it is known that it ended,
+ * not how; they look again.  output as in action_reply_outcome(). */
+void action_job_ended(const char *job_id, enum job_state state, struct slice output);
+/* Does a long poll of this node wait for it? */
+bool action_is_awaited(const char *job_id);
 
 /* Answers with the outcome of a run; output is its result, or its error object. */
 void action_reply_outcome(struct api_call *call, enum job_state state, struct slice output);

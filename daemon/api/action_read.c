@@ -21,6 +21,8 @@ struct poll {
 	int64_t until_ms; /* 0: no waiting */
 	struct loop_timer *timer;
 	bool reading, gone;
+	bool found; /* the ledger has it, in this environment */
+	bool again; /* it ended while the ledger was being read */
 	struct ledger_status status;
 };
 
@@ -109,6 +111,12 @@ on_read(void *arg, enum sl_code code, const struct ledger_status *status,
 		action_reply_outcome(call, status->state, status->output);
 		return;
 	}
+	poll->found = true;
+	if (poll->again) {
+		poll->again = false;
+		look(poll);
+		return;
+	}
 	if (poll->until_ms > clock_mono_ms() && !poll->gone && !call->daemon->draining) {
 		loop_timer_in(poll->timer, WAIT_LOOK_MS);
 		return;
@@ -148,13 +156,33 @@ action_wait_gone(struct api_call *call)
 	}
 }
 
-void
-action_job_ended(struct daemon *daemon, const char *job_id)
+bool
+action_is_awaited(const char *job_id)
 {
-	(void)daemon;
-	for (struct poll *poll = waiting; poll != NULL; poll = poll->next)
+	for (const struct poll *poll = waiting; poll != NULL; poll = poll->next)
 		if (strcmp(poll->id, job_id) == 0)
+			return true;
+	return false;
+}
+
+void
+action_job_ended(const char *job_id, enum job_state state, struct slice output)
+{
+	struct poll *next;
+
+	for (struct poll *poll = waiting; poll != NULL; poll = next) {
+		next = poll->next;
+		if (strcmp(poll->id, job_id) != 0)
+			continue;
+		if (poll->reading) {
+			poll->again = true;
+		} else if (state != 0 && poll->found && !poll->gone) {
+			poll_end(poll);
+			action_reply_outcome(poll->call, state, output);
+		} else {
 			loop_timer_in(poll->timer, 0);
+		}
+	}
 }
 
 void

@@ -38,9 +38,11 @@ void admin_give_signing_key(struct api_call *call, const struct account_environm
 
 /* Query parameter `name`, a whole number from 1 to max; absent: *out stays. */
 bool admin_read_number(struct api_call *call, const char *name, int64_t max, int64_t *out);
-/* Query parameter `before` as answers show times ("2026-11-22T05:12:00.123Z"), in wall ms; absent:
- * *out stays. */
-bool admin_read_before(struct api_call *call, int64_t *out);
+/* A time exactly as answers show it ("2026-11-22T05:12:00.123Z"), in wall ms. */
+bool admin_parse_time(const char *text, int64_t *out);
+/* Query parameter `name`, such a time; absent: *out stays. */
+bool admin_read_time(struct api_call *call, const char *name, int64_t *out);
+bool admin_read_before(struct api_call *call, int64_t *out); /* the same, of `before` */
 /* Is list, of `name`, an array of 1 to max elements?  count: how many. */
 bool admin_read_array(struct api_call *call, struct json_value list, const char *name, int max,
 		      int *count);

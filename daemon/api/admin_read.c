@@ -29,9 +29,8 @@ admin_read_number(struct api_call *call, const char *name, int64_t max, int64_t 
 	return false;
 }
 
-/* Exactly what clock_iso() writes. */
-static bool
-parse_time(const char *text, int64_t *out)
+bool
+admin_parse_time(const char *text, int64_t *out)
 {
 	struct tm tm = {0};
 	char again[CLOCK_ISO_SIZE];
@@ -50,15 +49,22 @@ parse_time(const char *text, int64_t *out)
 }
 
 bool
+admin_read_time(struct api_call *call, const char *name, int64_t *out)
+{
+	const char *value = api_query(call, name);
+
+	if (value == NULL || admin_parse_time(value, out))
+		return true;
+	api_fail_issue(call, "invalid_query_params", "invalid_format", name,
+		       "%s must be a time as the list shows it, like 2026-11-22T05:12:00.123Z",
+		       name);
+	return false;
+}
+
+bool
 admin_read_before(struct api_call *call, int64_t *out)
 {
-	const char *value = api_query(call, "before");
-
-	if (value == NULL || parse_time(value, out))
-		return true;
-	api_fail_issue(call, "invalid_query_params", "invalid_format", "before",
-		       "before must be a time as the list shows it, like 2026-11-22T05:12:00.123Z");
-	return false;
+	return admin_read_time(call, "before", out);
 }
 
 bool

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "daemon/api/webhook.h"
 #include "daemon/node.h"
 
 #define WEBHOOKS_MAX 4000 /* incoming webhooks a minute; said, not enforced (wire.md 1.5) */
@@ -22,6 +23,7 @@ struct api {
 	struct daemon *daemon;
 	struct http_server *server;
 	struct rates *rates;
+	struct webhook_tests *webhook_tests;
 };
 
 static const char CORS_HEADERS[] =
@@ -522,6 +524,7 @@ api_new(struct daemon *daemon)
 
 	api->daemon = daemon;
 	api->rates = rates_new();
+	api->webhook_tests = webhook_tests_new();
 	api->server = http_server_new(daemon->loop, &settings, &handler, api);
 	return api;
 }
@@ -533,6 +536,7 @@ api_free(struct api *api)
 		return;
 	http_server_free(api->server);
 	rates_free(api->rates);
+	webhook_tests_free(api->webhook_tests);
 	free(api);
 }
 
@@ -585,4 +589,10 @@ struct rates *
 api_rates(struct api *api)
 {
 	return api->rates;
+}
+
+struct webhook_tests *
+api_webhook_tests(struct api *api)
+{
+	return api->webhook_tests;
 }

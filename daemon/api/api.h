@@ -63,6 +63,8 @@ struct api_route {
 };
 extern const struct api_route api_routes[]; /* ends with method NULL */
 
+struct webhook_tests; /* webhook_test.c */
+
 struct api *api_new(struct daemon *daemon);
 void api_free(struct api *api);
 SL_MUST_USE enum sl_code api_listen(struct api *api, const char *address, struct sl_error *error);
@@ -75,6 +77,7 @@ void api_drain(struct api *api);
 bool api_is_idle(const struct api *api);
 int api_connections(const struct api *api); /* of clients, open ones */
 struct rates *api_rates(struct api *api);
+struct webhook_tests *api_webhook_tests(struct api *api);
 
 /* ---- for handlers ------------------------------------------------------------------------------
  */

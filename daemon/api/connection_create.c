@@ -10,6 +10,7 @@
 #include "daemon/api/identity.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/show.h"
+#include "daemon/deliver/deliver.h"
 #include "daemon/event.h"
 #include "daemon/worker/dispatch.h"
 #include "provider/catalog.h"
@@ -80,10 +81,12 @@ on_told(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
 	struct create *create = arg;
 
 	(void)id;
-	if (code == SL_OK)
-		reply_created(create);
-	else
+	if (code != SL_OK) {
 		api_fail_sl(create->call, code, error);
+		return;
+	}
+	deliver_poke(create->call->daemon->deliver);
+	reply_created(create);
 }
 
 static void

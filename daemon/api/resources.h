@@ -51,6 +51,10 @@ api_handler record_read;
 api_handler record_prune_run;
 /* webhook_in.c */
 api_handler webhook_in;
+/* webhook_delivery.c, webhook_endpoint.c, webhook_test.c; each for apps and for operators */
+api_handler webhook_delivery_list, webhook_delivery_read, webhook_delivery_resend,
+    webhook_delivery_resend_failed, webhook_endpoint_list, webhook_endpoint_read,
+    webhook_endpoint_pause, webhook_endpoint_resume, webhook_test;
 /* endpoint.c */
 api_handler endpoint_call;
 /* health.c */

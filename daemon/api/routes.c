@@ -9,6 +9,8 @@
 #define CONNECTION "environment:connections:"
 #define INTEGRATION "environment:integrations:"
 #define SYNC "environment:syncs:"
+#define WEBHOOKS "environment:webhooks:"
+#define OPERATORS (API_ACCOUNT | API_OPERATOR)
 
 const struct api_route api_routes[] = {
     {"GET", "/health", NULL, API_OPEN, 0, health_read},
@@ -40,6 +42,20 @@ const struct api_route api_routes[] = {
      record_prune_run},
     {"POST", "/webhook/:environment/:key", NULL, API_OPEN | API_RAW | API_WEBHOOK, 8 * MIB,
      webhook_in},
+    {"GET", "/webhooks/deliveries", WEBHOOKS "read", 0, 0, webhook_delivery_list},
+    {"POST", "/webhooks/deliveries/resend", WEBHOOKS "write", API_JSON | API_NO_QUERY, MIB,
+     webhook_delivery_resend_failed},
+    {"GET", "/webhooks/deliveries/:id", WEBHOOKS "read", 0, 0, webhook_delivery_read},
+    {"POST", "/webhooks/deliveries/:id/resend", WEBHOOKS "write", API_JSON_OPTIONAL | API_NO_QUERY,
+     MIB, webhook_delivery_resend},
+    {"GET", "/webhooks/endpoints", WEBHOOKS "read", 0, 0, webhook_endpoint_list},
+    {"GET", "/webhooks/endpoints/:id", WEBHOOKS "read", 0, 0, webhook_endpoint_read},
+    {"POST", "/webhooks/endpoints/:id/pause", WEBHOOKS "write", API_JSON_OPTIONAL | API_NO_QUERY,
+     MIB, webhook_endpoint_pause},
+    {"POST", "/webhooks/endpoints/:id/resume", WEBHOOKS "write", API_JSON_OPTIONAL | API_NO_QUERY,
+     MIB, webhook_endpoint_resume},
+    {"POST", "/webhooks/test", WEBHOOKS "write", API_JSON_OPTIONAL | API_NO_QUERY, MIB,
+     webhook_test},
 
     {"GET", "/integrations", INTEGRATION "list", API_NO_QUERY, 0, integration_list},
     {"POST", "/integrations", INTEGRATION "create", API_JSON | API_NO_QUERY, MIB,
@@ -156,6 +172,20 @@ const struct api_route api_routes[] = {
      API_ACCOUNT | API_OPERATOR | API_JSON_OPTIONAL | API_NO_QUERY, MIB, admin_sync_pause},
     {"POST", "/admin/v1/syncs/:id/trigger", NULL,
      API_ACCOUNT | API_OPERATOR | API_JSON_OPTIONAL | API_NO_QUERY, MIB, admin_sync_trigger},
+    {"GET", "/admin/v1/webhooks/deliveries", NULL, OPERATORS, 0, webhook_delivery_list},
+    {"POST", "/admin/v1/webhooks/deliveries/resend", NULL, OPERATORS | API_JSON | API_NO_QUERY, MIB,
+     webhook_delivery_resend_failed},
+    {"GET", "/admin/v1/webhooks/deliveries/:id", NULL, OPERATORS, 0, webhook_delivery_read},
+    {"POST", "/admin/v1/webhooks/deliveries/:id/resend", NULL,
+     OPERATORS | API_JSON_OPTIONAL | API_NO_QUERY, MIB, webhook_delivery_resend},
+    {"GET", "/admin/v1/webhooks/endpoints", NULL, OPERATORS, 0, webhook_endpoint_list},
+    {"GET", "/admin/v1/webhooks/endpoints/:id", NULL, OPERATORS, 0, webhook_endpoint_read},
+    {"POST", "/admin/v1/webhooks/endpoints/:id/pause", NULL,
+     OPERATORS | API_JSON_OPTIONAL | API_NO_QUERY, MIB, webhook_endpoint_pause},
+    {"POST", "/admin/v1/webhooks/endpoints/:id/resume", NULL,
+     OPERATORS | API_JSON_OPTIONAL | API_NO_QUERY, MIB, webhook_endpoint_resume},
+    {"POST", "/admin/v1/webhooks/test", NULL, OPERATORS | API_JSON | API_NO_QUERY, MIB,
+     webhook_test},
     {"GET", "/admin/v1/workers", NULL, API_ACCOUNT | API_OPERATOR | API_NO_QUERY, 0,
      admin_worker_list},
     {"POST", "/admin/v1/workers/:name/quiet", NULL,

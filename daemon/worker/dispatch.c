@@ -174,6 +174,12 @@ dispatch_has_place(const struct dispatch *dispatch)
 }
 
 void
+dispatch_jobs_come(struct dispatch *dispatch, int shard)
+{
+	lane_expect(dispatch->lanes[shard]);
+}
+
+void
 dispatch_calls_wait(struct dispatch *dispatch, int shard)
 {
 	guests_wait(dispatch->guests, shard, 1);

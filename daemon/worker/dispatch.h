@@ -55,6 +55,9 @@ bool dispatch_has_place(const struct dispatch *dispatch);
 SL_MUST_USE enum sl_code dispatch_call(struct dispatch *dispatch, const struct attempt_ask *ask,
 				       attempt_cb *cb, void *arg, struct sl_error *error);
 
+/* Jobs of this node are on their way to a shard's queue: a worker that has nothing to do asks for them. */
+void dispatch_jobs_come(struct dispatch *dispatch, int shard);
+
 /* A call of this node waits in Redis, where a worker takes it: this one too, when it has room. */
 void dispatch_calls_wait(struct dispatch *dispatch, int shard);
 

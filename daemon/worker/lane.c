@@ -458,6 +458,15 @@ lane_go_on(struct lane *lane)
 	exchange(lane);
 }
 
+void
+lane_expect(struct lane *lane)
+{
+	if (lane->state != LANE_ACTIVE || lane->exchanging || lane->turns != NULL)
+		return;
+	lane->share->all.hungry = true;
+	exchange(lane);
+}
+
 static void
 on_look(void *arg)
 {

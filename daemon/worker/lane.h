@@ -43,6 +43,10 @@ void lane_stop(struct lane *lane); /* what runs goes on, nothing else is started
 void lane_quiet(struct lane *lane, bool quiet);
 void lane_renew(struct lane *lane);               /* the lease, by an exchange */
 void lane_go_on(struct lane *lane);               /* there may be room, or something to hand in */
+/* A push is on its way to Redis, on the connection that exchanges go by: one that has no turn asks right behind
+ * it, and is spared the wake-up and a sync of Redis's log.  With turns it is left: each exchange that ends
+ * one asks for more anyway. */
+void lane_expect(struct lane *lane);
 const char *lane_worker(const struct lane *lane); /* the lease's name */
 bool lane_is_out(const struct lane *lane);
 bool lane_is_active(const struct lane *lane);

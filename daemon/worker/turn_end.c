@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "daemon/api/action.h"
+#include "daemon/deliver/deliver.h"
 #include "daemon/settings.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/turn_parts.h"
@@ -22,6 +23,8 @@ struct outcome { /* one result, retry or death on its way to the ledger */
 	char job_id[UUID_TEXT];
 	enum sync_trouble trouble; /* of a sync */
 	enum job_state state;      /* that the job ends in; 0: it does not, or the ledger says */
+	bool told;                 /* events go with it */
+	struct slice output; /* owned; only where somebody waits for it, else how it ended is not told */
 };
 
 static void
@@ -68,7 +71,10 @@ on_outcome(void *arg, enum sl_code code, const struct sl_error *error)
 	count_outcome(outcome, code);
 	if (code == SL_OK) {
 		turn->entry[outcome->index].done = true;
-		action_job_ended(turn->daemon, outcome->job_id);
+		if (outcome->told)
+			deliver_poke(turn->daemon->deliver);
+		action_job_ended(outcome->job_id, outcome->output.data != NULL ? outcome->state : 0,
+				 outcome->output);
 	} else {
 		log_warn("result_refused", "job=%s code=%s error=%s", outcome->job_id,
 			 sl_code_name(code), log_text(error != NULL ? error->text : ""));
@@ -81,6 +87,7 @@ on_outcome(void *arg, enum sl_code code, const struct sl_error *error)
 			dispatch_session_lost(turn->daemon->dispatch);
 		}
 	}
+	free((char *)(uintptr_t)outcome->output.data);
 	free(outcome);
 	turn_go_on(turn);
 }
@@ -177,6 +184,10 @@ turn_record(struct turn *turn, const struct attempt_end *end)
 			     backoff_ms(turn->daemon, number), entry->vouched, on_retry, outcome);
 	} else {
 		outcome->state = end->state;
+		outcome->told = end->run != NULL && end->run->event_count > 0;
+		if (action_is_awaited(outcome->job_id))
+			outcome->output = (struct slice){
+			    sl_strndup(end->output.data, end->output.len), end->output.len};
 		settle_result(turn->daemon->settle, outcome->job_id, number, end->state,
 			      end->output, end->run, entry->vouched, on_outcome, outcome);
 	}
@@ -207,6 +218,7 @@ record_expired(struct turn *turn)
 	log_warn("job_not_started", "job=%s kind=%s", outcome->job_id,
 		 job_kind_name(entry->envelope.kind));
 	outcome->state = JOB_EXPIRED;
+	outcome->told = tells;
 	settle_result(turn->daemon->settle, outcome->job_id, 0, JOB_EXPIRED,
 		      SLICE_LITERAL(LEDGER_NOT_STARTED), tells ? &unstarted : NULL, entry->vouched,
 		      on_outcome, outcome);

@@ -38,7 +38,7 @@ STEERING = {"node_quiet": 3, "node_hup": 2, "queue_pause": 3, "queue_drain": 1, 
 UNAVAILABLE = 69  # EX_UNAVAILABLE: who starts a node starts it again
 STATEMENTS = (b"ledger_insert", b"settle_results", b"settle_begins", b"claim_holds", b"settle_beat", b"settle_retries", b"death_jobs",
               b"record_save_items", b"record_delete_items", b"checkpoint_put", b"track_close", b"sync_job", b"settle_runs",
-              b"delivery_claim", b"delivery_record",
+              b"delivery_claim", b"delivery_tries", b"delivery_trouble",
               b"INSERT INTO job (id, environment_id, key_id, function_version_id, connection_id, kind")
 
 
@@ -347,6 +347,7 @@ def prepare(fleet):
     hooks = Webhooks(fleet)
     hooks.wants("dev", "one", "two")
     hooks.wants("prod", "one", events=("async_action", "auth_creation"))
+    hooks.sink.answer(None, slow(0.03))  # there is always something on its way
 
 
 def answers(fleet, node):

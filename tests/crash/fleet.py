@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from exposition import parse  # noqa: E402
-from history import History  # noqa: E402
+from history import NO_EVENT, History  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from rig import Rig, build_directory, wait_until  # noqa: E402
 
@@ -84,7 +84,7 @@ class Fleet(Rig):
         """roles: of each node, default all; redis: options of its server."""
         super().__init__(nodes, settings={**SETTINGS, **(settings or {})}, start=False, prepare=prepare or Fleet.functions)
         self.proxied, self.roles, self.redis_options = proxied, roles, redis
-        self.history, self.since, self.webhooks = None, 0, None
+        self.history, self.since, self.since_event, self.webhooks = None, 0, NO_EVENT, None
 
     def _enter(self):
         super()._enter()
@@ -150,6 +150,7 @@ class Fleet(Rig):
         self.history = History(f"{self.directory}/history.jsonl")
         self.history.write("setup", ttl=TTL)
         if self.webhooks is not None:
+            self.since_event = self.postgres.query(f"SELECT coalesce(max(id::text), '{NO_EVENT}') FROM outbox")[0][0]
             self.webhooks.note()
 
     # ---- nodes
@@ -259,7 +260,7 @@ class Fleet(Rig):
 
     def write_story(self):
         self.history.calls(self.witness)
-        self.history.ledger(self.postgres, self.since)
+        self.history.ledger(self.postgres, self.since, self.since_event)
         if self.webhooks is not None:
             self.webhooks.record(self.history)
 

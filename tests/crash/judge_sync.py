@@ -62,11 +62,16 @@ def check_runs(story, verdict, places):
             verdict.add("I5", f"{what} was started {max(tries[job], len(started[job]))} times", "doubled")
         if len(started[job]) > tries[job]:
             verdict.add("I5", f"{what} had {len(started[job])} starts with effects, the ledger knows {tries[job]}")
-        if result["state"] == 1 and not any(page["last"] for page in story.pages if page["job"] == job) \
+        if result["state"] == 1 and of_source(places, row) and not any(page["last"] for page in story.pages if page["job"] == job) \
                 and not story.setup.get("interrupts"):
             verdict.add("I4", f"{what} succeeded and did not read to the end")
         if row["sync"] in places and not told[job]:
             verdict.add("I7", f"{what} ended as {result['state']} and has no event", "lost")
+
+
+def of_source(places, row):
+    """Is the run of one of source.py's functions?  Only of these it is known what they read, and who asked for them."""
+    return row["sync"] not in places or places[row["sync"]][1] in START
 
 
 def check_starts(story, verdict, places):
@@ -76,7 +81,8 @@ def check_starts(story, verdict, places):
         for op, _ in story.ops(do):
             asked[(op["list"], op["sync"])] += 1
     for row in story.tables["run"]:
-        runs[places.get(row["sync"])] += 1
+        if of_source(places, row):
+            runs[places.get(row["sync"])] += 1
     for place, count in runs.items():
         if place is not None and count > asked[place] + 1:
             verdict.add("R1", f"{'/'.join(place)} has {count} runs, {asked[place]} were asked for or due", "doubled")

@@ -5,8 +5,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import sink as answers
 from fleet import Fleet, has_points, wait_until
+import sink as answers
 from load import Load
 from sink import OK, later, moved, slow, status
 from tap import main, test
@@ -33,7 +33,7 @@ def first_tries(fleet, names):
 BAD = {
     "500": (status(500), 500, "http_status"),
     "404": (status(404), 404, "http_status"),
-    "429": (later(1), 429, "http_status"),
+    "429": (later(2), 429, "http_status"),
     "429-date": (later(answers.date(1)), 429, "http_status"),
     "429-garbage": (later("soon"), 429, "http_status"),
     "410": (status(410), 410, "http_status"),
@@ -45,8 +45,8 @@ BAD = {
     "drop": (answers.drop, 0, "ECONNRESET"),
     "reset": (answers.reset, 200, "ECONNRESET"),
     "short": (answers.short, 200, "ECONNRESET"),
-    "head": (answers.endless_head, 0, "bad_response"),
-    "line": (answers.endless_line, 0, "bad_response"),
+    "head": (answers.endless_head, 0, "HPE_HEADER_OVERFLOW"),
+    "line": (answers.endless_line, 0, "HPE_INVALID_CONSTANT"),
     "204": (status(204), 204, None),
     "slow": (slow(1), 200, None),
     "body": (answers.endless_body, 200, None),
@@ -59,20 +59,21 @@ BAD = {
 def _(fleet):
     fleet.all()
     hooks = fleet.webhooks
-    hooks.wants("dev", "healthy")
+    hooks.wants("dev", "healthy", events=("async_action",))
     hooks.sink.answer("/dev/elsewhere", status(599))
     for name, (answer, _, _) in BAD.items():
         hooks.sink.answer(f"/dev/{name}", answer)
         hooks.own(f"c-{name}", name)
-    jobs = {name: fleet.submit("none", {"n": n}, connection=f"c-{name}") for n, name in enumerate(BAD, 1)}
+    jobs = {name: fleet.submit("none", {}, connection=f"c-{name}") for name in BAD}
     waits = []
     for n in range(100, 120):
         job = fleet.job("none", n)
         fleet.finish(job)
         began = time.monotonic()
-        hooks.sink.wait_for(lambda j=job: hooks.event(j) in hooks.sink.taken("/dev/healthy"), f"job {n} is told of")
+        hooks.sink.wait_for(lambda j=job: any(r.taken and r.json["payload"]["id"] == j for r in hooks.sink.seen("/dev/healthy")),
+                            f"job {n} is told of")
         waits.append(time.monotonic() - began)
-    print(f"# the healthy one was told after {max(waits) * 1000:.0f} ms at most")
+    print(f"# the healthy one was told after {sorted(waits)[len(waits) // 2] * 1000:.0f} ms in the middle, {max(waits) * 1000:.0f} ms at most")
     assert max(waits) < 1.0, waits
     names = [f"c-{name}" for name in BAD]
     wait_until("each was tried", lambda: len(first_tries(fleet, names)) == len(BAD), TIMEOUT + 10)
@@ -94,7 +95,7 @@ def _(fleet):
     verdict = fleet.judged()
     assert verdict.delivered == len(BAD) + 20 and verdict.waiting == verdict.exhausted == 0, verdict.table()
     late = hooks.sink.seen("/dev/429")
-    assert late[1].began - late[0].began >= 1.0, "Retry-After was not heeded"
+    assert late[1].began - late[0].began >= 2.0, "Retry-After was not heeded"
 
 
 @test(name="F33 a receiver that never takes anything: after the whole schedule the event is listed as exhausted, and can be sent again",
@@ -108,11 +109,12 @@ def _(fleet):
 
     def ended():
         hooks.close_breakers()
+        hooks.skip_waits()
         return hooks.deliveries(job) == [["4", str(len(SCHEDULE))], ["3", "1"]]
     wait_until("it is given up", ended, 30, 0.2)
     tries = hooks.sink.seen("/dev/never")
     assert {r.id for r in tries} == {hooks.event(job)} and len(tries) == len(SCHEDULE), tries
-    assert len({r.headers["webhook-timestamp"] for r in tries}) > 3, "each try has its own time"
+    assert len({r.headers["webhook-timestamp"] for r in tries}) > 2, "each try has its own time"
     hooks.sink.answer("/dev/never", OK)
     [[delivery]] = fleet.postgres.query(f"SELECT id FROM delivery WHERE job_id = '{job}' AND state = 4")
     hooks.close_breakers()
@@ -150,7 +152,7 @@ def killed_at(fault, point, what, sends, waits=False):
 
 if has_points():
     killed_at("F05", "settle_committed", "between a result and the word of it", 1)
-    killed_at("F33", "delivery_claimed", "between the commit of an event and its sending", 1, waits=True)
+    killed_at("F33", "delivery_claimed", "between the commit of an event and its sending", 1)
     killed_at("F33", "delivery_answered", "between an answer and its record", 2)
     killed_at("F33", "delivery_recorded", "after the record of an answer", 1)
 
@@ -186,6 +188,31 @@ if has_points():
     frozen_at("delivery_claimed", "before it sends", 2)
     frozen_at("delivery_answered", "before it records", 2)
 
+    @test(name="F33 worker frozen before it records a failure wakes when another one waits for the next try: that is neither counted nor "
+               "moved", seconds=60)
+    def _(fleet):
+        fleet.only()
+        victim, other = fleet.nodes
+        victim.environment = {"SLUICE_FAULT": "delivery_answered=stop"}
+        victim.start()
+        hooks = fleet.webhooks
+        hooks.wants("dev", "hook")
+        hooks.sink.answer("/dev/hook", status(500), later(30), OK)
+        began = time.monotonic()
+        job = fleet.job("none", 1)
+        wait_until("it stands still", lambda: state_of(victim) == "T", 10)
+        other.start()
+        hooks.end_claims()
+        wait_until("the other one has tried", lambda: hooks.deliveries(job) == [["2", "1"]], 10)
+        due = fleet.postgres.query("SELECT due_at, claim FROM delivery_due")
+        fleet.wake(victim)
+        wait_until("its record is refused", lambda: fleet.metric(victim, "sluice_webhook_late_records_total") == 1, 10)
+        fleet.history.write("fault", what="node_stop", node=0, began=began, until=time.monotonic())
+        assert hooks.deliveries(job) == [["2", "1"]] and fleet.postgres.query("SELECT due_at, claim FROM delivery_due") == due
+        hooks.skip_waits()
+        fleet.judged()
+        assert hooks.deliveries(job) == [["3", "2"]] and len(hooks.sink.tries(hooks.event(job))) == 3
+
 
 def under_load(fleet, fault, before=0.7, after=1.0, kinds=None):
     """A fault while events of both environments are sent, those of dev to two endpoints, one of which is slow; then all is judged."""
@@ -212,7 +239,7 @@ def _(fleet):
     fleet.all()
 
     def fault():
-        for number in (0, 1, 0, 1):
+        for number in (0, 1, 0):
             fleet.kill(fleet.nodes[number])
             time.sleep(0.2)
             fleet.nodes[number].start(wait=False)
@@ -256,8 +283,8 @@ def lost(pattern, forward, times=2):
 
 
 lost("delivery_claim", True)
-lost("delivery_record", True)
-lost("delivery_record", False)
+lost("delivery_tries", True)
+lost("delivery_tries", False)
 lost("settle_results", True)
 
 

@@ -2,6 +2,7 @@
 import os
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from rig import Rig
@@ -54,6 +55,33 @@ def a_lone_job_without_effects_costs_two_commits(rig):
     assert tenure(rig, job) == before, "a claim that was not needed"
     print(f"# {spent} transactions for 40 jobs")
     assert 80 <= spent <= 100, spent  # the beats of the session and of the leader are among them
+
+
+def listeners(rig):
+    """Ids of the clients that wait for the wake-up of a shard."""
+    clients = rig.redis.command("CLIENT", "LIST").decode().splitlines()
+    return [line.split()[0].split("=")[1] for line in clients if " cmd=blpop " in line]
+
+
+@test
+def a_worker_that_has_nothing_to_do_asks_behind_the_push_of_its_own_node(_):
+    with Rig(settings={"lease_ttl": "60s"}) as rig:  # so that no renewal looks by chance
+        rig.prepare({"echo": FUNCTIONS["echo"]})
+        lone(rig, "echo", 0)
+        stolen = []
+        worker = listeners(rig)
+        assert len(worker) == 1, worker
+        thief = threading.Thread(target=lambda: stolen.append(rig.redis.command("BLPOP", "sluice:{s00}:wake", "30")))
+        thief.start()  # it will be the first of those that wait
+        wait_until("the thief listens", lambda: len(listeners(rig)) == 2, 5)
+        rig.redis.command("CLIENT", "KILL", "ID", worker[0])
+        wait_until("the worker listens again, behind it", lambda: len(set(listeners(rig)) - set(worker)) == 2, 10)
+        began = time.monotonic()
+        assert rig.finish(rig.submit("echo", 1)).status == 200
+        took = time.monotonic() - began
+        thief.join()
+        assert stolen, "no wake-up was stolen"
+        assert took < 3, took  # a worker that is not woken looks after 5 s
 
 
 @test

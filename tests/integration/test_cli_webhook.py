@@ -75,7 +75,7 @@ def nothing_was_sent_and_that_is_said(rig):
 
 @test
 def a_delivery_is_shown_with_its_request_every_try_and_the_answer(rig):
-    rig.sink.answer("/hooks", status(500, {"x-why": EVIL.encode().decode("latin-1")}, EVIL.encode()), OK)
+    rig.sink.answer("/hooks", status(500), OK)
     row = run_job(rig)
     done = comes_to(rig, row["id"], "delivered")
     [first, second] = rig.sink.wait(2, "/hooks")
@@ -93,7 +93,7 @@ def a_delivery_is_shown_with_its_request_every_try_and_the_answer(rig):
 
 @test
 def what_an_app_answers_cannot_steer_the_terminal(rig):
-    rig.sink.answer("/hooks", status(400, {"x-why": "\x1b[31mred"}, EVIL.encode()))
+    rig.sink.answer("/hooks", status(400, {"x-why": "\u202eright to left"}, EVIL.encode()))
     row = run_job(rig)
     comes_to(rig, row["id"], "exhausted")
     for words in (["webhook", "show", row["id"]], ["--json", "webhook", "show", row["id"]], ["webhook", "ls"],

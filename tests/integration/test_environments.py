@@ -276,7 +276,8 @@ def operators_read_and_change_settings(rig):
     environment(rig, "admin")
     path = "/admin/v1/environments/admin"
     data = operator(rig, "GET", path).json
-    assert list(data) == ["name", "id", "uuid", "is_production", "callback_url", "settings", "concurrency", "sync_limit"], data
+    assert list(data) == ["name", "id", "uuid", "is_production", "callback_url", "settings", "concurrency", "sync_limit",
+                          "webhook_url", "webhook_url_secondary", "webhook_events"], data
     assert data["settings"] == {} and data["callback_url"] is None and data["is_production"] is False, data
     answer = operator(rig, "PATCH", path, {"action_timeout": 7})
     assert answer.status == 200 and answer.json == {**data, "settings": {"action_timeout": 7}}, answer

@@ -151,6 +151,15 @@ SCOPED = [  # method, path, body, scope without "environment:", a status that sa
     ("GET", "/environment-variables", None, "variables:read"),
     ("POST", "/sync/deploy", {}, "deploy"),
     ("POST", "/sync/deploy/confirmation", {}, "deploy"),
+    ("GET", "/webhooks/deliveries", None, "webhooks:read"),
+    ("GET", "/webhooks/deliveries/11111111-2222-4333-8444-555555555555", None, "webhooks:read"),
+    ("GET", "/webhooks/endpoints", None, "webhooks:read"),
+    ("GET", "/webhooks/endpoints/11111111-2222-4333-8444-555555555555", None, "webhooks:read"),
+    ("POST", "/webhooks/deliveries/resend", {}, "webhooks:write"),
+    ("POST", "/webhooks/deliveries/11111111-2222-4333-8444-555555555555/resend", None, "webhooks:write"),
+    ("POST", "/webhooks/endpoints/11111111-2222-4333-8444-555555555555/pause", None, "webhooks:write"),
+    ("POST", "/webhooks/endpoints/11111111-2222-4333-8444-555555555555/resume", None, "webhooks:write"),
+    ("POST", "/webhooks/test", {"url": "none"}, "webhooks:write"),
 ]
 
 

@@ -322,18 +322,10 @@ def an_entry_that_is_no_job_is_counted(rig):
 
 # ---- webhooks
 
-def webhooks_to(rig, url):
-    answer = rig.request("PATCH", "/admin/v1/environments/dev", {"webhook_url": url, "webhook_events": "async_action"},
-                         key=rig.keys["SLUICE_OPERATOR_KEY"])
+def webhooks_to(rig, url, secondary=None, env="dev"):
+    answer = rig.request("PATCH", f"/admin/v1/environments/{env}", {"webhook_url": url, "webhook_url_secondary": secondary,
+                                                                    "webhook_events": "async_action"}, key=rig.keys["SLUICE_OPERATOR_KEY"])
     assert answer.status == 200, answer
-
-
-def survey(rig, what, condition):
-    """Waits until condition holds of what the node whose scheduler leads has last seen of all webhooks."""
-    def seen():
-        found = numbers(rig, 0)
-        return ("sluice_webhooks_pending", ()) in found and condition(found) and found
-    return wait_until(what, seen, 25, 0.2)
 
 
 @test
@@ -347,45 +339,45 @@ def webhooks_are_counted_by_what_became_of_them(rig):
         sink.answer("/hooks", status(500))
         with Change(rig, 1, "sluice_webhook_tries_total", 2, outcome="failed"), Change(rig, 1, "sluice_webhook_exhausted_total"):
             rig.finish(rig.submit("echo", {}))
-        survey(rig, "an endpoint fails", lambda n: n.get_one("sluice_webhook_endpoints", state="failing") == 1)
         webhooks_to(rig, None)
 
 
+def survey(rig, what, wanted):
+    """Waits until the node whose scheduler leads has seen so many endpoints in each state, and returns what else it shows."""
+    def seen():
+        found = numbers(rig, 0)
+        return ("sluice_webhooks_pending", ()) in found and found if all(
+            found.total("sluice_webhook_endpoints", state=state) == count for state, count in wanted.items()) else None
+    return wait_until(what, seen, 25, 0.2)
+
+
 @test
-def webhooks_that_wait_and_are_under_way_are_shown(rig):
+def webhooks_that_wait_and_endpoints_in_trouble_are_shown(rig):
     with Sink() as sink:
-        sink.answer("/slow", held("slow", OK))
-        webhooks_to(rig, f"{sink.url}/slow")
+        for path, answer in (("/slow", held("slow", OK)), ("/bad", status(500)), ("/gone", status(410))):
+            sink.answer(path, answer)
+        webhooks_to(rig, f"{sink.url}/gone", env="prod")
+        webhooks_to(rig, f"{sink.url}/slow", f"{sink.url}/bad")
         with Change(rig, 1, "sluice_webhook_late_records_total"):
+            rig.finish(rig.submit("echo", {}, env="prod"), env="prod")
             for _ in range(2):  # of an endpoint that has not answered yet, one at a time
                 rig.finish(rig.submit("echo", {}))
             sink.wait(1, "/slow")
+            sink.wait(4, "/bad")
             rig.postgres.query("UPDATE delivery_due SET due_at = now() - interval '5 min' WHERE claim = 0")
-            seen = survey(rig, "one waits", lambda n: n.get_one("sluice_webhooks_pending") == 2
-                          and n.get_one("sluice_webhook_oldest_seconds") >= 300)
-            assert seen.get_one("sluice_webhook_oldest_seconds") < 400
+            seen = survey(rig, "one is paused, one fails", {"paused": 1, "failing": 1, "open": 0})
+            assert seen.get_one("sluice_webhooks_pending") == 3 and 300 <= seen.get_one("sluice_webhook_oldest_seconds") < 400
             assert numbers(rig, 1).get_one("sluice_webhooks_in_flight") == 1
-            rig.postgres.query("UPDATE delivery_due SET claim = claim + 2, due_at = now() WHERE claim > 0")  # as another node does
+            rig.postgres.query("UPDATE delivery_due SET claim = claim + 2, due_at = now() WHERE claim % 2 = 1")  # as another node does
             sink.release("slow")
         wait_until("both came, one of them twice", lambda: len(sink.taken("/slow")) == 2 and len(sink.seen("/slow")) == 3, 20)
-        survey(rig, "nothing waits", lambda n: n.get_one("sluice_webhooks_pending") == 0 == n.get_one("sluice_webhook_oldest_seconds"))
-        webhooks_to(rig, None)
-
-
-@test
-def endpoints_that_are_paused_or_open_are_shown(rig):
-    with Sink() as sink:
-        webhooks_to(rig, f"{sink.url}/gone")
-        sink.answer("/gone", status(410))
-        rig.finish(rig.submit("echo", {}))
-        survey(rig, "it is paused", lambda n: n.get_one("sluice_webhook_endpoints", state="paused") == 1)
-        sink.refuse()
-        webhooks_to(rig, f"{sink.url}/away")  # another URL: it is not paused any more
+        webhooks_to(rig, f"{sink.url}/slow", f"http://127.0.0.1:{free_port()}/away")
         for _ in range(3):  # of two tries each
             rig.finish(rig.submit("echo", {}))
-        survey(rig, "it is open", lambda n: n.get_one("sluice_webhook_endpoints", state="open") == 1
-               and n.get_one("sluice_webhook_endpoints", state="paused") == 0)
+        seen = survey(rig, "one is open", {"paused": 1, "failing": 0, "open": 1})
+        assert seen.get_one("sluice_webhook_oldest_seconds") < 5, seen
         webhooks_to(rig, None)
+        webhooks_to(rig, None, env="prod")
 
 
 # ---- what is lost

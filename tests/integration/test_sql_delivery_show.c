@@ -714,6 +714,27 @@ what_is_pending_is_counted_up_to_a_limit(void)
 	check_int(endpoint(dev, uuid)->endpoints[0].oldest_ms, >, clock_wall_ms() - 60000);
 }
 
+/* The statistics of lanes say little of one that is much longer than others. */
+static void
+counting_what_is_pending_reads_so_much_however_long_a_lane_is(void)
+{
+	char uuid[UUID_TEXT];
+	long long before;
+
+	fresh();
+	endpoint_of(uuid, "http://one");
+	sql("INSERT INTO delivery_due (delivery_id, endpoint_id, due_at)"
+	    " SELECT gen_random_uuid(), CASE WHEN n > 3000 THEN (SELECT id FROM endpoint WHERE url ="
+	    " 'http://one') ELSE -(n %% 30) END, now() FROM generate_series(1, %d) n",
+	    6 * ENDPOINT_PENDING_MAX);
+	rig_sql("ANALYZE delivery_due");
+	before = rig_rows_read(true);
+	rig_until(dead_store_is_up(store));
+	check_int(endpoint(dev, uuid)->endpoints[0].pending, ==, ENDPOINT_PENDING_MAX + 1);
+	check_int(rig_rows_read(true) - before, <, 2 * ENDPOINT_PENDING_MAX);
+	rig_until(dead_store_is_up(store));
+}
+
 static void
 an_endpoint_is_in_the_first_state_that_fits(void)
 {
@@ -798,6 +819,7 @@ main(void)
 	CHECK_RUN(many_that_failed_are_found_behind_many_that_did_not);
 	CHECK_RUN(endpoints_come_in_pages_each_with_its_state_and_what_is_pending);
 	CHECK_RUN(what_is_pending_is_counted_up_to_a_limit);
+	CHECK_RUN(counting_what_is_pending_reads_so_much_however_long_a_lane_is);
 	CHECK_RUN(an_endpoint_is_in_the_first_state_that_fits);
 	CHECK_RUN(a_pause_stays_as_it_is_and_a_resume_forgets_all_trouble);
 	dead_store_free(store);

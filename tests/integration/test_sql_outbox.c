@@ -1,6 +1,7 @@
 #include <stdarg.h>
 
 #include "base/secret.h"
+#include "sql/outbox.h"
 #include "sql/reclaim.h"
 #include "sql/settle.h"
 #include "tests/integration/sync_rig.h"
@@ -9,6 +10,7 @@
 
 static struct settle *worker;
 static struct reclaim *reclaim;
+static struct account *account;
 static struct sync_row row;
 static char job[UUID_TEXT], next[UUID_TEXT];
 static int64_t number;
@@ -292,14 +294,198 @@ a_run_that_never_started_is_told_by_the_ledger(void)
 }
 
 static void
-other_jobs_and_runs_of_syncs_that_are_gone_tell_nothing(void)
+runs_of_syncs_that_are_gone_tell_nothing(void)
 {
-	fresh(JOB_ACTION);
-	check_int(sql("SELECT cancel_job('%s', 1, 0, '{}')", job), ==, 1);
 	fresh(JOB_SYNC);
 	sql("DELETE FROM sync");
 	check_int(sql("SELECT cancel_job('%s', 1, 0, '{}')", job), ==, 1);
 	check_int(sql("SELECT count(*) FROM outbox"), ==, 0);
+}
+
+/* ---- actions -------------------------------------------------------------------------------- */
+
+/* An action's job, begun. */
+static void
+fresh_action(bool webhook)
+{
+	fresh(JOB_ACTION);
+	sql("UPDATE job SET webhook = %s", webhook ? "true" : "false");
+	begin();
+	event.type = SETTLE_EVENT_ASYNC_ACTION;
+	event.outcome = SETTLE_EVENT_CHANGED;
+	run = (struct settle_run){.events = &event, .event_count = 1};
+}
+
+/* The one event there is says that the action failed so. */
+static void
+check_failed(const char *connection, const char *type, const char *description)
+{
+	check_int(sql("SELECT count(*) FROM outbox"), ==, 1);
+	check_int(sql("SELECT count(*) FROM outbox WHERE type = 2 AND outcome = 3 AND body = $$"
+		      "{\"connectionId\":%s,\"error\":{\"description\":\"%s\",\"type\":\"%s\"},"
+		      "\"from\":\"nango\",\"payload\":{\"id\":\"%s\",\"statusUrl\":\"/action/%s\"},"
+		      "\"providerConfigKey\":\"a\",\"success\":false,\"type\":\"async_action\"}$$",
+		      connection, description, type, job, job),
+		  ==, 1);
+}
+
+static void
+the_event_of_an_action_is_written_with_its_result_and_once(void)
+{
+	fresh_action(true);
+	settle(JOB_SUCCEEDED, SL_OK);
+	check_int(
+	    sql("SELECT count(*) FROM outbox o JOIN result r ON r.job_id = o.job_id AND r.xmin = o.xmin"
+		" WHERE o.type = 2 AND o.outcome = 1 AND o.body = '{\"a\":1}'"),
+	    ==, 1);
+	settle(JOB_SUCCEEDED, SL_CONFLICT);
+	check_int(sql("SELECT cancel_job('%s', 1, 1, '{}')", job), ==, 2);
+	check_int(sql("SELECT count(*) FROM outbox"), ==, 1);
+}
+
+/* False: there is no such way. */
+static bool
+end_otherwise(int way)
+{
+	static const struct settle_death death = {.signal = 9};
+	struct slice why = SLICE_LITERAL("{\"code\":\"c\",\"payload\":{\"error\":\"it died\"}}");
+	struct reclaim_late late = {.limit_ms = 1};
+
+	switch (way) {
+	case 0:
+		check_int(
+		    sql("SELECT cancel_job('%s', 1, 1, '{\"code\":\"script_aborted\",\"message\":\"no\","
+			"\"payload\":{}}')",
+			job),
+		    ==, 1);
+		return true;
+	case 1:
+		CALL(SL_OK, settle_death(worker, job, 1, true, &death, 3, 0, why, on_death, NULL));
+		return true;
+	case 2:
+		CALL(SL_OK, settle_death(worker, job, 1, true, &death, 1, 0, why, on_death, NULL));
+		return true;
+	case 3:
+		CALL(SL_OK,
+		     reclaim_end_session(reclaim, settle_session(worker), 0, 3, on_number, NULL));
+		return true;
+	case 4:
+		sql("DELETE FROM attempt; UPDATE job SET accepted_at = now() - interval '1 hour'");
+		memcpy(late.job_id, job, sizeof(job));
+		CALL(SL_OK, reclaim_expire(reclaim, &late, 1, true, on_number, NULL));
+		return true;
+	case 5:
+		run = (struct settle_run){.unstarted = true};
+		CALL(SL_OK,
+		     settle_result(worker, job, 1, JOB_FAILED, slice_text("{\"code\":\"only\"}"),
+				   &run, false, rig_on_done, NULL));
+		return true;
+	}
+	return false;
+}
+
+static void
+an_action_that_others_end_is_told_of_if_its_job_says_so(void)
+{
+	static const char *const said[][2] = {
+	    {"script_aborted", "no"},
+	    {"c", "it died"},
+	    {"action_script_failure",
+	     "poison: the job was set aside after 1 deaths of what ran it; "
+	     "last the runner was ended by signal 9"},
+	    {"action_script_failure",
+	     "worker_lost: the worker stopped while the function ran, and no try is left"},
+	    {"action_script_failure", NULL}, /* LEDGER_NOT_STARTED, whose words are the ledger's */
+	    {"only", "only"},
+	};
+
+	for (int way = 0;; way++) {
+		fresh_action(true);
+		if (!end_otherwise(way))
+			break;
+		if (said[way][1] != NULL)
+			check_failed("\"one\"", said[way][0], said[way][1]);
+		else
+			check_int(told("not started"), ==, 1);
+		check_int(
+		    sql("SELECT count(*) FROM outbox o JOIN result r ON r.job_id = o.job_id AND r.xmin = o.xmin"),
+		    ==, 1);
+		check_int(sql("SELECT cancel_job('%s', 1, 1, '{}')", job), >, 1);
+		check_int(sql("SELECT count(*) FROM outbox"), ==, 1);
+		fresh_action(false);
+		end_otherwise(way);
+		check_int(sql("SELECT count(*) FROM outbox"), ==, 0);
+		check_int(sql("SELECT count(*) FROM result"), ==, 1);
+	}
+}
+
+static void
+an_action_whose_connection_is_gone_is_told_of(void)
+{
+	fresh_action(true);
+	sql("UPDATE job SET connection_id = 4711");
+	check_int(sql("SELECT cancel_job('%s', 1, 1, '{\"code\":\"a\",\"message\":\"b\"}')", job),
+		  ==, 1);
+	check_failed("null", "a", "b");
+}
+
+/* An earlier release runs beside this one. */
+static void
+what_an_earlier_release_ends_is_told_of_by_its_result(void)
+{
+	fresh_action(true);
+	sql("INSERT INTO result (job_id, attempt, state, session_id, output) VALUES ('%s', 1, 5, 0,"
+	    " '{\"code\":\"x\"}')",
+	    job);
+	sql("SELECT count(run_ended('%s', 5, NULL))", job);
+	check_failed("\"one\"", "x", "x");
+}
+
+/* ---- without a job -------------------------------------------------------------------------- */
+
+static void
+on_added(void *arg, enum sl_code code, int64_t id, const struct sl_error *error)
+{
+	(void)arg;
+	number = id;
+	rig_answered(code, error);
+}
+
+static void
+an_event_without_a_job_is_kept_as_it_is(void)
+{
+	struct settle_event auth = {.environment_id = 1,
+				    .connection_id = rig_connection,
+				    .type = SETTLE_EVENT_AUTH,
+				    .outcome = SETTLE_EVENT_CHANGED,
+				    .body = SLICE_LITERAL("{\"b\":\"\\u0000\"}tail")};
+
+	fresh(JOB_SYNC);
+	CALL(SL_INVALID, outbox_add(account, &auth, on_added, NULL));
+	auth.body.len -= 4;
+	CALL(SL_OK, outbox_add(account, &auth, on_added, NULL));
+	check_int(number, ==, rig_connection);
+	check_int(
+	    sql("SELECT count(*) FROM outbox WHERE type = 3 AND outcome = 1 AND job_id IS NULL AND"
+		" connection_id = %lld AND body = '{\"b\":\"\\u0000\"}' AND substr(id::text, 15, 1) = '7'",
+		(long long)rig_connection),
+	    ==, 1);
+}
+
+static void
+an_outcome_is_kept_with_the_event(void)
+{
+	for (int outcome = SETTLE_EVENT_CHANGED; outcome <= SETTLE_EVENT_FAILED; outcome++) {
+		fresh(JOB_SYNC);
+		event.type = SETTLE_EVENT_SYNC;
+		event.outcome = (enum settle_event_outcome)outcome;
+		run_of(SYNC_NO_TROUBLE, 0, NULL);
+		settle(JOB_SUCCEEDED, SL_OK);
+		check_int(sql("SELECT outcome FROM outbox"), ==, outcome);
+	}
+	fresh(JOB_SYNC);
+	check_int(sql("SELECT cancel_job('%s', 1, 2, '{}')", job), ==, 1);
+	check_int(sql("SELECT outcome FROM outbox"), ==, SETTLE_EVENT_FAILED);
 }
 
 static void
@@ -328,6 +514,8 @@ main(void)
 	settings.name = "sluiced reclaim";
 	settings.timeout_ms = 60000;
 	reclaim = reclaim_new(rig_loop, &settings);
+	settings.name = "sluiced account";
+	account = account_new(rig_loop, &settings, NULL, NULL);
 	CHECK_RUN(an_interrupted_run_and_the_next_one_are_one_transaction);
 	CHECK_RUN(a_run_that_is_not_the_newest_or_cannot_go_on_leaves_none);
 	CHECK_RUN(while_the_environment_drains_the_schedule_is_due_instead);
@@ -338,10 +526,17 @@ main(void)
 	CHECK_RUN(a_run_whose_worker_is_lost_is_told);
 	CHECK_RUN(a_run_whose_process_dies_or_is_set_aside_is_told);
 	CHECK_RUN(a_run_that_never_started_is_told_by_the_ledger);
-	CHECK_RUN(other_jobs_and_runs_of_syncs_that_are_gone_tell_nothing);
+	CHECK_RUN(runs_of_syncs_that_are_gone_tell_nothing);
+	CHECK_RUN(the_event_of_an_action_is_written_with_its_result_and_once);
+	CHECK_RUN(an_action_that_others_end_is_told_of_if_its_job_says_so);
+	CHECK_RUN(an_action_whose_connection_is_gone_is_told_of);
+	CHECK_RUN(what_an_earlier_release_ends_is_told_of_by_its_result);
+	CHECK_RUN(an_event_without_a_job_is_kept_as_it_is);
+	CHECK_RUN(an_outcome_is_kept_with_the_event);
 	CHECK_RUN(old_rows_go);
 	reclaim_free(reclaim);
 	settle_free(worker);
+	account_free(account);
 	rig_sync_stop();
 	return check_done();
 }

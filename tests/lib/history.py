@@ -5,6 +5,8 @@ import json
 import threading
 import time
 
+NO_EVENT = "00000000-0000-0000-0000-000000000000"  # none is older
+
 
 class History:
     """Writes a history; tests/crash/judge.py decides on it, now or again later.  Times are CLOCK_MONOTONIC seconds, which
@@ -17,7 +19,8 @@ class History:
     item, page: a change of a provider's list, and what it served of it (source.py)
     read: a record that was read by cursor; forget: what was read of a sync is gone with it
     kept: a record, at the end
-    wants: from until on an environment wants these events at these slots; webhook: what a receiver saw (sink.py)
+    wants: from until on an environment wants these events at these slots; webhook: what a receiver saw (sink.py); its
+    until is when the connection ended of a request that got no byte of an answer
     """
 
     def __init__(self, path):
@@ -26,7 +29,7 @@ class History:
         self._lock = threading.Lock()
         self._ops = 0
 
-    def write(self, event, **fields):
+    def write(self, event, /, **fields):
         line = json.dumps({"e": event, "t": time.monotonic(), **fields})
         with self._lock:
             self._file.write(line + "\n")
@@ -55,8 +58,8 @@ class History:
             self.write("call", job=call.query.get("job", ""), run=call.query.get("run", ""), n=int(call.query["n"]),
                        began=call.began, ended=call.ended, path=call.path)
 
-    def ledger(self, postgres, since=0):
-        """All rows of jobs that a client asked for, after that place in the order accepted."""
+    def ledger(self, postgres, since=0, since_event=NO_EVENT):
+        """All rows of jobs that a client asked for, after that place in the order accepted, and of events behind that one."""
         for job, env, key, seq, retries, n in postgres.query(
                 "SELECT id, environment_id, key_id, seq, max_retries, coalesce(json_view(convert_from(input, 'UTF8'))->>'n', '')"
                 f" FROM job WHERE kind = 1 AND seq > {since} ORDER BY seq"):
@@ -75,10 +78,9 @@ class History:
             self.write("row", table="key", key=int(key), slots=int(slots))
         for job, deaths in postgres.query("SELECT job_id, deaths FROM dead"):
             self.write("row", table="dead", job=job, deaths=int(deaths))
-        self._webhooks(postgres, since)
+        self._webhooks(postgres, since, since_event)
 
-    def _webhooks(self, postgres, since):
-        """Jobs that one may be told of after that place in the order accepted; events, deliveries and tries from the first on."""
+    def _webhooks(self, postgres, since, since_event):
         if postgres.query("SELECT to_regclass('delivery') IS NULL") == [["t"]]:
             return  # before an upgrade
         for job, env, webhook, ended in postgres.query(
@@ -89,7 +91,8 @@ class History:
             self.write("row", table="environment", environment=int(env), name=name)
         for event, env, job, kind, outcome, body, override, connection in postgres.query(
                 "SELECT o.id, o.environment_id, o.job_id, type, outcome, encode(sha256(convert_to(body, 'UTF8')), 'hex'),"
-                " coalesce(c.webhook_url_override, ''), c.connection_id FROM outbox o LEFT JOIN connection c ON c.id = o.connection_id ORDER BY o.id"):
+                " coalesce(c.webhook_url_override, ''), c.connection_id FROM outbox o LEFT JOIN connection c ON c.id = o.connection_id"
+                f" WHERE o.id > '{since_event}' ORDER BY o.id"):
             self.write("row", table="event", event=event, environment=int(env), job=job, type=int(kind), outcome=int(outcome),
                        body=body, override=override, connection=connection)
         for endpoint, env, slot, url in postgres.query("SELECT id, environment_id, slot, url FROM endpoint"):
@@ -97,11 +100,13 @@ class History:
         for ident, event, endpoint, state, tries, base, due in postgres.query(
                 "SELECT coalesce(d.id, u.delivery_id), coalesce(d.event_id::text, ''), coalesce(d.endpoint_id, u.endpoint_id),"
                 " coalesce(state, 0), coalesce(tries, 0), coalesce(base, 0), u.delivery_id IS NOT NULL"
-                " FROM delivery d FULL JOIN delivery_due u ON u.delivery_id = d.id"):
+                " FROM delivery d FULL JOIN delivery_due u ON u.delivery_id = d.id"
+                f" WHERE d.event_id IS NULL OR d.event_id > '{since_event}'"):
             self.write("row", table="delivery", delivery=ident, event=event, endpoint=int(endpoint), state=int(state),
                        tries=int(tries), base=int(base), due=due == "t")
         for ident, number, at, status, failure in postgres.query(
-                "SELECT delivery_id, number, extract(epoch FROM at), status, failure FROM delivery_try"):
+                "SELECT delivery_id, number, extract(epoch FROM at), t.status, failure FROM delivery_try t"
+                f" LEFT JOIN delivery d ON d.id = delivery_id WHERE d.id IS NULL OR d.event_id > '{since_event}'"):
             self.write("row", table="try", delivery=ident, number=int(number), at=float(at), status=int(status), failure=failure)
 
     def _syncs(self, postgres, since):
@@ -119,11 +124,12 @@ class History:
                 " v#>>'{responseResults,deleted}' FROM outbox o, LATERAL json_view(o.body) v WHERE o.type = 1"):
             self.write("row", table="outbox", job=job, model=model, counts=[int(n or 0) for n in (added, updated, deleted)])
 
-    def webhooks(self, sink, faults):
-        """What a receiver saw; faults(request): what is wrong with it, as texts."""
+    def webhooks(self, sink, faults, since_event=NO_EVENT):
+        """What a receiver saw of events behind that one; faults(request): what is wrong with it, as texts."""
         for request in sink.seen():
-            self.write("webhook", id=request.id, path=request.path, at=request.began, taken=request.taken, faults=faults(request),
-                       body=hashlib.sha256(request.body).hexdigest())
+            if (request.id or "") > since_event:
+                self.write("webhook", id=request.id, path=request.path, at=request.began, taken=request.taken, faults=faults(request),
+                           until=request.ended if not request.sent else None, body=hashlib.sha256(request.body).hexdigest())
 
     def close(self):
         self._file.close()
