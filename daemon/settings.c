@@ -230,7 +230,7 @@ const struct config_row settings_rows[] = {
      "Waits before each try of a delivery, the first of them 0s; as many tries as waits.",
      check_schedule, CONFIG_LIVE},
     {"delivery_parallel", CONFIG_INT, "256", 2, 4096,
-     "Deliveries of this node that may be under way; those to endpoints that do not answer well get half.",
+     "Deliveries of this node that may be under way, half of them to endpoints that do not answer well; of those that hang, as many beside.",
      NULL, CONFIG_LIVE},
     {"delivery_endpoint_parallel", CONFIG_INT, "16", 1, 1024,
      "Of these, to one endpoint at most; one at a time until it has answered 2xx, and after a failure.",

@@ -282,17 +282,18 @@ http_client_new(struct loop *loop, const struct guard *guard, struct http_client
 	curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
 	curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
 	curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-	http_client_limit(client, HOST_CONNECTIONS, TOTAL_CONNECTIONS);
-	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
+	http_client_limit(client, HOST_CONNECTIONS, TOTAL_CONNECTIONS, IDLE_CONNECTIONS);
 	*out = client;
 	return SL_OK;
 }
 
 void
-http_client_limit(struct http_client *client, int64_t per_host, int64_t in_all)
+http_client_limit(struct http_client *client, int64_t per_host, int64_t in_all, int64_t idle)
 {
+	/* Curl counts idle connections with the others, and closes one for each new host at its limit. */
 	curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)per_host);
-	curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)in_all);
+	curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)(in_all + idle));
+	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)idle);
 }
 
 void

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -18,9 +19,11 @@
 #include "sql/delivery.h"
 
 #define TICK_MS 1000
-#define CLAIM_GAP_MS 5       /* between claims that take what came meanwhile */
-#define LEASE_SPARE_MS 10000 /* past the time that a try may take: for the record */
-#define BYTES_MAX (64 << 20) /* of bodies that are under way */
+#define LOOK_MS 250           /* for tries that are slow */
+#define CLAIM_GAP_MS 5        /* between claims that take what came meanwhile */
+#define LEASE_SPARE_MS 10000  /* past the time that a try may take: for the record */
+#define KEPT_CONNECTIONS 1024 /* idle ones; fewer where descriptors are few */
+#define BYTES_MAX (64 << 20)  /* of bodies that are under way */
 #define CLAIM_BYTES (32 << 20)
 
 /* SENDING -> RECORDING -> freed.  Its place in the lane is taken until it is freed, so that what the ledger
@@ -50,7 +53,7 @@ TAILQ_HEAD(try_list, try);
 struct deliver {
 	struct daemon *daemon;
 	struct lanes *lanes;
-	struct loop_timer *tick, *gap;
+	struct loop_timer *tick, *look, *gap;
 	struct try_list tries; /* in the order of their start */
 	int64_t bytes;
 	bool stopped;
@@ -333,20 +336,22 @@ on_gap(void *arg)
 }
 
 static void
-look_for_slow(struct deliver *deliver)
+on_look(void *arg)
 {
+	struct deliver *deliver = arg;
 	int64_t since = clock_mono_ms() - LANE_SLOW_MS;
 	struct try *try;
 
 	TAILQ_FOREACH(try, &deliver->tries, entry)
 	{
 		if (try->sent_ms > since)
-			return;
+			break;
 		if (!try->slow && try->state == TRY_SENDING) {
 			try->slow = true;
 			lanes_slow(deliver->lanes, try->endpoint_id);
 		}
 	}
+	go_on(deliver, false); /* those that are trusted may have got places by it */
 }
 
 static void
@@ -354,7 +359,6 @@ on_tick(void *arg)
 {
 	struct deliver *deliver = arg;
 
-	look_for_slow(deliver);
 	lanes_forget_idle(deliver->lanes, clock_mono_ms());
 	deliver->due[LANES_ALL] = deliver->due[LANES_TRUSTED] = true;
 	go_on(deliver, true);
@@ -390,11 +394,16 @@ void
 deliver_reloaded(struct deliver *deliver)
 {
 	int64_t places = config_int(deliver->daemon->config, "delivery_parallel");
+	int64_t kept = KEPT_CONNECTIONS;
+	struct rlimit limit;
 
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 4 < (rlim_t)kept)
+		kept = (int64_t)limit.rlim_cur / 4;
 	lanes_limit(deliver->lanes, (int)places,
 		    (int)config_int(deliver->daemon->config, "delivery_endpoint_parallel"));
 	/* Many endpoints may share a host: lanes keep them apart, the client must not join them. */
-	http_client_limit(deliver->daemon->webhook_client, places, places);
+	http_client_limit(deliver->daemon->webhook_client, LANES_OVER * places, LANES_OVER * places,
+			  kept);
 }
 
 struct deliver *
@@ -406,9 +415,11 @@ deliver_new(struct daemon *daemon)
 	deliver->lanes = lanes_new();
 	TAILQ_INIT(&deliver->tries);
 	deliver->tick = loop_timer_new(daemon->loop, on_tick, deliver);
+	deliver->look = loop_timer_new(daemon->loop, on_look, deliver);
 	deliver->gap = loop_timer_new(daemon->loop, on_gap, deliver);
 	deliver_reloaded(deliver);
 	loop_timer_every(deliver->tick, TICK_MS);
+	loop_timer_every(deliver->look, LOOK_MS);
 	return deliver;
 }
 
@@ -419,6 +430,7 @@ deliver_free(struct deliver *deliver)
 		return;
 	assert(TAILQ_EMPTY(&deliver->tries) && !deliver->claiming);
 	loop_timer_free(deliver->tick);
+	loop_timer_free(deliver->look);
 	loop_timer_free(deliver->gap);
 	lanes_free(deliver->lanes);
 	free(deliver);

@@ -35,6 +35,7 @@ struct lanes {
 	struct lane_list all;     /* roughly the one used longest ago first */
 	struct lane_list working; /* those with something under way, or to be taken */
 	int places, per_endpoint;
+	int at_work[2]; /* lanes in `working`: that are not trusted, that are */
 	int under_way;
 	int doubtful;                 /* of these, of lanes that are not trusted */
 	int room;                     /* of the claim in flight */
@@ -48,12 +49,13 @@ is_trusted(const struct lane *lane)
 	return lane->proven && lane->slow == 0;
 }
 
-/* Any change of what is_trusted() looks at goes through these two. */
+/* Any change of what is_trusted() looks at goes between these two. */
 static void
 lane_out(struct lanes *lanes, const struct lane *lane)
 {
 	lanes->under_way -= lane->under_way;
 	lanes->doubtful -= is_trusted(lane) ? 0 : lane->under_way;
+	lanes->at_work[is_trusted(lane)] -= lane->at_work;
 	assert(lanes->under_way >= 0 && lanes->doubtful >= 0);
 }
 
@@ -69,6 +71,7 @@ lane_in(struct lanes *lanes, struct lane *lane)
 	else if (!works && lane->at_work)
 		TAILQ_REMOVE(&lanes->working, lane, by_work);
 	lane->at_work = works;
+	lanes->at_work[is_trusted(lane)] += works;
 }
 
 static void
@@ -77,6 +80,7 @@ lane_drop(struct lanes *lanes, struct lane *lane)
 	assert(lane->under_way == 0);
 	if (lane->at_work)
 		TAILQ_REMOVE(&lanes->working, lane, by_work);
+	lanes->at_work[is_trusted(lane)] -= lane->at_work;
 	TAILQ_REMOVE(&lanes->all, lane, by_use);
 	(void)map_remove_int(lanes->by_id, lane->endpoint_id);
 	free(lane);
@@ -121,6 +125,18 @@ free_places(const struct lanes *lanes)
 	return between(0, lanes->places - lanes->under_way, lanes->places);
 }
 
+/* Of those for endpoints that are trusted: their half is theirs, though others that were trusted hold more than
+ * the other one. */
+static int
+trusted_places(const struct lanes *lanes)
+{
+	int half = lanes->places - lanes->places / 2;
+	int own = half - (lanes->under_way - lanes->doubtful), all = free_places(lanes);
+	int most = LANES_OVER * lanes->places - lanes->under_way;
+
+	return between(0, own > all ? own : all, most > 0 ? most : 0);
+}
+
 /* Of those for endpoints that are not trusted. */
 static int
 doubtful_places(const struct lanes *lanes)
@@ -133,12 +149,15 @@ doubtful_places(const struct lanes *lanes)
 static int
 lane_room(const struct lanes *lanes, const struct lane *lane)
 {
-	int most = 1;
+	bool trusted = is_trusted(lane);
+	int spare = (trusted ? trusted_places(lanes) : doubtful_places(lanes)) / 8;
+	int share = (trusted ? lanes->places : lanes->places / 2) /
+		    between(1, lanes->at_work[trusted], lanes->places);
+	int most = between(1, spare < share ? spare : share, lanes->per_endpoint);
 
-	if (lane->proven)
-		most =
-		    between(1, (is_trusted(lane) ? free_places(lanes) : doubtful_places(lanes)) / 4,
-			    lanes->per_endpoint);
+	/* Over the places: who stopped to answer as others did is found out by one try each. */
+	if (!lane->proven || lanes->under_way >= lanes->places)
+		most = 1;
 	return between(0, most - lane->under_way, most);
 }
 
@@ -178,7 +197,7 @@ list_idle(struct lanes *lanes)
 bool
 lanes_ask(struct lanes *lanes, enum lanes_claim kind, struct delivery_ask *ask)
 {
-	int room = kind == LANES_ALL ? doubtful_places(lanes) : free_places(lanes), most;
+	int room = kind == LANES_ALL ? doubtful_places(lanes) : trusted_places(lanes), most;
 	struct lane *lane;
 
 	most = between(CLAIM_MIN, room / 4, CLAIM_MAX);

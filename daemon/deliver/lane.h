@@ -2,9 +2,11 @@
  * opens.
  *
  * An endpoint is trusted once it has answered 2xx, until it fails or while one of its tries takes longer than
- * a second.  Those that are not trusted share half of the places, so the other half is always there for those
- * that answer.  One that has not answered yet, or failed last, gets a try at a time; others as many as per_endpoint, but
- * no more than a quarter of what is free, so that one with much to send leaves places to others.
+ * a second.  Those that are not trusted share half of the places; the other half is there for those that
+ * answer, even when many of them stop to do so at once and what they hold goes over the first.  One that has
+ * not answered yet, or failed last, gets a try at a time; others as many as per_endpoint, but no more than their share
+ * of the places and an eighth of what is free.  So one with much to send leaves places to others, and what is
+ * sent to an endpoint follows itself over few connections.
  *
  * What is known of an endpoint is this node's own and is forgotten when it was idle for an hour; the breaker's state
  * is in the ledger.  Pure: the caller has the clock (monotonic). */
@@ -21,7 +23,8 @@
 #define LANE_FAILURES_MS 10000
 #define LANE_OPEN_MS 60000
 #define LANES_KEPT 10000
-#define LANES_LISTED 1000 /* idle ones in a claim at most */
+#define LANES_LISTED 250 /* idle ones in a claim at most */
+#define LANES_OVER 2     /* times the places: tries that may be under way at most */
 
 struct lanes; /* opaque */
 
