@@ -306,4 +306,13 @@ def the_checker_allows_a_webhook_that_is_sent_again_for_a_fault():
     assert not found(tale) and judge(tale.events).resent == 1, judge(tale.events).violations
 
 
+@test
+def the_checker_allows_a_client_to_repeat_what_got_no_answer():
+    tale = good()
+    tale.seen(1, "/one", 50.9, taken=False, until=50.95)
+    assert not found(tale) and judge(tale.events).resent == 0, judge(tale.events).violations
+    tale.seen(1, "/one", 50.5, taken=False, until=50.55)
+    assert found(tale) == {"I7"}, "nobody waits that long with it"
+
+
 main()

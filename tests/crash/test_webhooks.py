@@ -33,7 +33,7 @@ def first_tries(fleet, names):
 BAD = {
     "500": (status(500), 500, "http_status"),
     "404": (status(404), 404, "http_status"),
-    "429": (later(1), 429, "http_status"),
+    "429": (later(2), 429, "http_status"),
     "429-date": (later(answers.date(1)), 429, "http_status"),
     "429-garbage": (later("soon"), 429, "http_status"),
     "410": (status(410), 410, "http_status"),
@@ -64,7 +64,7 @@ def _(fleet):
     for name, (answer, _, _) in BAD.items():
         hooks.sink.answer(f"/dev/{name}", answer)
         hooks.own(f"c-{name}", name)
-    jobs = {name: fleet.submit("none", {"n": n}, connection=f"c-{name}") for n, name in enumerate(BAD, 1)}
+    jobs = {name: fleet.submit("none", {}, connection=f"c-{name}") for name in BAD}
     waits = []
     for n in range(100, 120):
         job = fleet.job("none", n)
@@ -95,7 +95,7 @@ def _(fleet):
     verdict = fleet.judged()
     assert verdict.delivered == len(BAD) + 20 and verdict.waiting == verdict.exhausted == 0, verdict.table()
     late = hooks.sink.seen("/dev/429")
-    assert late[1].began - late[0].began >= 1.0, "Retry-After was not heeded"
+    assert late[1].began - late[0].began >= 2.0, "Retry-After was not heeded"
 
 
 @test(name="F33 a receiver that never takes anything: after the whole schedule the event is listed as exhausted, and can be sent again",
@@ -109,11 +109,12 @@ def _(fleet):
 
     def ended():
         hooks.close_breakers()
+        hooks.skip_waits()
         return hooks.deliveries(job) == [["4", str(len(SCHEDULE))], ["3", "1"]]
     wait_until("it is given up", ended, 30, 0.2)
     tries = hooks.sink.seen("/dev/never")
     assert {r.id for r in tries} == {hooks.event(job)} and len(tries) == len(SCHEDULE), tries
-    assert len({r.headers["webhook-timestamp"] for r in tries}) > 3, "each try has its own time"
+    assert len({r.headers["webhook-timestamp"] for r in tries}) > 2, "each try has its own time"
     hooks.sink.answer("/dev/never", OK)
     [[delivery]] = fleet.postgres.query(f"SELECT id FROM delivery WHERE job_id = '{job}' AND state = 4")
     hooks.close_breakers()
@@ -187,6 +188,31 @@ if has_points():
     frozen_at("delivery_claimed", "before it sends", 2)
     frozen_at("delivery_answered", "before it records", 2)
 
+    @test(name="F33 worker frozen before it records a failure wakes when another one waits for the next try: that is neither counted nor "
+               "moved", seconds=60)
+    def _(fleet):
+        fleet.only()
+        victim, other = fleet.nodes
+        victim.environment = {"SLUICE_FAULT": "delivery_answered=stop"}
+        victim.start()
+        hooks = fleet.webhooks
+        hooks.wants("dev", "hook")
+        hooks.sink.answer("/dev/hook", status(500), later(30), OK)
+        began = time.monotonic()
+        job = fleet.job("none", 1)
+        wait_until("it stands still", lambda: state_of(victim) == "T", 10)
+        other.start()
+        hooks.end_claims()
+        wait_until("the other one has tried", lambda: hooks.deliveries(job) == [["2", "1"]], 10)
+        due = fleet.postgres.query("SELECT due_at, claim FROM delivery_due")
+        fleet.wake(victim)
+        wait_until("its record is refused", lambda: fleet.metric(victim, "sluice_webhook_late_records_total") == 1, 10)
+        fleet.history.write("fault", what="node_stop", node=0, began=began, until=time.monotonic())
+        assert hooks.deliveries(job) == [["2", "1"]] and fleet.postgres.query("SELECT due_at, claim FROM delivery_due") == due
+        hooks.skip_waits()
+        fleet.judged()
+        assert hooks.deliveries(job) == [["3", "2"]] and len(hooks.sink.tries(hooks.event(job))) == 3
+
 
 def under_load(fleet, fault, before=0.7, after=1.0, kinds=None):
     """A fault while events of both environments are sent, those of dev to two endpoints, one of which is slow; then all is judged."""
@@ -213,7 +239,7 @@ def _(fleet):
     fleet.all()
 
     def fault():
-        for number in (0, 1, 0, 1):
+        for number in (0, 1, 0):
             fleet.kill(fleet.nodes[number])
             time.sleep(0.2)
             fleet.nodes[number].start(wait=False)

@@ -212,6 +212,17 @@ def a_job_is_told_of_if_somebody_wanted_it_when_it_was_accepted(rig):
         assert sent_to(rig, first) == [], "it was switched off meanwhile"
 
 
+@test(seconds=60)
+def another_node_hears_of_changed_settings(rig):
+    roles(rig, ALL, "api")
+    other = rig.nodes[1]
+    for url, wanted in ((None, "f"), (HOOK, "t")):
+        settings(rig, webhook_url=url)
+        wait_until("it accepts jobs by them", lambda wanted=wanted: rig.postgres.query(  # long before what it has cached is too old
+            f"SELECT webhook FROM job WHERE id = '{rig.submit('echo', 1, node=other)}'") == [[wanted]], 10, every=0.1)
+    roles(rig, ALL, None)
+
+
 @test
 def an_idempotent_repeat_makes_no_second_event(rig):
     jobs = {rig.submit("echo", 1, headers={"Idempotency-Key": "told-once"}) for _ in range(3)}

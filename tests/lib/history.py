@@ -19,7 +19,8 @@ class History:
     item, page: a change of a provider's list, and what it served of it (source.py)
     read: a record that was read by cursor; forget: what was read of a sync is gone with it
     kept: a record, at the end
-    wants: from until on an environment wants these events at these slots; webhook: what a receiver saw (sink.py)
+    wants: from until on an environment wants these events at these slots; webhook: what a receiver saw (sink.py); its
+    until is when the connection ended of a request that got no byte of an answer
     """
 
     def __init__(self, path):
@@ -128,7 +129,7 @@ class History:
         for request in sink.seen():
             if (request.id or "") > since_event:
                 self.write("webhook", id=request.id, path=request.path, at=request.began, taken=request.taken, faults=faults(request),
-                           body=hashlib.sha256(request.body).hexdigest())
+                           until=request.ended if not request.sent else None, body=hashlib.sha256(request.body).hexdigest())
 
     def close(self):
         self._file.close()
