@@ -27,8 +27,8 @@
 #define BYTES_MAX (64 << 20)  /* of bodies that are under way */
 #define CLAIM_BYTES (32 << 20)
 
-/* SENDING -> RECORDING -> freed.  Its place in the lane is taken until it is freed, so that what the ledger
- * knows of the endpoint is never behind by more than those. */
+/* SENDING -> RECORDING -> freed.  Its place in the lane is taken until it is freed, so that what
+ * the ledger knows of the endpoint is never behind by more than those. */
 enum try_state { TRY_SENDING, TRY_RECORDING };
 
 struct deliver_try {
@@ -308,8 +308,8 @@ may_claim(const struct deliver *deliver)
 	       !dispatch_is_quiet(daemon->dispatch) && delivery_store_is_up(daemon->deliveries);
 }
 
-/* Makes a claim that is due, the two kinds in turn.  Not at_once: some time after the one before, so
- * that a stream of events costs claims by time and not by event. */
+/* Makes a claim that is due, the two kinds in turn.  Not at_once: some time after the one before,
+ * so that a stream of events costs claims by time and not by event. */
 static void
 go_on(struct deliver *deliver, bool at_once)
 {
