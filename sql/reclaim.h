@@ -116,7 +116,8 @@ void reclaim_drop_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, 
 /* The same for rows of days without tables (count: jobs), for deaths and dead rows whose jobs are gone,
  * for quarantined entries, and for sessions that ended and that no hold and no open attempt names. */
 void reclaim_delete_old(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg);
-/* Deletes some of the rows of the outbox that are older than keep_ms; count: how many, 0 when none is left. */
+/* Deletes some of the events that are older than keep_ms, with their deliveries and tries, and of what waits
+ * for endpoints that are gone; count: how many rows, 0 when none is left. */
 void reclaim_drop_old_events(struct reclaim *reclaim, int64_t keep_ms, reclaim_cb *cb, void *arg);
 /* Creates the partitions of the coming days (count: how many were new) and forgets idempotency keys
  * that expired. */

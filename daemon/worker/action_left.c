@@ -78,11 +78,13 @@ action_left_init(struct action_left *left, const struct attempt *attempt, enum j
 {
 	*left = (struct action_left){0};
 	buf_init(&left->body, BODY_MAX);
-	if (attempt->connection == NULL) { /* it ended before the connection was known */
+	if (attempt->connection != NULL)
+		write_body(attempt, state, output, &left->body);
+	if (attempt->connection == NULL ||
+	    left->body.over) { /* not known yet; no such names are deployed */
 		left->run.unstarted = true;
 		return;
 	}
-	write_body(attempt, state, output, &left->body);
 	left->event = (struct settle_event){.environment_id = attempt->environment_id,
 					    .connection_id = attempt->connection_id,
 					    .type = SETTLE_EVENT_ASYNC_ACTION,

@@ -433,7 +433,7 @@ def main():
         print(f"{'late results refused':52} {logged(fleet, 'result_refused')}")
         print(f"{'sessions ended for a lost worker':52} {logged(fleet, 'session_expired')}")
         print(f"{'queues rebuilt':52} {logged(fleet, 'queue_rebuilt')}")
-        print(f"{'late words of webhooks refused, endpoints paused':52} {logged(fleet, 'webhook_late')},"
+        print(f"{'late words of webhooks refused, endpoints paused':52} {logged(fleet, 'webhook_record_late')},"
               f" {logged(fleet, 'webhook_endpoint_paused')}")
         for text in violations[:40]:
             print(text)

@@ -1096,6 +1096,34 @@ a_post_that_may_be_repeated_keeps_its_connection(void)
 	rig_stop();
 }
 
+static void
+on_counted(void *arg, const struct http_answer *answer)
+{
+	int *answered = arg;
+
+	(*answered)++;
+	check_int(answer->status, ==, 200);
+}
+
+static void
+calls_over_the_limit_wait_for_a_connection(void)
+{
+	int64_t end = clock_mono_ms() + PATIENCE_MS;
+	struct http_ask ask;
+	int answered = 0;
+
+	rig_start("127.0.0.0/8");
+	http_client_limit(rig.client, 2, 2, 2);
+	ask = ask_of("127.0.0.1", "/hello");
+	for (int i = 0; i < 10; i++)
+		http_client_send(rig.client, &ask, on_counted, &answered);
+	while (answered < 10 && clock_mono_ms() < end)
+		loop_turn(rig.loop, 10);
+	check_int(answered, ==, 10);
+	check_int(rig.conn_count, ==, 2);
+	rig_stop();
+}
+
 int
 main(void)
 {
@@ -1128,5 +1156,6 @@ main(void)
 	CHECK_RUN(proxies_of_the_environment_are_ignored);
 	CHECK_RUN(a_unix_socket_is_reached_by_the_path_the_caller_names_and_by_no_url);
 	CHECK_RUN(a_post_that_may_be_repeated_keeps_its_connection);
+	CHECK_RUN(calls_over_the_limit_wait_for_a_connection);
 	return check_done();
 }
