@@ -79,8 +79,8 @@ typedef void http_answer_cb(void *arg, const struct http_answer *answer);
 SL_MUST_USE enum sl_code http_client_new(struct loop *loop, const struct guard *guard,
 					 struct http_client **out,
 					 struct sl_error *error); /* guard is borrowed */
-/* Calls under way per host, and in all, at a time: further ones wait, their deadline running.  idle: connections
- * that are kept beside those. */
+/* Calls under way per host, and in all, at a time: further ones wait, their deadline
+ * running.  idle: connections that are kept beside those. */
 void http_client_limit(struct http_client *client, int64_t per_host, int64_t in_all, int64_t idle);
 void http_client_free(
     struct http_client *client); /* calls still there end as HTTP_CANCELLED first */

@@ -19,19 +19,19 @@
 #include "sql/delivery.h"
 
 #define TICK_MS 1000
-#define LOOK_MS 250           /* for tries that are slow */
-#define CLAIM_GAP_MS 5        /* between claims that take what came meanwhile */
+#define LOOK_MS 250     /* for tries that are slow */
+#define CLAIM_GAP_MS 5  /* between claims that take what came meanwhile */
+#define EMPTY_GAP_MS 20 /* the same when the last one found nothing: events may be for nobody */
 #define LEASE_SPARE_MS 10000  /* past the time that a try may take: for the record */
 #define KEPT_CONNECTIONS 1024 /* idle ones; fewer where descriptors are few */
 #define BYTES_MAX (64 << 20)  /* of bodies that are under way */
 #define CLAIM_BYTES (32 << 20)
 
-/* SENDING -> RECORDING -> freed.  Its place in the lane is taken until it is freed, so that what the ledger
- * knows of the endpoint is never behind by more than those. */
+/* SENDING -> RECORDING -> freed.  Its place in the lane is taken until it is freed, so that what
+ * the ledger knows of the endpoint is never behind by more than those. */
 enum try_state { TRY_SENDING, TRY_RECORDING };
 
-struct
-try {
+struct deliver_try {
 	struct deliver *deliver;
 	enum try_state state;
 	char id[UUID_TEXT], endpoint_uuid[UUID_TEXT];
@@ -41,14 +41,13 @@ try {
 	size_t bytes; /* of the body */
 	int64_t sent_ms;
 	bool slow;
-	int status;
 	enum delivery_outcome outcome;
 	bool gone;
 	int64_t open_ms;
-	TAILQ_ENTRY(try) entry;
+	TAILQ_ENTRY(deliver_try) entry;
 };
 
-TAILQ_HEAD(try_list, try);
+TAILQ_HEAD(try_list, deliver_try);
 
 struct deliver {
 	struct daemon *daemon;
@@ -62,6 +61,7 @@ struct deliver {
 	bool due[LANES_TRUSTED + 1];      /* claims to be made */
 	int64_t after[LANES_TRUSTED + 1]; /* endpoints to go on behind */
 	int64_t claim_ms;                 /* when the last one was sent */
+	int64_t gap_ms;                   /* from then to the next one at least */
 };
 
 static void go_on(struct deliver *deliver, bool at_once);
@@ -69,7 +69,7 @@ static void go_on(struct deliver *deliver, bool at_once);
 /* ---- tries ----------------------------------------------------------------------------------- */
 
 static void
-try_free(struct try *try)
+try_free(struct deliver_try *try)
 {
 	struct deliver *deliver = try->deliver;
 	bool more = lanes_ended(deliver->lanes, try->endpoint_id, try->slow, clock_mono_ms());
@@ -84,7 +84,7 @@ try_free(struct try *try)
 }
 
 static void
-log_end(const struct try *try, bool paused)
+log_end(const struct deliver_try *try, bool paused)
 {
 	char url[POST_URL_SHOWN];
 
@@ -106,7 +106,7 @@ log_end(const struct try *try, bool paused)
 static void
 on_recorded(void *arg, enum sl_code code, bool paused, const struct sl_error *error)
 {
-	struct try *try = arg;
+	struct deliver_try *try = arg;
 
 	if (code == SL_OK) {
 		FAULT_POINT("delivery_recorded");
@@ -126,7 +126,7 @@ on_recorded(void *arg, enum sl_code code, bool paused, const struct sl_error *er
 
 /* What comes of the try: sets its outcome and how long it waits for the next one. */
 static int64_t
-judge(struct try *try, const struct post_answer *answer)
+judge(struct deliver_try *try, const struct post_answer *answer)
 {
 	const char *text = config_text(try->deliver->daemon->config, "delivery_schedule");
 	struct backoff backoff;
@@ -158,7 +158,7 @@ lane_end_of(const struct post_answer *answer)
 }
 
 static void
-log_answer(const struct try *try, const struct post_answer *answer, int64_t delay_ms)
+log_answer(const struct deliver_try *try, const struct post_answer *answer, int64_t delay_ms)
 {
 	char url[POST_URL_SHOWN];
 
@@ -187,7 +187,7 @@ count_answer(const struct post_answer *answer)
 static void
 on_answer(void *arg, const struct post_answer *answer)
 {
-	struct try *try = arg;
+	struct deliver_try *try = arg;
 	struct deliver *deliver = try->deliver;
 	struct delivery_tried tried = {
 	    .claim = try->claim,
@@ -227,7 +227,7 @@ on_answer(void *arg, const struct post_answer *answer)
 static void
 try_start(struct deliver *deliver, const struct delivery_claimed *row)
 {
-	struct try *try = sl_alloc(sizeof(*try));
+	struct deliver_try *try = sl_alloc(sizeof(*try));
 	struct post_ask ask = {
 	    .url = row->url,
 	    .id = row->event_id,
@@ -272,6 +272,7 @@ on_claimed(void *arg, enum sl_code code, const struct delivery_claimed *rows, in
 	}
 	if (count > 0)
 		FAULT_POINT("delivery_claimed");
+	deliver->gap_ms = count > 0 ? CLAIM_GAP_MS : EMPTY_GAP_MS;
 	more = lanes_claimed(deliver->lanes, rows, count, clock_mono_ms());
 	deliver->after[deliver->kind] = last;
 	for (int i = 0; i < count; i++)
@@ -307,12 +308,12 @@ may_claim(const struct deliver *deliver)
 	       !dispatch_is_quiet(daemon->dispatch) && delivery_store_is_up(daemon->deliveries);
 }
 
-/* Makes a claim that is due, the two kinds in turn.  Not at_once: some time after the one before, so
- * that a stream of events costs claims by time and not by event. */
+/* Makes a claim that is due, the two kinds in turn.  Not at_once: some time after the one before,
+ * so that a stream of events costs claims by time and not by event. */
 static void
 go_on(struct deliver *deliver, bool at_once)
 {
-	int64_t wait_ms = deliver->claim_ms + CLAIM_GAP_MS - clock_mono_ms();
+	int64_t wait_ms = deliver->claim_ms + deliver->gap_ms - clock_mono_ms();
 
 	if (!may_claim(deliver) || (!deliver->due[LANES_ALL] && !deliver->due[LANES_TRUSTED]))
 		return;
@@ -340,7 +341,7 @@ on_look(void *arg)
 {
 	struct deliver *deliver = arg;
 	int64_t since = clock_mono_ms() - LANE_SLOW_MS;
-	struct try *try;
+	struct deliver_try *try;
 
 	TAILQ_FOREACH(try, &deliver->tries, entry)
 	{

@@ -125,8 +125,8 @@ free_places(const struct lanes *lanes)
 	return between(0, lanes->places - lanes->under_way, lanes->places);
 }
 
-/* Of those for endpoints that are trusted: their half is theirs, though others that were trusted hold more than
- * the other one. */
+/* Of those for endpoints that are trusted: their half is theirs, though others that were trusted
+ * hold more than the other one. */
 static int
 trusted_places(const struct lanes *lanes)
 {

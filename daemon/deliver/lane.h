@@ -1,15 +1,16 @@
-/* daemon/deliver/lane.h - how many tries each endpoint may have under way on this node, and when its circuit breaker
- * opens.
+/* daemon/deliver/lane.h - how many tries each endpoint may have under way on this node, and when
+ * its circuit breaker opens.
  *
- * An endpoint is trusted once it has answered 2xx, until it fails or while one of its tries takes longer than
- * a second.  Those that are not trusted share half of the places; the other half is there for those that
- * answer, even when many of them stop to do so at once and what they hold goes over the first.  One that has
- * not answered yet, or failed last, gets a try at a time; others as many as per_endpoint, but no more than their share
- * of the places and an eighth of what is free.  So one with much to send leaves places to others, and what is
- * sent to an endpoint follows itself over few connections.
+ * An endpoint is trusted once it has answered 2xx, until it fails or while one of its tries takes
+ * longer than a second.  Those that are not trusted share half of the places; the other half is
+ * there for those that answer, even when many of them stop to do so at once and what they hold goes
+ * over the first.  One that has not answered yet, or failed last, gets a try at a time; others as
+ * many as per_endpoint, but no more than their share of the places and an eighth of what is
+ * free.  So one with much to send leaves places to others, and what is sent to an endpoint follows
+ * itself over few connections.
  *
- * What is known of an endpoint is this node's own and is forgotten when it was idle for an hour; the breaker's state
- * is in the ledger.  Pure: the caller has the clock (monotonic). */
+ * What is known of an endpoint is this node's own and is forgotten when it was idle for an hour;
+ * the breaker's state is in the ledger.  Pure: the caller has the clock (monotonic). */
 #ifndef SLUICE_DAEMON_DELIVER_LANE_H
 #define SLUICE_DAEMON_DELIVER_LANE_H
 
@@ -51,11 +52,12 @@ enum lane_end {
 	LANE_TIMED_OUT,
 	LANE_LEFT, /* nothing was learned of it */
 };
-/* How a try was answered, when it is: the milliseconds for which the breaker is to open, 0 for none.  It opens when
- * failures come fast, when an endpoint times out twice in a row, and anew when it was open and has only failed since. */
+/* How a try was answered, when it is: the milliseconds for which the breaker is to open, 0 for
+ * none.  It opens when failures come fast, when an endpoint times out twice in a row, and anew
+ * when it was open and has only failed since. */
 int64_t lanes_answered(struct lanes *lanes, int64_t endpoint_id, enum lane_end end, int64_t now_ms);
-/* The try's place is free; slow: lanes_slow() was said of it.  True: the endpoint may have more that waits for
- * it. */
+/* The try's place is free; slow: lanes_slow() was said of it.  True: the endpoint may have more
+ * that waits for it. */
 bool lanes_ended(struct lanes *lanes, int64_t endpoint_id, bool slow, int64_t now_ms);
 
 int lanes_under_way(const struct lanes *lanes);

@@ -1,9 +1,9 @@
-/* daemon/deliver/post.h - one POST of an event to an endpoint: signed, bounded in time and bytes, told as it is
- * kept in the log of tries.
+/* daemon/deliver/post.h - one POST of an event to an endpoint: signed, bounded in time and bytes,
+ * told as it is kept in the log of tries.
  *
- * Everything but a complete 2xx is a failure; a 2xx whose body passes POST_ANSWER_MAX is complete enough.
- * Redirects are not followed, and the guard of daemon->webhook_client decides which addresses may be
- * reached.  No repeats here: who asks decides. */
+ * Everything but a complete 2xx is a failure; a 2xx whose body passes POST_ANSWER_MAX is
+ * complete enough.  Redirects are not followed, and the guard of daemon->webhook_client decides
+ * which addresses may be reached.  No repeats here: who asks decides. */
 #ifndef SLUICE_DAEMON_DELIVER_POST_H
 #define SLUICE_DAEMON_DELIVER_POST_H
 
@@ -25,8 +25,9 @@ struct post_ask { /* all texts borrowed for the call */
 	const char *url;
 	const char *id; /* webhook-id: the event's */
 	struct slice body;
-	/* Sealed, as the environment has them; "" for none.  Without a key the event goes unsigned: an
-	 * environment has one from its first day, and who checks signatures will refuse it. */
+	/* Sealed, as the environment has them; "" for none.  Without a key the event goes
+	 * unsigned: an environment has one from its first day, and who checks signatures will
+	 * refuse it. */
 	const char *environment_uuid, *signing_key, *signing_key_before;
 	int64_t signing_key_age_ms; /* since the last rotation; -1: there was none */
 };

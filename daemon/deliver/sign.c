@@ -26,7 +26,8 @@ add_part(struct buf *out, struct slice key, struct slice signed_bytes)
 	base64_add(out, mac, sizeof(mac));
 }
 
-/* The two things that are signed end in the body: each front is put right before it, in its one copy. */
+/* The two things that are signed end in the body: each front is put right before it, in its one
+ * copy. */
 void
 sign_webhook(struct slice key, struct slice key_before, const char *id, int64_t now_s,
 	     struct slice body, struct sign_headers *out)

@@ -1,8 +1,9 @@
 /* daemon/deliver/sign.h - the signatures of one outgoing webhook (wire.md, 9 and 18.6).
  *
- * Two headers as the original has them, over the exact bytes of the body, and those of the Standard Webhooks
- * specification, over id, time and body.  The HMAC keys are the text of the environment's signing key, so the
- * specification's "whsec_" secret is base64 of that text.  Pure: no clock, no daemon. */
+ * Two headers as the original has them, over the exact bytes of the body, and those of the
+ * Standard Webhooks specification, over id, time and body.  The HMAC keys are the text of the
+ * environment's signing key, so the specification's "whsec_" secret is base64 of that
+ * text.  Pure: no clock, no daemon. */
 #ifndef SLUICE_DAEMON_DELIVER_SIGN_H
 #define SLUICE_DAEMON_DELIVER_SIGN_H
 
@@ -19,9 +20,9 @@ struct sign_headers {
 	char signature[120];                     /* webhook-signature: one part for each key */
 };
 
-/* id: UUID_TEXT - 1 bytes.  key_before: the key before the last rotation while it still signs, else
- * empty; only webhook-signature has a place for it, behind the new one.  key empty: no signature at all, the
- * three texts are "". */
+/* id: UUID_TEXT - 1 bytes.  key_before: the key before the last rotation while it still signs,
+ * else empty; only webhook-signature has a place for it, behind the new one.  key empty: no
+ * signature at all, the three texts are "". */
 void sign_webhook(struct slice key, struct slice key_before, const char *id, int64_t now_s,
 		  struct slice body, struct sign_headers *out);
 

@@ -1,5 +1,5 @@
-/* daemon/scheduler/outgoing.h - how deliveries and endpoints stand in the fleet, as metrics, every ten seconds; by the
- * scheduler that leads, so that each is counted once. */
+/* daemon/scheduler/outgoing.h - how deliveries and endpoints stand in the fleet, as metrics,
+ * every ten seconds; by the scheduler that leads, so that each is counted once. */
 #ifndef SLUICE_DAEMON_SCHEDULER_OUTGOING_H
 #define SLUICE_DAEMON_SCHEDULER_OUTGOING_H
 

@@ -41,8 +41,8 @@ void lane_leave(struct lane *lane, bool hard);
 void lane_stop(struct lane *lane); /* what runs goes on, nothing else is started or taken */
 /* The same, until it is taken back; keys whose jobs do not run are handed in, and the lease is kept. */
 void lane_quiet(struct lane *lane, bool quiet);
-void lane_renew(struct lane *lane);               /* the lease, by an exchange */
-void lane_go_on(struct lane *lane);               /* there may be room, or something to hand in */
+void lane_renew(struct lane *lane); /* the lease, by an exchange */
+void lane_go_on(struct lane *lane); /* there may be room, or something to hand in */
 /* A push is on its way to Redis, on the connection that exchanges go by: one that has no turn asks right behind
  * it, and is spared the wake-up and a sync of Redis's log.  With turns it is left: each exchange that ends
  * one asks for more anyway. */

@@ -24,7 +24,8 @@ struct outcome { /* one result, retry or death on its way to the ledger */
 	enum sync_trouble trouble; /* of a sync */
 	enum job_state state;      /* that the job ends in; 0: it does not, or the ledger says */
 	bool told;                 /* events go with it */
-	struct slice output; /* owned; only where somebody waits for it, else how it ended is not told */
+	struct slice
+	    output; /* owned; only where somebody waits for it, else how it ended is not told */
 };
 
 static void
