@@ -156,6 +156,8 @@ call_on_hop_over(struct http_call *call, CURLcode result)
 	bool follows;
 	char *to;
 
+	if (call_start_round(call, result))
+		return;
 	if (result == CURLE_WRITE_ERROR && call->cut) /* we have had enough of it */
 		result = CURLE_OK;
 	if (result == CURLE_OK && !call->head_done) /* curl is content with a head that was cut */

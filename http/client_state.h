@@ -70,8 +70,9 @@ struct http_call {
 	struct curl_slist *lines;
 	char curl_text[CURL_ERROR_SIZE];
 	char address[ADDRESS_TEXT]; /* last one tried: "127.0.0.1:80" */
-	bool address_refused;       /* by the guard: all others of this hop are, too */
-	int socket_errno;           /* why there is not even a socket; curl does not tell */
+	bool looking, looked; /* the first round: see call_start_hop(); looked: at one at least */
+	bool address_refused; /* by the guard: all others of this hop are, too */
+	int socket_errno;     /* why there is not even a socket; curl does not tell */
 	bool too_large, bad_head, head_too_large;
 
 	/* its answer */
@@ -102,8 +103,13 @@ CURLU *url_parse(const char *text, const char **wrong); /* NULL: *wrong says why
 bool call_redirect(struct http_call *call, const char *location);
 
 /* client_transfer.c */
-bool call_start_hop(struct http_call *call); /* false: finished instead */
-void call_end_hop(struct http_call *call);   /* takes it out of curl; its answer stays */
+/* False: finished instead.  A name is connected in two rounds, unless a kept connection serves: in the first
+ * one curl is denied each socket, so that it shows all addresses of the name, and one bad address
+ * refuses the name before anything is connected; the second one has them from curl's cache. */
+bool call_start_hop(struct http_call *call);
+/* Was that the first round, and is there a second one?  Then it has begun, or the call is finished. */
+bool call_start_round(struct http_call *call, CURLcode result);
+void call_end_hop(struct http_call *call); /* takes it out of curl; its answer stays */
 const char *call_field_value(const struct http_call *call, const char *name);
 
 /* client_failure.c */

@@ -26,6 +26,7 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	(void)purpose;
 	if (call->address_refused) /* a name with one bad address is a bad name */
 		return CURL_SOCKET_BAD;
+	call->looked = true;
 	if (address->family == AF_INET) {
 		struct sockaddr_in in;
 
@@ -47,6 +48,8 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		call->address_refused = true;
 		return CURL_SOCKET_BAD;
 	}
+	if (call->looking)
+		return CURL_SOCKET_BAD;
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (fd < 0)
 		call->socket_errno = errno;
@@ -304,8 +307,23 @@ forget_answer(struct http_call *call)
 	call->curl_text[0] = '\0';
 }
 
-bool
-call_start_hop(struct http_call *call)
+static bool
+has_name(const struct http_call *call)
+{
+	struct in_addr in;
+	char *host = NULL;
+	bool name;
+
+	if (call->unix_path != NULL ||
+	    curl_url_get(call->url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+		return false;
+	name = host[0] != '[' && inet_pton(AF_INET, host, &in) != 1;
+	curl_free(host);
+	return name;
+}
+
+static bool
+start_round(struct http_call *call)
 {
 	int64_t left_ms = call->deadline_ms - clock_mono_ms();
 	CURL *easy;
@@ -337,6 +355,26 @@ call_start_hop(struct http_call *call)
 		call_finish(call, HTTP_PROTOCOL, "ERR_INTERNAL", "the request could not start");
 		return false;
 	}
+	return true;
+}
+
+bool
+call_start_hop(struct http_call *call)
+{
+	call->looking = has_name(call);
+	call->looked = false;
+	return start_round(call);
+}
+
+bool
+call_start_round(struct http_call *call, CURLcode result)
+{
+	if (!call->looking || !call->looked || call->address_refused ||
+	    result != CURLE_COULDNT_CONNECT)
+		return false;
+	call->looking = false;
+	call_end_hop(call);
+	start_round(call);
 	return true;
 }
 
