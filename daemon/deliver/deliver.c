@@ -236,6 +236,7 @@ try_start(struct deliver *deliver, const struct delivery_claimed *row)
 	    .signing_key = row->signing_key,
 	    .signing_key_before = row->signing_key_before,
 	    .signing_key_age_ms = row->signing_key_age_ms,
+	    .fresh = row->failing,
 	};
 
 	try->deliver = deliver;

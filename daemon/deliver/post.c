@@ -222,7 +222,7 @@ send_it(struct post *post, const struct post_ask *ask)
 	    .timeout_ms = config_int(post->daemon->config, "delivery_timeout"),
 	    .response_max = POST_ANSWER_MAX,
 	    .cut = true,
-	    .repeatable = true, /* under the same id */
+	    .repeatable = !ask->fresh, /* under the same id */
 	};
 
 	add_header(post, "content-type", "application/json");

@@ -30,6 +30,9 @@ struct post_ask { /* all texts borrowed for the call */
 	 * refuse it. */
 	const char *environment_uuid, *signing_key, *signing_key_before;
 	int64_t signing_key_age_ms; /* since the last rotation; -1: there was none */
+	/* On a connection of its own: on one that was kept curl sends again, by itself, what got no
+	 * answer.  For an endpoint that fails, so that it gets what the log says. */
+	bool fresh;
 };
 
 struct post_answer {     /* borrowed for the callback; every text is valid UTF-8 without NUL */
