@@ -82,6 +82,7 @@ def accepts_whose_commit_was_not_made_are_made_when_postgres_is_back(rig):
 @test(seconds=90)
 def accepts_whose_commit_was_made_but_not_answered_find_their_rows(rig):
     """A commit is in the log and waits for a standby that there is not: then the server ends."""
+    assert rig.finish(rig.submit("echo", "first")).status == 200  # what an accept looks up is known: a beat that waits would be before it
     rig.postgres.query("ALTER SYSTEM SET synchronous_standby_names TO 'nobody'")
     rig.postgres.query("SELECT pg_reload_conf()")
     wait_until("commits wait", lambda: rig.postgres.query("SHOW synchronous_standby_names") == [["nobody"]])
