@@ -83,7 +83,7 @@ def lost(what, forward, patterns):
         told = fleet.postgres.query(
             "SELECT v->>'model', sum((v#>>'{responseResults,added}')::int), sum((v#>>'{responseResults,updated}')::int),"
             " sum((v#>>'{responseResults,deleted}')::int) FROM outbox o, LATERAL json_view(o.body) v, connection c"
-            f" WHERE c.id = o.connection_id AND c.connection_id = '{name}' GROUP BY 1 ORDER BY 1")
+            f" WHERE o.type = 1 AND c.id = o.connection_id AND c.connection_id = '{name}' GROUP BY 1 ORDER BY 1")
         assert told == [[model, str(30 + turns), str(turns), str(turns)] for model in ("Changed", "Listed")], told
         verdict = fleet.judged()
         assert set(verdict.run_states) == {1}, "a run failed"
