@@ -280,7 +280,7 @@ the_cpu_limit_ends_what_the_deadline_would_allow(void)
 	job = run_code(1,
 		       "exports.run = function (h) { /^(a+)+$/.test('aaaaaaaaaaaaaaaaaaaaaaaaaaa"
 		       "aaaaaaaaaaaaaaaaaa!'); for (;;) {} }",
-		       SAFE_MS);
+		       6 * SAFE_MS);
 	check_int(job.end, ==, RUN_TIMEOUT);
 	check(strstr(job.text, "CPU") != NULL);
 	stop();
