@@ -88,7 +88,7 @@ def accepts_whose_commit_was_made_but_not_answered_find_their_rows(rig):
     wait_until("commits wait", lambda: rig.postgres.query("SHOW synchronous_standby_names") == [["nobody"]])
     threads, answers = ask_all(rig, "made")
     wait_until("a batch of accepts is committed and waits",
-               lambda: count(rig, "pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%INSERT INTO job%'") > 0)
+               lambda: count(rig, "pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = 'sluiced ledger'") > 0)
     rig.postgres.stop(immediate=True)
     assert not answers, answers
     rig.postgres.start("-c", "synchronous_standby_names=")
