@@ -112,7 +112,7 @@ def without_retries_a_runner_that_dies_after_an_effect_is_the_end_but_no_poison(
     rig.witness.release("once")
     assert answer.status == 500 and "died" in answer.json["error"]["message"], answer
     assert not answer.json["error"]["payload"]["error"].startswith("poison"), answer
-    assert len(deaths(rig, job)) == 1 and not rig.postgres.query(f"SELECT FROM dead WHERE job_id = '{job}'")
+    assert len(deaths(rig, job)) == 1 and not rig.postgres.query(f"SELECT job_id FROM dead WHERE job_id = '{job}'")
 
 
 @test
@@ -150,9 +150,9 @@ if has_points():
         while rig.poll(job, node=observer).status == 404 and kills < 6:
             victim.start(wait=False)
             wait_until("it dies, or all is done", lambda: victim.process.poll() is not None or rig.poll(job, node=observer).status != 404, 20)
-            kills += victim.process.poll() is not None
             if victim.process.poll() is not None:
-                wait_until("its session has ended", lambda: not rig.postgres.query("SELECT FROM session WHERE live"), 15)
+                kills += rig.poll(job, node=observer).status == 404  # else it died of what was behind
+                wait_until("its session has ended", lambda: not rig.postgres.query("SELECT id FROM session WHERE live"), 15)
         answer = rig.finish(job, node=observer)
         assert answer.status == 500 and answer.json["error"]["payload"]["error"].startswith("poison: "), answer
         print(f"# {kills} workers died")
@@ -164,7 +164,7 @@ if has_points():
         victim.environment = {}
         victim.start(wait=False)
         assert [rig.finish(one, node=observer).json for one in behind] == [1, 2, 3]
-        assert not rig.postgres.query("SELECT FROM dead WHERE job_id IN ('%s')" % "','".join(behind))
+        assert not rig.postgres.query("SELECT job_id FROM dead WHERE job_id IN ('%s')" % "','".join(behind))
 
 
 def prepare(rig):
