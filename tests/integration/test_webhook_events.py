@@ -262,7 +262,7 @@ def function_processes(node):
 
 def kill_at_each_call(rig, job, path, times):
     def died(number):
-        if len(rig.postgres.query(f"SELECT FROM death WHERE job_id = '{job}' AND NOT open")) >= number or rig.poll(job).status != 404:
+        if len(rig.postgres.query(f"SELECT job_id FROM death WHERE job_id = '{job}' AND NOT open")) >= number or rig.poll(job).status != 404:
             return True
         for pid in function_processes(rig.nodes[0]):
             with contextlib.suppress(ProcessLookupError):
