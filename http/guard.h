@@ -3,7 +3,8 @@
  * Loopback, private, link-local, shared, multicast, documentation, benchmarking, unspecified,
  * NAT64/6to4/mapped forms of these and the cloud metadata addresses are refused (IANA
  * special-purpose registries, RFC 6890) unless a CIDR block of the allow-list holds them.  The
- * check is made on the address that is about to be connected, so DNS rebinding cannot pass it. */
+ * check is made on every address of a name before one is connected, and again on the one that is about to be,
+ * so DNS rebinding cannot pass it. */
 #ifndef SLUICE_HTTP_GUARD_H
 #define SLUICE_HTTP_GUARD_H
 

@@ -6,27 +6,13 @@ import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from operator_cli import run
-from rig import Rig, free_port
+from rig import free_port
 from servers import wait_until
-from sink import OK, Sink, status
+from sink import OK, SinkRig, status
 from tap import main, test
 
 LONG_AGO = "2020-01-01T00:00:00.000Z"
 EVIL = "\x1b[2J\u202eevil"
-
-
-class HookRig(Rig):
-    def __enter__(self):
-        self.sink = Sink()
-        try:
-            return super().__enter__()
-        except BaseException:
-            self.sink.stop()
-            raise
-
-    def __exit__(self, *exc):
-        super().__exit__(*exc)
-        self.sink.stop()
 
 
 def prepare(rig):
@@ -220,4 +206,4 @@ def a_test_that_is_not_taken_says_why_and_what_to_do(rig):
 
 
 if __name__ == "__main__":
-    main(lambda: HookRig(settings={"delivery_schedule": "0s,100ms"}, prepare=prepare))
+    main(lambda: SinkRig(settings={"delivery_schedule": "0s,100ms"}, prepare=prepare))

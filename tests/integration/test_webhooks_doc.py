@@ -8,9 +8,9 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import flows
-from rig import ROOT, Rig, build_directory, clean_environment, free_port
+from rig import ROOT, build_directory, clean_environment, free_port
 from servers import stop, wait_until
-from sink import OK, Sink, status
+from sink import OK, SinkRig, status
 from tap import main, test
 
 with open(f"{ROOT}/doc/webhooks.md", encoding="utf-8") as _file:
@@ -28,20 +28,6 @@ def block(kind, words):
     """The one block of that kind in which the words stand."""
     [body] = [body for k, body in BLOCKS if k == kind and words in body]
     return body
-
-
-class DocRig(Rig):
-    def __enter__(self):
-        self.sink = Sink()
-        try:
-            return super().__enter__()
-        except BaseException:
-            self.sink.stop()
-            raise
-
-    def __exit__(self, *exc):
-        super().__exit__(*exc)
-        self.sink.stop()
 
 
 def prepare(rig):
@@ -204,4 +190,4 @@ def every_block_is_run_here(_rig):
 
 
 if __name__ == "__main__":
-    main(lambda: DocRig(standalone=True, prepare=prepare))
+    main(lambda: SinkRig(standalone=True, prepare=prepare))

@@ -26,6 +26,7 @@ import threading
 import time
 from email.utils import formatdate
 
+from rig import Rig
 from servers import free_ports, wait_until
 
 LIMIT = 120.0  # seconds that an answer takes at most, and a silent connection lasts
@@ -444,3 +445,19 @@ class Sink:
         for gate in gates:
             gate.set()
         self.refuse()
+
+
+class SinkRig(Rig):
+    """A Rig with a receiver, rig.sink, that is there before the nodes and after them."""
+
+    def __enter__(self):
+        self.sink = Sink()
+        try:
+            return super().__enter__()
+        except BaseException:
+            self.sink.stop()
+            raise
+
+    def __exit__(self, *exc):
+        super().__exit__(*exc)
+        self.sink.stop()
