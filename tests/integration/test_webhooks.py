@@ -8,7 +8,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import flows
 from rig import Rig, free_port, wait_until
-from sink import OK, Sink, drip, drop, endless_body, endless_chunks, endless_head, hang, held, later, moved, reset, short, status
+from sink import OK, Sink, drip, drop, endless_body, endless_chunks, endless_head, hang, held, later, moved, reset, short, slow, status
 from tap import main, test
 
 TIMEOUT = 2.0  # delivery_timeout of the rig
@@ -190,6 +190,23 @@ def what_fails_to_the_end_of_the_schedule_is_exhausted(rig):
     [line] = logged(rig, "webhook_exhausted", f"{path}\"")
     assert "level=warn" in line and "tries=4" in line
     assert not rig.postgres.query("SELECT 1 FROM delivery_due u JOIN delivery d ON d.id = u.delivery_id WHERE d.state = 4")
+
+
+@test(seconds=60)
+def an_endpoint_that_fails_gets_one_request_for_each_try(rig):
+    """On a connection that was kept, libcurl itself sends again what got no answer."""
+    path, other = own(rig, "drops"), own(rig, "beside")
+    tell(rig, "beside")
+    ended(rig, "beside")
+    rig.sink.answer(other, slow(0.3, OK))
+    tell(rig, "beside", 8)  # side by side: so many connections are kept
+    ended(rig, "beside", 9)
+    rig.sink.answer(path, drop)
+    tell(rig, "drops")
+    ended(rig, "drops", state=4)
+    requests = [r.headers["webhook-timestamp"] for r in rig.sink.seen(path)]
+    tries = sorted(set(requests))
+    assert len(tries) == 4 and all(requests.count(one) == 1 for one in tries[1:]), requests
 
 
 @test
