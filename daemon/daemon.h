@@ -22,6 +22,8 @@ struct deliver;
 struct delivery_store;
 struct directory;
 struct dispatch;
+struct fresh;
+struct gates;
 struct guard;
 struct http_client;
 struct ledger;
@@ -59,6 +61,8 @@ struct daemon {
 	struct ledger *ledger; /* api, worker (large inputs) */
 	struct cancel_watch *cancels;
 	struct sync_store *syncs; /* api, worker: syncs, records, checkpoints */
+	struct fresh *fresh;      /* all roles: credentials that are good to use */
+	struct gates *gates;      /* api, worker: the providers' windows */
 	struct queue **queues;    /* one for each shard; see shard.h */
 	int shard_count;
 	struct submits *submits;            /* jobs on their way in */

@@ -13,6 +13,7 @@
 #include "base/loop.h"
 
 struct guard;
+struct http_answer;
 struct http_client; /* opaque */
 struct http_call;   /* opaque: a request on its way */
 
@@ -20,6 +21,25 @@ struct http_header {
 	const char *name;
 	const char *value;
 };
+
+/* For bodies that are too large to be held: both ways bit by bit, with back pressure.  All are called from the
+ * loop, with the call's arg, never after the end; each may be NULL: then that part is as without a stream. */
+struct http_stream {
+	/* The head of the answer that will be the outcome (not of a redirect that is followed).  True: its body goes to
+	 * on_body; false: it is collected, as without a stream. */
+	bool (*on_head)(void *arg, const struct http_answer *head);
+	/* Takes all of the bytes, or none (false): then they come again after http_call_resume(). */
+	bool (*on_body)(void *arg, struct slice bytes);
+	/* Fills out with bytes of the request's body, size at most.  0: none now, http_call_resume() tells when;
+	 * HTTP_STREAM_END, or HTTP_STREAM_FAILED: its source broke off, and the call ends as HTTP_CANCELLED. */
+	int64_t (*on_want)(void *arg, char *out, size_t size);
+	int64_t length;   /* of the request's body; -1: not known (chunked, or HTTP/2's way) */
+	int64_t stall_ms; /* no byte either way for this long ends the call as HTTP_TIMEOUT; timeout_ms counts until the
+			     head only.  While paused by us it does not count.  0: none, and timeout_ms is for the
+			     whole exchange */
+};
+#define HTTP_STREAM_END (-1)
+#define HTTP_STREAM_FAILED (-2)
 
 struct http_ask {
 	const char *method;
@@ -88,6 +108,7 @@ void http_client_free(
 struct http_call *http_client_send(struct http_client *client, const struct http_ask *ask,
 				   http_answer_cb *cb, void *arg);
 void http_call_cancel(struct http_call *call); /* cb follows with HTTP_CANCELLED */
+void http_call_resume(struct http_call *call); /* of a stream: there is room, or there are bytes, again */
 /* Header of an answer by lower-case name, or NULL. */
 const char *http_answer_header(const struct http_answer *answer, const char *name);
 

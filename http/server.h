@@ -42,6 +42,7 @@ struct http_verdict {
 	const char *error_code; /* of the refusal: {"error":{"code":..,"message":..}} */
 	const char *error_text;
 	const char *extra_headers; /* whole header lines "Name: value\r\n", or NULL (e.g. Allow) */
+	bool stream; /* on_request comes with the head; the body is read by http_request_read() */
 };
 
 struct http_handler {
@@ -121,6 +122,32 @@ struct http_reply {
 	struct slice body;         /* copied */
 	bool close;                /* close the connection after it */
 };
+/* ---- streams: bodies that are too large to be held --------------------------------------------
+ * Of a request whose verdict was `stream`.  Bytes are taken from the connection no faster than they are read, and
+ * handed to it no faster than it sends them: HTTP_STREAM_ROOM each way is all that is held. */
+#define HTTP_STREAM_ROOM (128 * 1024)
+struct http_request_events {
+	void (*on_readable)(void *arg); /* there are bytes, or the body has ended, or it broke off */
+	void (*on_room)(void *arg);     /* http_request_write() takes bytes again */
+};
+/* Both come from the loop, until the reply ends or the client is gone (on_gone of the handler). */
+void http_request_listen(struct http_request *request, const struct http_request_events *events,
+			 void *arg);
+int64_t http_request_length(const struct http_request *request); /* Content-Length; -1: chunked; 0: no body */
+/* Bytes of the body, size at most; 0: none now; HTTP_REQUEST_END; HTTP_REQUEST_BROKEN: it will not come whole. */
+int64_t http_request_read(struct http_request *request, char *out, size_t size);
+#define HTTP_REQUEST_END (-1)
+#define HTTP_REQUEST_BROKEN (-2)
+/* The head of an answer whose body follows; body of *reply is not looked at.  length -1: chunked (HTTP/1.0: until
+ * the connection closes).  An unread rest of the request's body is skipped or the connection closed, as with any reply. */
+void http_request_reply_head(struct http_request *request, const struct http_reply *reply,
+			     int64_t length);
+/* Takes all of the bytes (true) or none (false: on_room follows).  At most HTTP_STREAM_ROOM at a time (asserted). */
+bool http_request_write(struct http_request *request, struct slice bytes);
+/* Ends the request, which is gone.  whole false: the body broke off, and the client must notice: the connection is
+ * reset or closed without the last chunk. */
+void http_request_reply_end(struct http_request *request, bool whole);
+
 /* Answers and ends the request, which is gone after this call.  HEAD answers carry no body. */
 void http_request_reply(struct http_request *request, const struct http_reply *reply);
 /* {"error":{"code":code,"message":text}} with status, and the server's refusal_headers. */

@@ -16,7 +16,10 @@ enum provider_webhook {
 	WEBHOOK_GENERIC, /* the body is {"type","connectionId",...}, unsigned */
 };
 
-enum auth_mode { AUTH_NONE, AUTH_API_KEY, AUTH_BASIC, AUTH_OAUTH2 };
+enum auth_mode { AUTH_NONE, AUTH_API_KEY, AUTH_BASIC, AUTH_OAUTH2, AUTH_OAUTH2_CC };
+
+/* How a provider takes the client's id and secret at its token endpoint (RFC 6749 section 2.3.1). */
+enum token_client { TOKEN_CLIENT_BODY, TOKEN_CLIENT_BASIC };
 
 struct provider_pair {
 	const char *name;
@@ -43,6 +46,15 @@ struct provider {
 	int retry_code_count;
 	/* integration_config says where the key goes: keyPlacement, keyName, valueTemplate. */
 	bool key_from_integration;
+	bool limits_per_app; /* its windows are the integration's, not the connection's */
+	/* Of OAUTH2 and OAUTH2_CC.  token_url may hold ${connectionConfig.x} and members of integration_config; NULL: it
+	 * cannot be refreshed. */
+	const char *token_url, *refresh_url; /* refresh_url: when it is another one; else NULL */
+	enum token_client token_client;
+	bool token_json; /* the token request is JSON, not a form */
+	const struct provider_pair *token_params, *refresh_params; /* added to the request */
+	int token_param_count, refresh_param_count;
+	int64_t token_ttl_s; /* of tokens whose answer does not say; 0: they do not end */
 	enum provider_webhook webhook;
 	struct slice paginate; /* defaults for nango.paginate() as a JSON object; empty: none */
 	struct slice json; /* the whole definition, for GET /providers; with name and logo_url */

@@ -4,6 +4,7 @@ libprovider_a_SOURCES = \
 	provider/catalog.c provider/catalog.h \
 	provider/credential.c provider/credential.h \
 	provider/expand.c provider/expand.h \
+	provider/limit.h \
 	provider/moment.c provider/moment.h \
 	provider/prepare.c provider/prepare.h \
 	provider/request.c provider/request.h \

@@ -53,8 +53,24 @@ struct provider_ask {
 	 * begun: the failure at hand is the answer. */
 	int64_t deadline_mono_ms;
 	const char *user_agent; /* default when the headers have none */
+	/* NULL, or for whole bodies that are not held (http/client.h).  A body that is streamed in (on_want) is sent once:
+	 * such a request has no retries.  An answer that will be tried again is collected, up to
+	 * PROVIDER_HELD_MAX; one that is larger is not tried again.  on_head comes for the answer that stays. */
+	const struct http_stream *stream;
+};
+#define PROVIDER_HELD_MAX (1 << 20)
+
+/* One try, as it ended. */
+struct provider_try {
+	int number; /* from 1 */
+	const char *method, *shown_url; /* without what the provider's definition adds to the query */
+	const struct http_answer *answer; /* head only; its body may not be there */
+	int64_t ms;      /* from sending to the end of the head, or to the failure */
+	bool repeated;   /* another one follows, unless nothing can be done about a 401 */
+	int64_t wait_ms; /* before it */
 };
 
+struct retry_rules;
 struct provider_request; /* opaque */
 
 struct provider_events {
@@ -69,6 +85,10 @@ struct provider_events {
 	void (*on_answer)(void *arg, const struct http_answer *answer);
 	/* After a try that will be repeated (for the operation log); may be NULL. */
 	void (*on_retry)(void *arg, int attempt, int status, const char *code, int64_t wait_ms);
+	/* After each try that went out; may be NULL. */
+	void (*on_try)(void *arg, const struct provider_try *end);
+	/* A 401, with tries left: answer once by provider_request_renew().  NULL: a 401 is final. */
+	void (*on_unauthorized)(void *arg, struct provider_request *request);
 };
 
 /* Starts a request.  SL_INVALID: no base URL (the text starts with "missing_api_url"), bad
@@ -81,6 +101,15 @@ SL_MUST_USE enum sl_code provider_request_start(struct loop *loop, struct http_c
 						struct provider_request **out,
 						struct sl_error *error);
 void provider_request_go(struct provider_request *request, bool allowed);
+/* Other credentials for the tries to come.  After on_unauthorized: connection NULL means that they have not changed, and
+ * the 401 is the answer.  Also allowed between on_before_send and provider_request_go().  SL_INVALID as
+ * provider_request_start(): the request goes on with what it had. */
+SL_MUST_USE enum sl_code provider_request_renew(struct provider_request *request,
+						const struct provider_connection *connection,
+						struct sl_error *error);
+void provider_request_resume(struct provider_request *request); /* of its stream */
+/* What decides about another try, for limit_read(); borrowed. */
+const struct retry_rules *provider_request_rules(const struct provider_request *request);
 /* Stops it: no further try; on_answer does not follow; memory is freed from the loop. */
 void provider_request_cancel(struct provider_request *request);
 

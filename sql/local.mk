@@ -21,7 +21,8 @@ sql_migrations = \
 	sql/migrations/0016_record.sql \
 	sql/migrations/0017_retention.sql \
 	sql/migrations/0018_webhook.sql \
-	sql/migrations/0019_event.sql
+	sql/migrations/0019_event.sql \
+	sql/migrations/0020_refresh.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
@@ -31,6 +32,7 @@ libsql_a_SOURCES = \
 	sql/account_function.c \
 	sql/account_integration.c \
 	sql/checkpoint.c sql/checkpoint.h \
+	sql/refresh.h \
 	sql/dead.c sql/dead.h sql/dead_store.h \
 	sql/dead_quarantine.c \
 	sql/delivery.c sql/delivery.h sql/delivery_store.h \
