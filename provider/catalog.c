@@ -323,6 +323,7 @@ settle_auth(const struct reading *r)
 		fallback = "Basic ${basic}";
 		break;
 	case AUTH_OAUTH2:
+	case AUTH_OAUTH2_CC:
 		fallback = "Bearer ${accessToken}";
 		break;
 	}
