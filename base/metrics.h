@@ -51,6 +51,8 @@ enum metric_id {
 	METRIC_HTTP_CONNECTIONS,
 	METRIC_PROVIDER_REQUESTS, /* enum metric_provider */
 	METRIC_PROVIDER_LATENCY,
+	METRIC_REFRESHES, /* enum metric_refresh */
+	METRIC_REFRESH_SECONDS,
 	METRIC_WEBHOOK_TRIES, /* enum metric_webhook */
 	METRIC_WEBHOOKS_EXHAUSTED,
 	METRIC_WEBHOOK_LATE_RECORDS,
@@ -123,6 +125,12 @@ enum metric_provider {
 	METRIC_PROVIDER_CLIENT_ERROR, /* other 4xx */
 	METRIC_PROVIDER_SERVER_ERROR, /* 5xx */
 	METRIC_PROVIDER_FAILED,       /* no answer */
+};
+enum metric_refresh { /* of credentials */
+		      METRIC_REFRESH_OK,
+		      METRIC_REFRESH_REFUSED,     /* by the token endpoint */
+		      METRIC_REFRESH_UNAVAILABLE, /* it, or the ledger, does not answer */
+		      METRIC_REFRESH_SHARED,      /* had by who waited for another's */
 };
 enum metric_webhook { METRIC_WEBHOOK_DELIVERED, METRIC_WEBHOOK_FAILED };
 enum metric_endpoint { METRIC_ENDPOINT_PAUSED, METRIC_ENDPOINT_OPEN, METRIC_ENDPOINT_FAILING };
