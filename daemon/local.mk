@@ -82,6 +82,7 @@ sluiced_SOURCES = \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
 	daemon/scheduler/outgoing.c daemon/scheduler/outgoing.h \
 	daemon/scheduler/recount.c daemon/scheduler/recount.h \
+	daemon/scheduler/refresher.c daemon/scheduler/refresher.h \
 	daemon/scheduler/retention.c daemon/scheduler/retention.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/schedule.c daemon/scheduler/schedule.h \
