@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "daemon/egress/send.h"
 #include "daemon/worker/host_call.h"
-#include "provider/request.h"
 
 enum {
 	FOR_ACTION = 1 << JOB_ACTION,
@@ -210,9 +210,9 @@ host_cancel_all(struct attempt *attempt)
 		struct attempt *nested = call->nested;
 
 		unlink_call(call);
-		if (call->request != NULL) {
-			provider_request_cancel(call->request);
-			call->request = NULL;
+		if (call->egress != NULL) {
+			egress_cancel(call->egress);
+			call->egress = NULL;
 		}
 		if (call->fetch != NULL)
 			http_call_cancel(call->fetch);
