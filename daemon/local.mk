@@ -114,7 +114,7 @@ sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase
 
 # The parts that stand on base alone have unit tests.
 daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service \
-	test_deliver_backoff test_deliver_lane test_deliver_sign
+	test_deliver_backoff test_deliver_lane test_deliver_sign test_egress_gate
 check_PROGRAMS += $(daemon_tests)
 TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
@@ -134,3 +134,7 @@ test_deliver_lane_SOURCES = tests/unit/test_deliver_lane.c daemon/deliver/lane.c
 test_deliver_lane_LDADD = $(base_test_libs)
 test_deliver_sign_SOURCES = tests/unit/test_deliver_sign.c daemon/deliver/sign.c
 test_deliver_sign_LDADD = $(base_test_libs)
+test_egress_gate_SOURCES = tests/integration/test_egress_gate.c tests/integration/queue_rig.h \
+	daemon/egress/gate.c daemon/shard.c
+test_egress_gate_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS) $(LIBEVENT_CFLAGS)
+test_egress_gate_LDADD = libqueue.a $(base_test_libs) $(HIREDIS_LIBS)
