@@ -45,7 +45,7 @@ sluiced_SOURCES = \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
 	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \
 	daemon/api/admin_bench.c \
-	daemon/api/admin_dead.c daemon/api/admin_doctor.c daemon/api/admin_quarantine.c \
+	daemon/api/admin_dead.c daemon/api/admin_doctor.c daemon/api/admin_gate.c daemon/api/admin_quarantine.c \
 	daemon/api/admin_read.c daemon/api/admin_worker.c \
 	daemon/api/admin_job.c daemon/api/admin_job_create.c \
 	daemon/api/admin_queue.c daemon/api/admin_queue.h daemon/api/admin_steer.c \
