@@ -89,7 +89,7 @@ sluiced_SOURCES = \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
 	daemon/scheduler/upkeep.c daemon/scheduler/upkeep.h \
 	daemon/worker/attempt.c daemon/worker/attempt.h daemon/worker/attempt_parts.h \
-	daemon/worker/attempt_effect.c daemon/worker/attempt_resolve.c \
+	daemon/worker/attempt_effect.c daemon/worker/attempt_wait.c daemon/worker/attempt_resolve.c \
 	daemon/worker/calls.c daemon/worker/calls.h \
 	daemon/worker/dispatch.c daemon/worker/dispatch.h \
 	daemon/worker/guests.c daemon/worker/guests.h \

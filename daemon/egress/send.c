@@ -39,6 +39,7 @@ struct egress {
 	const struct egress_events *events;              /* borrowed */
 	void *arg;
 	char *by, *job; /* for the log */
+	bool waiting;   /* on_waiting() was told so */
 	struct provider_request *request;
 	struct loop_timer *timer;
 	const char *code; /* of FAILING */
@@ -94,6 +95,19 @@ on_timer(void *arg)
 	egress->events->on_answer(egress->arg, &answer);
 }
 
+/* What waits for so little holds nothing up. */
+#define WAIT_TOLD_MS 100
+
+static void
+set_waiting(struct egress *egress, bool waiting)
+{
+	if (egress->waiting == waiting)
+		return;
+	egress->waiting = waiting;
+	if (egress->events->on_waiting != NULL)
+		egress->events->on_waiting(egress->arg, waiting);
+}
+
 /* ---- tries ----------------------------------------------------------------------------------- */
 
 static void
@@ -103,6 +117,7 @@ on_before_send(void *arg, struct provider_request *request)
 
 	assert(request == egress->request);
 	egress_enter(egress, EGRESS_ASKING);
+	set_waiting(egress, false);
 	if (egress->events->on_before_send != NULL)
 		egress->events->on_before_send(egress->arg, egress);
 	else
@@ -126,6 +141,8 @@ on_retry(void *arg, int attempt, int status, const char *code, int64_t wait_ms)
 	log_info("provider_retry", "job=%s try=%d status=%d code=%s wait_ms=%lld", egress->job,
 		 attempt, status, code != NULL ? code : "none", (long long)wait_ms);
 	egress_enter(egress, EGRESS_DUE);
+	if (wait_ms >= WAIT_TOLD_MS)
+		set_waiting(egress, true);
 }
 
 static void

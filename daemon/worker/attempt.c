@@ -543,6 +543,7 @@ attempt_start(struct daemon *daemon, const struct attempt_ask *ask, attempt_cb *
 	attempt->gate = attempt_gate_new(attempt);
 	attempt->checkpoint.last = &attempt->checkpoint.first;
 	attempt->fence = ask->fence;
+	attempt->lent = ask->lent;
 	attempt->cb = cb;
 	attempt->arg = arg;
 	/* From the loop, so that cb never comes before the caller has the pointer. */

@@ -28,6 +28,9 @@ struct attempt_ask {
 	/* Not NULL: no effect before attempt_fenced(), which this asks for: fence(arg), at most once a
 	 * start. */
 	void (*fence)(void *arg);
+	/* NULL, or told when its place may be used by another, because it waits for a provider's window, and
+	 * (false) when it needs one again, at the end at the latest.  arg is cb's. */
+	void (*lent)(void *arg, bool lent);
 	/* JSON text, copied; empty: none.  JOB_ACTION: the function's input.  JOB_SYNC:
 	 * {"sync":row id,"emptyCache":bool}.  JOB_WEBHOOK: {"sync":row id,"payload":any}.
 	 * JOB_EVENT: none. */
@@ -106,7 +109,8 @@ struct attempt {
 	/* Runs inside this one, whose job, session and effects are its own; NULL: stands alone. */
 	struct attempt *parent;
 	int depth;
-	bool placed; /* holds one of dispatch's places for nested runs */
+	bool placed;  /* holds one of dispatch's places for nested runs */
+	bool is_lent; /* the place that it runs in: see attempt_wait.c */
 	const struct directory_environment *environment; /* held */
 	const struct directory_function *function;       /* held */
 	const struct directory_connection *connection;   /* held */
@@ -136,6 +140,7 @@ struct attempt {
 	char *why_died;  /* owned */
 	struct attempt_death death;
 	void (*fence)(void *arg); /* NULL: none is needed any more */
+	void (*lent)(void *arg, bool lent);
 	attempt_cb *cb;
 	void *arg;
 };
@@ -164,6 +169,9 @@ struct attempt *attempt_start_nested(struct attempt *parent, const struct attemp
  * session's last beat is good.  May be called from inside; never once the attempt has ended. */
 typedef void attempt_effect_cb(void *arg, bool allowed);
 void attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg);
+
+/* Its calls are other ones now, or wait, or do not any more: lends its place, or takes it back. */
+void attempt_look_at_calls(struct attempt *attempt);
 
 /* What the function asks for now, for those who will wonder what it died of; at: behind the op, may be NULL,
  * is cut off at its query. */

@@ -32,6 +32,16 @@ on_before_send(void *arg, struct egress *egress)
 	attempt_effect(call->attempt, on_effect_answer, call);
 }
 
+static void
+on_waiting(void *arg, bool waiting)
+{
+	struct host_call *call = arg;
+
+	call->waits = waiting;
+	if (call->attempt != NULL)
+		attempt_look_at_calls(call->attempt);
+}
+
 /* A header that stands several times is one member: a list for set-cookie, else one text (RFC 9110
  * section 5.3).  Written where it stands first. */
 static void
@@ -174,6 +184,7 @@ void
 host_http(struct host_call *call)
 {
 	static const struct egress_events events = {.on_before_send = on_before_send,
+						    .on_waiting = on_waiting,
 						    .on_answer = on_http_answer};
 	struct daemon *daemon = call->attempt->daemon;
 	struct json_value retry_header = json_get(call->meta, "retryHeader");
