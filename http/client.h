@@ -63,6 +63,10 @@ struct http_ask {
 				  not guarded, so never one that came from outside */
 	bool repeatable; /* sent twice does no harm: a POST, too, may use a kept connection, on
 				  which curl sends again what got no answer */
+	const struct http_stream *stream; /* NULL, or: copied; with on_want `body` is not looked at */
+	/* PEM, or empty: who we are, to servers that ask for it (copied, wiped).  Never shown to another
+	 * origin than the first one. */
+	struct slice client_certificate, client_key;
 };
 
 enum http_failure {
@@ -91,6 +95,8 @@ struct
 	int header_count;
 	struct slice body;
 	bool cut;        /* there was more of the body */
+	bool decoded;    /* the body was compressed and is not any more: what its headers said of that
+			    form (content-encoding, content-length) is left out of them */
 	const char *url; /* of the last hop */
 };
 

@@ -3,13 +3,15 @@ noinst_LIBRARIES += libprovider.a
 libprovider_a_SOURCES = \
 	provider/catalog.c provider/catalog.h \
 	provider/credential.c provider/credential.h \
+	provider/definition.c provider/definition.h \
 	provider/expand.c provider/expand.h \
-	provider/limit.h \
+	provider/limit.c provider/limit.h \
 	provider/moment.c provider/moment.h \
 	provider/prepare.c provider/prepare.h \
 	provider/request.c provider/request.h \
 	provider/retry.c provider/retry.h \
 	provider/template.c provider/template.h \
+	provider/token.c provider/token.h provider/token_answer.c \
 	provider/url.c provider/url.h
 libprovider_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 
@@ -120,6 +122,8 @@ dist_catalog_DATA = \
 	provider/catalog/private-api-basic.json \
 	provider/catalog/private-api-bearer.json \
 	provider/catalog/private-api-generic.json \
+	provider/catalog/private-api-oauth2-cc.json \
+	provider/catalog/private-api-oauth2.json \
 	provider/catalog/quickbooks-sandbox.json \
 	provider/catalog/quickbooks.json \
 	provider/catalog/ramp.json \
@@ -169,6 +173,8 @@ provider_tests = test_provider_catalog \
 	test_provider_credential \
 	test_provider_prepare \
 	test_provider_retry \
+	test_provider_limit \
+	test_provider_token \
 	test_provider_request \
 	test_provider_http
 check_PROGRAMS += $(provider_tests)
@@ -182,6 +188,10 @@ test_provider_prepare_SOURCES = tests/unit/test_provider_prepare.c
 test_provider_prepare_LDADD = $(provider_test_libs)
 test_provider_retry_SOURCES = tests/unit/test_provider_retry.c
 test_provider_retry_LDADD = libprovider.a $(base_test_libs) $(JANSSON_LIBS)
+test_provider_limit_SOURCES = tests/unit/test_provider_limit.c
+test_provider_limit_LDADD = libprovider.a $(base_test_libs) $(JANSSON_LIBS)
+test_provider_token_SOURCES = tests/unit/test_provider_token.c
+test_provider_token_LDADD = $(provider_test_libs)
 test_provider_request_SOURCES = tests/unit/test_provider_request.c
 test_provider_request_LDADD = libprovider.a $(base_test_libs) $(JANSSON_LIBS)
 test_provider_http_SOURCES = tests/unit/test_provider_http.c

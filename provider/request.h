@@ -63,7 +63,8 @@ struct provider_ask {
 /* One try, as it ended. */
 struct provider_try {
 	int number; /* from 1 */
-	const char *method, *shown_url; /* without what the provider's definition adds to the query */
+	const char *method,
+	    *shown_url; /* without what the provider's definition adds to the query */
 	const struct http_answer *answer; /* head only; its body may not be there */
 	int64_t ms;      /* from sending to the end of the head, or to the failure */
 	bool repeated;   /* another one follows, unless nothing can be done about a 401 */

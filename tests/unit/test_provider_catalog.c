@@ -175,7 +175,7 @@ the_json_of_each_is_what_the_wire_shows(void)
 		check_int(json_get(all, "categories").type, ==, JSON_ARRAY_);
 		check_int(json_path(all, "proxy.base_url").type, ==, JSON_TEXT);
 		check((json_get(all, "token_url").type == JSON_TEXT) ==
-		      (p->auth_mode == AUTH_OAUTH2));
+		      (p->auth_mode == AUTH_OAUTH2 || p->auth_mode == AUTH_OAUTH2_CC));
 	}
 	catalog_free(catalog);
 }
@@ -198,9 +198,35 @@ bad_definitions_are_named_with_file_and_member(void)
 	    {"{}", "bad.json: display_name is missing"},
 	    {"{\"display_name\":7}", "bad.json: display_name must be a text"},
 	    {"{\"name\":\"bad\"}", "bad.json: name is not a member that we know"},
-	    {ROOT("MAGIC", "{}"), "bad.json: auth_mode must be NONE, API_KEY, BASIC or OAUTH2"},
+	    {ROOT("MAGIC", "{}"), "bad.json: auth_mode must be NONE, API_KEY, BASIC, OAUTH2 or "
+				  "OAUTH2_CC"},
 	    {ROOT("OAUTH2", "{}"),
 	     "bad.json: authorization_url must be there for OAUTH2, and only then"},
+	    {ROOT("OAUTH2_CC", "{}"),
+	     "bad.json: token_url must be there for OAUTH2 and OAUTH2_CC, and only then"},
+	    {ROOT("OAUTH2_CC", "{},\"token_url\":\"https://x/ || ftp://x/\""),
+	     "bad.json: token_url is not an http or https URL without query"},
+	    {ROOT("OAUTH2_CC", "{},\"token_url\":\"https://x/\",\"refresh_url\":\"https://x/\""),
+	     "bad.json: refresh_url must be there for OAUTH2, and only then"},
+	    {ROOT("OAUTH2_CC",
+		  "{},\"token_url\":\"https://x/\",\"token_request_auth_method\":\"post\""),
+	     "bad.json: token_request_auth_method must be body or basic"},
+	    {ROOT("OAUTH2_CC", "{},\"token_url\":\"https://x/\",\"body_format\":\"xml\""),
+	     "bad.json: body_format must be form or json"},
+	    {ROOT("OAUTH2_CC", "{},\"token_url\":\"https://x/\",\"token_params\":{\"a\":1}"),
+	     "bad.json: token_params.a must be a printable text"},
+	    {ROOT("OAUTH2_CC", "{},\"token_url\":\"https://x/\",\"token_expires_in_ms\":7"),
+	     "bad.json: token_expires_in_ms must be from a second to ten years"},
+	    {ROOT("NONE", "{},\"body_format\":\"json\""),
+	     "bad.json: body_format is for OAUTH2 and OAUTH2_CC only"},
+	    {ROOT("NONE", "{},\"rate_limit\":{\"scope\":\"world\"}"),
+	     "bad.json: rate_limit.scope must be connection or app"},
+	    {ROOT("NONE", "{\"retry\":{\"in_body\":{\"path\":\"a\"}}}"),
+	     "bad.json: proxy.retry.in_body.unit is missing"},
+	    {ROOT("NONE", "{\"retry\":{\"in_body\":{\"path\":\"a\",\"unit\":\"min\"}}}"),
+	     "bad.json: proxy.retry.in_body.unit must be s, ms or at"},
+	    {ROOT("NONE", "{\"retry\":{\"limit_code\":[200]}}"),
+	     "bad.json: proxy.retry.limit_code must hold statuses from 400 to 599"},
 	    {ROOT("NONE", "{},\"webhook\":\"magic\""), "bad.json: webhook must be generic"},
 	    {ROOT("NONE", "[]"), "bad.json: proxy must be an object"},
 	    {ROOT("NONE", "{\"url\":\"x\"}"), "bad.json: proxy.url is not a member that we know"},

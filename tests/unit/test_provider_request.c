@@ -134,7 +134,8 @@ on_retry(void *arg, int attempt, int status, const char *code, int64_t wait_ms)
 		provider_request_cancel(request);
 }
 
-static const struct provider_events events = {on_before_send, on_answer, on_retry};
+static const struct provider_events events = {
+    .on_before_send = on_before_send, .on_answer = on_answer, .on_retry = on_retry};
 
 static void
 reset(void)
