@@ -39,7 +39,7 @@ sluiced_SOURCES = \
 	daemon/deliver/lane.c daemon/deliver/lane.h \
 	daemon/deliver/post.c daemon/deliver/post.h \
 	daemon/deliver/sign.c daemon/deliver/sign.h \
-	daemon/egress/fresh.h daemon/egress/gate.h \
+	daemon/egress/fresh.h daemon/egress/gate.c daemon/egress/gate.h \
 	daemon/egress/send.c daemon/egress/send.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \

@@ -24,6 +24,7 @@
 #include "daemon/compiler.h"
 #include "daemon/concurrency.h"
 #include "daemon/daemon.h"
+#include "daemon/egress/gate.h"
 #include "daemon/deliver/deliver.h"
 #include "daemon/exposed.h"
 #include "daemon/keys.h"
@@ -390,6 +391,7 @@ start_parts(struct daemon *daemon)
 		daemon->dead = dead_store_new(daemon->loop, &dead);
 		daemon->steer = steer_new(daemon);
 		daemon->callers = callers_new(daemon);
+		daemon->gates = gates_new(daemon);
 	}
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
 		daemon->scheduler = scheduler_new(daemon, direct_url(daemon));
@@ -427,6 +429,7 @@ free_parts(struct daemon *daemon)
 	http_client_free(daemon->webhook_client);
 	delivery_store_free(daemon->deliveries);
 	deliver_free(daemon->deliver);
+	gates_close(daemon->gates);
 	for (int i = 0; i < daemon->shard_count; i++)
 		queue_free(daemon->queues[i]);
 	submits_free(daemon->submits);
@@ -438,6 +441,7 @@ free_parts(struct daemon *daemon)
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);
+	gates_free(daemon->gates);
 	concurrency_free(daemon->concurrency);
 	directory_free(daemon->directory);
 	catalog_free(daemon->catalog);
