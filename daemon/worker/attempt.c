@@ -82,6 +82,8 @@ attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, stru
 	if (attempt->placed)
 		dispatch_unnest(attempt->daemon->dispatch);
 	attempt_enter(attempt, ATTEMPT_ENDED);
+	if (attempt->limit.connection_id != 0)
+		end.closed_ms = gate_closed_ms(attempt->daemon->gates, &attempt->limit);
 	if (tells) {
 		sync_left_init(&left, attempt, state, output);
 		end.run = &left.run;

@@ -15,6 +15,7 @@
 #include "base/secret.h"
 #include "daemon/api/directory.h"
 #include "daemon/daemon.h"
+#include "daemon/egress/gate.h"
 #include "runtime/pool.h"
 #include "sql/sync.h"
 
@@ -55,6 +56,7 @@ struct attempt_end {
 	struct slice output;               /* output JSON, or the error object; borrowed */
 	const struct settle_run *run;      /* what it leaves; NULL: nothing; borrowed */
 	const struct attempt_death *death; /* NULL: it did not; borrowed */
+	int64_t closed_ms; /* for so long it would wait for a provider's window; 0: for none */
 };
 
 typedef void attempt_cb(void *arg, const struct attempt_end *end);
@@ -141,6 +143,7 @@ struct attempt {
 	struct attempt_death death;
 	void (*fence)(void *arg); /* NULL: none is needed any more */
 	void (*lent)(void *arg, bool lent);
+	struct gate_place limit; /* that it was last held up by; connection_id 0: by none */
 	attempt_cb *cb;
 	void *arg;
 };
@@ -170,6 +173,8 @@ struct attempt *attempt_start_nested(struct attempt *parent, const struct attemp
 typedef void attempt_effect_cb(void *arg, bool allowed);
 void attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg);
 
+/* A request of it came to nothing behind this window. */
+void attempt_note_limit(struct attempt *attempt, const struct gate_place *place);
 /* Its calls are other ones now, or wait, or do not any more: lends its place, or takes it back. */
 void attempt_look_at_calls(struct attempt *attempt);
 

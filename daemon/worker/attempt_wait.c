@@ -19,6 +19,14 @@ only_waits(const struct attempt *attempt)
 }
 
 void
+attempt_note_limit(struct attempt *attempt, const struct gate_place *place)
+{
+	while (attempt->parent != NULL)
+		attempt = attempt->parent;
+	attempt->limit = *place;
+}
+
+void
 attempt_look_at_calls(struct attempt *attempt)
 {
 	struct dispatch *dispatch = attempt->daemon->dispatch;

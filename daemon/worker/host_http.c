@@ -88,6 +88,20 @@ host_write_answer(struct json_writer *w, const struct http_answer *got)
 	jw_object_end(w);
 }
 
+/* The job's next try had better come behind the window. */
+static void
+note_limit(const struct host_call *call, const struct http_answer *got)
+{
+	struct daemon *daemon = call->attempt->daemon;
+	struct gate_place place;
+
+	if (got->failure == HTTP_ANSWERED && got->status < 400)
+		return;
+	egress_place(daemon, call->connection, call->integration, &place);
+	if (gate_closed_ms(daemon->gates, &place) > 0)
+		attempt_note_limit(call->attempt, &place);
+}
+
 static void
 on_http_answer(void *arg, const struct http_answer *got)
 {
@@ -97,6 +111,7 @@ on_http_answer(void *arg, const struct http_answer *got)
 
 	FAULT_POINT("provider_answered");
 	call->egress = NULL;
+	note_limit(call, got);
 	if (got->failure != HTTP_ANSWERED) {
 		host_fail(call, got->code != NULL ? got->code : "ERR_NETWORK", got->text);
 		return;
