@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "daemon/egress/send.h"
 #include "daemon/worker/host_call.h"
-#include "provider/request.h"
 
 enum {
 	FOR_ACTION = 1 << JOB_ACTION,
@@ -111,6 +111,7 @@ host_answer(struct host_call *call, bool ok, struct slice meta, struct slice bod
 	unlink_call(call);
 	call->attempt = NULL;
 	loop_free_later(attempt->daemon->loop, call_free, call);
+	attempt_look_at_calls(attempt);
 }
 
 void
@@ -210,9 +211,9 @@ host_cancel_all(struct attempt *attempt)
 		struct attempt *nested = call->nested;
 
 		unlink_call(call);
-		if (call->request != NULL) {
-			provider_request_cancel(call->request);
-			call->request = NULL;
+		if (call->egress != NULL) {
+			egress_cancel(call->egress);
+			call->egress = NULL;
 		}
 		if (call->fetch != NULL)
 			http_call_cancel(call->fetch);
@@ -224,6 +225,7 @@ host_cancel_all(struct attempt *attempt)
 		if (nested != NULL) /* its end frees the call */
 			attempt_abort(nested);
 	}
+	attempt_look_at_calls(attempt);
 }
 
 void
@@ -418,4 +420,5 @@ host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct sli
 			   call->op->name, job_kind_name(attempt->kind));
 	else
 		start(call);
+	attempt_look_at_calls(attempt);
 }

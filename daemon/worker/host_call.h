@@ -16,8 +16,8 @@
 #define HOST_HEADERS_MAX 64
 #define HOST_ANSWER_MAX (RUNNER_FRAME_MAX - 65536) /* one frame carries it */
 
+struct egress;
 struct host_op;
-struct provider_request;
 struct sync_model;
 
 struct host_call {
@@ -30,7 +30,7 @@ struct host_call {
 	struct json_value meta;
 	const struct directory_connection *connection;   /* held */
 	const struct directory_integration *integration; /* held */
-	struct provider_request *request;
+	struct egress *egress;
 	struct http_call *fetch;
 	struct attempt *nested;         /* the action that it triggered */
 	struct host_call *next_in_line; /* of the calls about the checkpoint */
@@ -46,6 +46,7 @@ struct host_call {
 	int header_count;
 	void *kept[HOST_HEADERS_MAX * 2 + 32];
 	int kept_count;
+	bool waits;   /* for a provider's window */
 	bool pending; /* something is under way and will come back */
 };
 

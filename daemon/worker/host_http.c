@@ -1,16 +1,15 @@
 /* daemon/worker/host_http.c - requests to the provider, with the connection's credentials. */
+#include <assert.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/fault.h"
-#include "base/log.h"
 #include "config.h"
-#include "daemon/api/show.h"
+#include "daemon/egress/send.h"
 #include "daemon/worker/host_call.h"
-#include "provider/catalog.h"
-#include "provider/request.h"
 
 #define CODES_MAX 32
 
@@ -20,17 +19,27 @@ on_effect_answer(void *arg, bool allowed)
 	struct host_call *call = arg;
 
 	FAULT_POINT("provider_call");
-	if (call->attempt != NULL && call->request != NULL)
-		provider_request_go(call->request, allowed);
+	if (call->attempt != NULL && call->egress != NULL)
+		egress_go(call->egress, allowed);
 }
 
 static void
-on_before_send(void *arg, struct provider_request *request)
+on_before_send(void *arg, struct egress *egress)
 {
 	struct host_call *call = arg;
 
-	call->request = request;
+	assert(egress == call->egress);
 	attempt_effect(call->attempt, on_effect_answer, call);
+}
+
+static void
+on_waiting(void *arg, bool waiting)
+{
+	struct host_call *call = arg;
+
+	call->waits = waiting;
+	if (call->attempt != NULL)
+		attempt_look_at_calls(call->attempt);
 }
 
 /* A header that stands several times is one member: a list for set-cookie, else one text (RFC 9110
@@ -79,6 +88,20 @@ host_write_answer(struct json_writer *w, const struct http_answer *got)
 	jw_object_end(w);
 }
 
+/* The job's next try had better come behind the window. */
+static void
+note_limit(const struct host_call *call, const struct http_answer *got)
+{
+	struct daemon *daemon = call->attempt->daemon;
+	struct gate_place place;
+
+	if (got->failure == HTTP_ANSWERED && got->status < 400)
+		return;
+	egress_place(daemon, call->connection, call->integration, &place);
+	if (gate_closed_ms(daemon->gates, &place) > 0)
+		attempt_note_limit(call->attempt, &place);
+}
+
 static void
 on_http_answer(void *arg, const struct http_answer *got)
 {
@@ -87,7 +110,8 @@ on_http_answer(void *arg, const struct http_answer *got)
 	struct buf out;
 
 	FAULT_POINT("provider_answered");
-	call->request = NULL;
+	call->egress = NULL;
+	note_limit(call, got);
 	if (got->failure != HTTP_ANSWERED) {
 		host_fail(call, got->code != NULL ? got->code : "ERR_NETWORK", got->text);
 		return;
@@ -99,16 +123,6 @@ on_http_answer(void *arg, const struct http_answer *got)
 	jw_object_end(&w);
 	host_answer(call, true, buf_slice(&out), got->body);
 	buf_fini(&out);
-}
-
-static void
-on_retry(void *arg, int attempt, int status, const char *code, int64_t wait_ms)
-{
-	struct host_call *call = arg;
-
-	log_info("provider_retry", "job=%s try=%d status=%d code=%s wait_ms=%lld",
-		 call->attempt != NULL ? attempt_job(call->attempt) : "", attempt, status,
-		 code != NULL ? code : "none", (long long)wait_ms);
 }
 
 bool
@@ -181,20 +195,13 @@ read_query(struct host_call *call)
 	return params.type == JSON_TEXT ? host_keep_text(call, params) : NULL;
 }
 
-static void
-send_request(struct host_call *call, struct slice credentials)
+void
+host_http(struct host_call *call)
 {
-	static const struct provider_events events = {
-	    .on_before_send = on_before_send, .on_answer = on_http_answer, .on_retry = on_retry};
+	static const struct egress_events events = {.on_before_send = on_before_send,
+						    .on_waiting = on_waiting,
+						    .on_answer = on_http_answer};
 	struct daemon *daemon = call->attempt->daemon;
-	const struct account_connection *row = &call->connection->row;
-	struct provider_connection connection = {
-	    .provider = catalog_find(daemon->catalog, row->provider),
-	    .credentials = credentials,
-	    .connection_config = slice_text(row->connection_config),
-	    .metadata = slice_text(row->metadata),
-	    .integration_config = slice_text(call->integration->row.config),
-	};
 	struct json_value retry_header = json_get(call->meta, "retryHeader");
 	int codes[CODES_MAX];
 	int64_t retries = 0;
@@ -217,7 +224,10 @@ send_request(struct host_call *call, struct slice credentials)
 	    .deadline_mono_ms = call->attempt->deadline_mono_ms,
 	    .user_agent = "sluice/" PACKAGE_VERSION,
 	};
-	struct sl_error error;
+	struct egress_ask egress = {.connection = call->connection,
+				    .integration = call->integration,
+				    .job = attempt_job(call->attempt)};
+	char by[200];
 
 	if (ask.method == NULL || !host_is_token(ask.method) || ask.endpoint == NULL) {
 		host_fail(call, "invalid_request", "a request needs a method and an endpoint");
@@ -231,28 +241,8 @@ send_request(struct host_call *call, struct slice credentials)
 	ask.header_count = call->header_count;
 	if (json_int(json_get(call->meta, "retries"), &retries) && retries > 0)
 		ask.retries = retries > 10 ? 10 : (int)retries;
-	if (connection.provider == NULL) {
-		host_fail(call, "unknown_provider",
-			  "this node does not know the connection's provider");
-		return;
-	}
-	if (provider_request_start(daemon->loop, daemon->client, &connection, &ask, &events, call,
-				   &call->request, &error) != SL_OK)
-		host_fail(call, "invalid_request", error.text);
-}
-
-void
-host_http(struct host_call *call)
-{
-	struct buf plain;
-	struct sl_error error;
-
-	buf_init(&plain, 1 << 20);
-	if (show_open_credentials(call->attempt->daemon->ring, &call->connection->row, &plain,
-				  &error) != SL_OK)
-		host_fail(call, "invalid_credentials", error.text);
-	else
-		send_request(call, buf_slice(&plain));
-	secret_wipe(plain.data, plain.len);
-	buf_fini(&plain);
+	snprintf(by, sizeof(by), "function=%s", call->attempt->function->row.name);
+	egress.ask = ask;
+	egress.by = by;
+	call->egress = egress_start(daemon, &egress, &events, call);
 }

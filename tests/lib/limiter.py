@@ -1,0 +1,215 @@
+"""A provider that limits strictly, tells it as it is asked to, and counts who does not listen.
+
+    with Limiter(count=10, window=1.0) as limiter:                 # each key: 10 in a window, which its first request begins
+        limiter = Limiter(count=10, window=1.0, tells="reset_ms")  # see TELLS
+        limiter.url                                                # base of the integration; any path answers {"n": ..}
+        limiter.set(count=5)                                       # any of the settings, while it runs
+        limiter.close(30.0)                                        # every key is closed for so long
+        limiter.keys["Bearer k1"].violations(0.05)                 # requests inside a window that was told to be closed
+        limiter.violations(), limiter.refused(), limiter.answered()
+        limiter.requests                                           # all of them, in order: key, at, status, told
+
+A key is what the request says in Authorization (by="authorization"), its path (by="path"), or one for all (by="app").
+A violation is a request that comes more than slack after a 429 was sent to its key and before the moment which that
+429 named (no moment named: before the window's end).  optimum(n): the least time in which n requests of a key pass.
+"""
+import json
+import math
+import threading
+import time
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SLACK = 0.05
+
+# How a 429 tells when the window opens; seconds are rounded up.  Those with "remaining" tell it with each answer.
+TELLS = ("seconds", "date", "reset_ms", "remaining", "remaining_s", "none")
+
+
+class Request:
+    def __init__(self, key, path, at):
+        self.key, self.path, self.at = key, path, at
+        self.status, self.until = 0, 0.0  # until: when a 429 said that it opens; monotonic
+        self.sent = 0.0
+
+    def __repr__(self):
+        return f"{self.key} {self.path} {self.at:.3f} -> {self.status}"
+
+
+class Key:
+    """One window.  Under the limiter's lock."""
+
+    def __init__(self, name):
+        self.name, self.start, self.used, self.closed = name, -math.inf, 0, -math.inf
+        self.requests = []
+
+    def violations(self, slack=SLACK):
+        """Requests that came inside a window of which their client could know that it is closed."""
+        found, closings = [], []
+        for each in self.requests:
+            if any(sent + slack < each.at < until for sent, until in closings):
+                found.append(each)
+            if each.status == 429:
+                closings.append((each.sent, each.until))
+        return found
+
+    def bursts(self):
+        """How many requests were refused in each window that refused any."""
+        out, end = [], -math.inf
+        for each in self.requests:
+            if each.status != 429:
+                continue
+            if each.at >= end:
+                out.append(0)
+            out[-1] += 1
+            end = max(end, each.until)
+        return out
+
+
+class Limiter:
+    def __init__(self, count=10, window=1.0, tells="seconds", by="authorization", latency=0.0):
+        assert tells in TELLS and by in ("authorization", "path", "app"), (tells, by)
+        self.count, self.window, self.tells, self.by, self.latency = count, window, tells, by, latency
+        self.requests, self.keys = [], {}
+        self._lock = threading.Lock()
+        self._server = None
+
+    def __enter__(self):
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_exc):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def set(self, **settings):
+        with self._lock:
+            for name, value in settings.items():
+                assert hasattr(self, name), name
+                setattr(self, name, value)
+
+    def close(self, seconds):
+        with self._lock:
+            self._closed_all = time.monotonic() + seconds
+            for key in self.keys.values():
+                key.closed = self._closed_all
+
+    def reset(self):
+        """Forgets every key and what was asked."""
+        with self._lock:
+            self.requests, self.keys = [], {}
+
+    _closed_all = -math.inf
+
+    # ---- what came
+
+    def violations(self, slack=SLACK):
+        with self._lock:
+            return [v for key in self.keys.values() for v in key.violations(slack)]
+
+    def refused(self):
+        with self._lock:
+            return sum(each.status == 429 for each in self.requests)
+
+    def answered(self):
+        with self._lock:
+            return sum(each.status == 200 for each in self.requests)
+
+    def span(self, name=None):
+        """Seconds from the first request to the last one that was answered by 200, of a key or of all."""
+        with self._lock:
+            those = [each for each in self.requests if name is None or each.key == name]
+            good = [each.at for each in those if each.status == 200]
+            return max(good) - those[0].at if good else 0.0
+
+    def optimum(self, requests):
+        """The least time that so many requests of one key take: each full window but the last one has to pass."""
+        return (math.ceil(requests / self.count) - 1) * self.window
+
+    # ---- one request
+
+    def take(self, authorization, path):
+        """Counts it; the request with its status, and the headers of the answer."""
+        now = time.monotonic()
+        name = {"authorization": authorization, "path": path, "app": "app"}[self.by]
+        with self._lock:
+            key = self.keys.get(name)
+            if key is None:
+                key = self.keys[name] = Key(name)
+                key.closed = self._closed_all
+            request = Request(name, path, now)
+            self.requests.append(request)
+            key.requests.append(request)
+            if now >= max(key.start + self.window, key.closed):
+                key.start, key.used = now, 0
+            end = max(key.start + self.window, key.closed)
+            if now < key.closed or key.used >= self.count:
+                request.status, left = 429, 0
+            else:
+                key.used += 1
+                request.status, left = 200, self.count - key.used
+            headers = self._headers(request, left, end, now)
+            if request.status == 429:
+                request.sent, request.until = now, request.until or end
+            return request, headers
+
+    def _headers(self, request, left, end, now):
+        wait = end - now
+        whole = max(1, math.ceil(wait))
+        wall_end = time.time() + wait
+        if self.tells.startswith("remaining"):
+            headers = {"x-ratelimit-limit": str(self.count), "x-ratelimit-remaining": str(left)}
+            if self.tells == "remaining":
+                headers["x-ratelimit-reset"] = str(math.ceil(wall_end * 1000))  # unix milliseconds
+            else:
+                headers["x-ratelimit-reset"] = str(math.ceil(wall_end))
+                if request.status == 429:
+                    request.until = now + math.ceil(wall_end) - time.time()
+            return headers
+        if request.status != 429 or self.tells == "none":
+            return {}
+        if self.tells == "reset_ms":
+            return {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(math.ceil(wall_end * 1000))}
+        if self.tells == "date":
+            request.until = now + math.ceil(wall_end) - time.time()
+            return {"retry-after": formatdate(math.ceil(wall_end), usegmt=True)}
+        request.until = now + whole
+        return {"retry-after": str(whole)}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+
+def _handler(limiter):
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def log_message(self, *_args):
+            pass
+
+        def do_GET(self):
+            length = int(self.headers.get("content-length") or 0)
+            if length > 0:
+                self.rfile.read(length)
+            request, headers = limiter.take(self.headers.get("authorization", ""), self.path.split("?")[0])
+            if limiter.latency > 0:
+                time.sleep(limiter.latency)
+            body = json.dumps({"status": request.status}).encode()
+            head = f"HTTP/1.1 {request.status} x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            if request.status == 429:
+                request.sent = time.monotonic()
+            try:
+                self.wfile.write(head.encode() + b"\r\n" + body)
+            except OSError:
+                self.close_connection = True
+
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+
+    return Handler
