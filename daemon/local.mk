@@ -116,9 +116,7 @@ sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase
 
 # The parts that stand on base alone have unit tests.
 daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service \
-	test_deliver_backoff test_deliver_lane test_deliver_sign test_egress_gate
-daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service test_daemon_shown \
-	test_deliver_backoff test_deliver_lane test_deliver_sign
+	test_daemon_shown test_deliver_backoff test_deliver_lane test_deliver_sign test_egress_gate
 check_PROGRAMS += $(daemon_tests)
 TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
