@@ -39,7 +39,7 @@ sluiced_SOURCES = \
 	daemon/deliver/lane.c daemon/deliver/lane.h \
 	daemon/deliver/post.c daemon/deliver/post.h \
 	daemon/deliver/sign.c daemon/deliver/sign.h \
-	daemon/egress/fresh.h daemon/egress/gate.c daemon/egress/gate.h \
+	daemon/egress/fresh.h daemon/egress/gate.c daemon/egress/gate.h daemon/egress/gate_learn.c daemon/egress/gate_parts.h \
 	daemon/egress/send.c daemon/egress/send.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
@@ -135,6 +135,6 @@ test_deliver_lane_LDADD = $(base_test_libs)
 test_deliver_sign_SOURCES = tests/unit/test_deliver_sign.c daemon/deliver/sign.c
 test_deliver_sign_LDADD = $(base_test_libs)
 test_egress_gate_SOURCES = tests/integration/test_egress_gate.c tests/integration/queue_rig.h \
-	daemon/egress/gate.c daemon/shard.c
+	daemon/egress/gate.c daemon/egress/gate_learn.c daemon/shard.c
 test_egress_gate_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS) $(LIBEVENT_CFLAGS)
 test_egress_gate_LDADD = libqueue.a $(base_test_libs) $(HIREDIS_LIBS)
