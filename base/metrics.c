@@ -200,7 +200,10 @@ struct metric metrics[METRIC_COUNT] = {
 	  NONE),
     GAUGE(METRIC_RUNNER_PLACES, "runner_places",
 	  "Functions that may run at once on this node: runners and call_runners.", NONE),
-    GAUGE(METRIC_RUNNING, "running", "Functions that run now on this node.", NONE),
+    GAUGE(METRIC_RUNNING, "running",
+	  "Functions that run now on this node, but for those that lend their places.", NONE),
+    GAUGE(METRIC_RUNS_WAITING, "runs_waiting",
+	  "Functions that wait for a provider's limit and lend their places.", NONE),
     COUNTER(METRIC_RUNNER_STARTS, "runner_starts_total",
 	    "Runs by what they found: an idle process (warm), the image of a loaded heap (image), "
 	    "nothing (cold).",

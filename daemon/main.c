@@ -261,6 +261,7 @@ start_worker(struct daemon *daemon)
 	struct pool_settings settings = {
 	    .runner_path = runner,
 	    .processes_max = dispatch_processes(daemon->config),
+	    .waiting_max = (int)config_int(daemon->config, "runners_waiting"),
 	    .heap_bytes = config_int(daemon->config, "runner_heap"),
 	    .idle_ms = config_int(daemon->config, "runner_idle"),
 	    .cpu_ms = config_int(daemon->config, "runner_cpu"),

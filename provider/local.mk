@@ -1,10 +1,12 @@
 # Requests to providers, and the catalog of providers.
 noinst_LIBRARIES += libprovider.a
 libprovider_a_SOURCES = \
+	provider/asked.c provider/asked.h \
 	provider/catalog.c provider/catalog.h \
 	provider/credential.c provider/credential.h \
 	provider/definition.c provider/definition.h \
 	provider/expand.c provider/expand.h \
+	provider/held.c provider/held.h \
 	provider/limit.c provider/limit.h \
 	provider/moment.c provider/moment.h \
 	provider/prepare.c provider/prepare.h \
