@@ -57,6 +57,8 @@ enum metric_id {
 	METRIC_GATE_WAIT,
 	METRIC_GATE_LEARNED, /* enum metric_learned */
 	METRIC_GATE_STORE_AWAY,
+	METRIC_REFRESHES, /* enum metric_refresh */
+	METRIC_REFRESH_SECONDS,
 	METRIC_WEBHOOK_TRIES, /* enum metric_webhook */
 	METRIC_WEBHOOKS_EXHAUSTED,
 	METRIC_WEBHOOK_LATE_RECORDS,
@@ -135,6 +137,12 @@ enum metric_learned {                           /* from what a window was learnt
 		      METRIC_LEARNED_TOLD,      /* a refusal that says for how long */
 		      METRIC_LEARNED_NONE,      /* one that does not */
 		      METRIC_LEARNED_REMAINING, /* an answer with nothing left */
+};
+enum metric_refresh { /* of credentials */
+		      METRIC_REFRESH_OK,
+		      METRIC_REFRESH_REFUSED,     /* by the token endpoint */
+		      METRIC_REFRESH_UNAVAILABLE, /* it, or the ledger, does not answer */
+		      METRIC_REFRESH_SHARED,      /* had by who waited for another's */
 };
 enum metric_webhook { METRIC_WEBHOOK_DELIVERED, METRIC_WEBHOOK_FAILED };
 enum metric_endpoint { METRIC_ENDPOINT_PAUSED, METRIC_ENDPOINT_OPEN, METRIC_ENDPOINT_FAILING };

@@ -41,6 +41,8 @@ sluiced_SOURCES = \
 	daemon/deliver/sign.c daemon/deliver/sign.h \
 	daemon/egress/fresh.h daemon/egress/gate.c daemon/egress/gate.h \
 	daemon/egress/send.c daemon/egress/send.h daemon/egress/shown.c daemon/egress/shown.h \
+	daemon/egress/fresh.c daemon/egress/fresh.h daemon/egress/flight.c daemon/egress/flight.h daemon/egress/gate.h \
+	daemon/egress/send.c daemon/egress/send.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
 	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \
@@ -82,6 +84,7 @@ sluiced_SOURCES = \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
 	daemon/scheduler/outgoing.c daemon/scheduler/outgoing.h \
 	daemon/scheduler/recount.c daemon/scheduler/recount.h \
+	daemon/scheduler/refresher.c daemon/scheduler/refresher.h \
 	daemon/scheduler/retention.c daemon/scheduler/retention.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/schedule.c daemon/scheduler/schedule.h \
