@@ -39,15 +39,14 @@ sluiced_SOURCES = \
 	daemon/deliver/lane.c daemon/deliver/lane.h \
 	daemon/deliver/post.c daemon/deliver/post.h \
 	daemon/deliver/sign.c daemon/deliver/sign.h \
-	daemon/egress/fresh.h daemon/egress/gate.c daemon/egress/gate.h \
+	daemon/egress/flight.c daemon/egress/flight.h daemon/egress/fresh.c daemon/egress/fresh.h \
+	daemon/egress/gate.c daemon/egress/gate.h \
 	daemon/egress/send.c daemon/egress/send.h daemon/egress/shown.c daemon/egress/shown.h \
-	daemon/egress/fresh.c daemon/egress/fresh.h daemon/egress/flight.c daemon/egress/flight.h daemon/egress/gate.h \
-	daemon/egress/send.c daemon/egress/send.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
 	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \
 	daemon/api/admin_bench.c \
-	daemon/api/admin_dead.c daemon/api/admin_doctor.c daemon/api/admin_quarantine.c \
+	daemon/api/admin_dead.c daemon/api/admin_doctor.c daemon/api/admin_gate.c daemon/api/admin_quarantine.c \
 	daemon/api/admin_read.c daemon/api/admin_worker.c \
 	daemon/api/admin_job.c daemon/api/admin_job_create.c \
 	daemon/api/admin_queue.c daemon/api/admin_queue.h daemon/api/admin_steer.c \
@@ -116,8 +115,8 @@ sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase
 	$(LIBPQ_LIBS) $(HIREDIS_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LIBEVENT_LIBS) $(MSGPACK_LIBS) $(OPENSSL_LIBS)
 
 # The parts that stand on base alone have unit tests.
-daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service test_daemon_shown \
-	test_deliver_backoff test_deliver_lane test_deliver_sign
+daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service \
+	test_daemon_shown test_deliver_backoff test_deliver_lane test_deliver_sign test_egress_gate
 check_PROGRAMS += $(daemon_tests)
 TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
@@ -139,3 +138,7 @@ test_deliver_lane_SOURCES = tests/unit/test_deliver_lane.c daemon/deliver/lane.c
 test_deliver_lane_LDADD = $(base_test_libs)
 test_deliver_sign_SOURCES = tests/unit/test_deliver_sign.c daemon/deliver/sign.c
 test_deliver_sign_LDADD = $(base_test_libs)
+test_egress_gate_SOURCES = tests/integration/test_egress_gate.c tests/integration/queue_rig.h \
+	daemon/egress/gate.c daemon/shard.c
+test_egress_gate_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS) $(LIBEVENT_CFLAGS)
+test_egress_gate_LDADD = libqueue.a $(base_test_libs) $(HIREDIS_LIBS)

@@ -23,7 +23,8 @@
 --   len     how long it lasts at most             slide    1: it begins anew with each request, not with the first
 --   clean   windows without a refusal; after `probe` of them cap is tried higher; taught: start of the one that
 --           taught cap
-local KEEP, WIDE, WIDE_MAX, STRIKE, STRIKE_MAX, PROBE, PROBE_MAX = 600000, 400, 6400, 3000, 600000, 8, 256
+local KEEP, WIDE, WIDE_MAX, STRIKE, STRIKE_MAX, PROBE, PROBE_MAX, SAME =
+	600000, 400, 6400, 3000, 600000, 8, 256, 1500 -- SAME: some tell resets in whole seconds
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local gone, answered, limited = tonumber(ARGV[2]), ARGV[3] == '1', ARGV[4] == '1'
@@ -64,8 +65,8 @@ end
 if answered and left >= 0 and renew >= 0 then
 	local reset = now + renew
 	window.top = math.max(has('top'), left + 1)
-	-- More than those that are out could have used up since: it was renewed.
-	if has('reset') <= now or has('rem') == 0 or left + 1 > has('rem') + redis.call('ZCARD', KEYS[2]) + 1 then
+	-- An answer of the same window may come late; one that ends clearly later is of a new one.
+	if has('reset') <= now or has('rem') == 0 or left + 1 > has('rem') and reset > has('reset') + SAME then
 		window.rem = left + 1
 		window.reset = math.max(reset, has('reset') > now and has('reset') or 0)
 	else
