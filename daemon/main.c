@@ -24,7 +24,9 @@
 #include "daemon/compiler.h"
 #include "daemon/concurrency.h"
 #include "daemon/daemon.h"
+#include "daemon/egress/gate.h"
 #include "daemon/deliver/deliver.h"
+#include "daemon/egress/fresh.h"
 #include "daemon/exposed.h"
 #include "daemon/keys.h"
 #include "daemon/monitor.h"
@@ -260,6 +262,7 @@ start_worker(struct daemon *daemon)
 	struct pool_settings settings = {
 	    .runner_path = runner,
 	    .processes_max = dispatch_processes(daemon->config),
+	    .waiting_max = (int)config_int(daemon->config, "runners_waiting"),
 	    .heap_bytes = config_int(daemon->config, "runner_heap"),
 	    .idle_ms = config_int(daemon->config, "runner_idle"),
 	    .cpu_ms = config_int(daemon->config, "runner_cpu"),
@@ -380,6 +383,7 @@ start_parts(struct daemon *daemon)
 	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
 	daemon->self = node_new(daemon);
 	daemon->directory = directory_new(daemon);
+	daemon->fresh = fresh_new(daemon);
 	daemon->concurrency = concurrency_new(daemon);
 	daemon->ledger = ledger_new(daemon->loop, &accept);
 	daemon->submits = submits_new(daemon);
@@ -389,6 +393,7 @@ start_parts(struct daemon *daemon)
 		daemon->dead = dead_store_new(daemon->loop, &dead);
 		daemon->steer = steer_new(daemon);
 		daemon->callers = callers_new(daemon);
+		daemon->gates = gates_new(daemon);
 	}
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
 		daemon->scheduler = scheduler_new(daemon, direct_url(daemon));
@@ -422,10 +427,12 @@ free_parts(struct daemon *daemon)
 	ledger_free(daemon->ledger);
 	sync_store_free(daemon->syncs);
 	dead_store_free(daemon->dead);
+	fresh_free(daemon->fresh); /* while its calls can be answered */
 	http_client_free(daemon->client);
 	http_client_free(daemon->webhook_client);
 	delivery_store_free(daemon->deliveries);
 	deliver_free(daemon->deliver);
+	gates_close(daemon->gates);
 	for (int i = 0; i < daemon->shard_count; i++)
 		queue_free(daemon->queues[i]);
 	submits_free(daemon->submits);
@@ -437,6 +444,7 @@ free_parts(struct daemon *daemon)
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);
+	gates_free(daemon->gates);
 	concurrency_free(daemon->concurrency);
 	directory_free(daemon->directory);
 	catalog_free(daemon->catalog);

@@ -2,7 +2,7 @@
 noinst_LIBRARIES += libhttp.a
 libhttp_a_SOURCES = \
 	http/server.c http/server.h http/server_state.h \
-	http/conn.c http/exchange.c http/request.c http/reply.c \
+	http/conn.c http/exchange.c http/request.c http/reply.c http/stream.c \
 	http/head.c http/head.h http/body.c http/body.h \
 	http/target.c http/target.h http/field.c http/field.h \
 	http/refusal.c http/refusal.h http/listen.c http/listen.h \
@@ -15,7 +15,8 @@ libhttp_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) $(CURL_CFLAGS)
 http_tests = test_http_client \
 	test_http_guard \
 	test_http_head \
-	test_http_server
+	test_http_server \
+	test_http_stream
 check_PROGRAMS += $(http_tests)
 TESTS += $(http_tests)
 http_test_libs = libhttp.a $(base_test_libs) $(CURL_LIBS)
@@ -27,3 +28,5 @@ test_http_head_SOURCES = tests/unit/test_http_head.c
 test_http_head_LDADD = $(http_test_libs)
 test_http_server_SOURCES = tests/unit/test_http_server.c
 test_http_server_LDADD = $(http_test_libs)
+test_http_stream_SOURCES = tests/unit/test_http_stream.c
+test_http_stream_LDADD = $(http_test_libs)
