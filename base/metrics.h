@@ -51,6 +51,8 @@ enum metric_id {
 	METRIC_HTTP_CONNECTIONS,
 	METRIC_PROVIDER_REQUESTS, /* enum metric_provider */
 	METRIC_PROVIDER_LATENCY,
+	METRIC_REFRESHES, /* enum metric_refresh */
+	METRIC_REFRESH_SECONDS,
 	METRIC_GATE_CLOSED,
 	METRIC_GATE_WAITING,
 	METRIC_GATE_WAITS,
@@ -130,6 +132,12 @@ enum metric_provider {
 	METRIC_PROVIDER_CLIENT_ERROR, /* other 4xx */
 	METRIC_PROVIDER_SERVER_ERROR, /* 5xx */
 	METRIC_PROVIDER_FAILED,       /* no answer */
+};
+enum metric_refresh { /* of credentials */
+		      METRIC_REFRESH_OK,
+		      METRIC_REFRESH_REFUSED,     /* by the token endpoint */
+		      METRIC_REFRESH_UNAVAILABLE, /* it, or the ledger, does not answer */
+		      METRIC_REFRESH_SHARED,      /* had by who waited for another's */
 };
 enum metric_learned {                           /* from what a window was learnt */
 		      METRIC_LEARNED_TOLD,      /* a refusal that says for how long */

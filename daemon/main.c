@@ -26,6 +26,7 @@
 #include "daemon/daemon.h"
 #include "daemon/egress/gate.h"
 #include "daemon/deliver/deliver.h"
+#include "daemon/egress/fresh.h"
 #include "daemon/exposed.h"
 #include "daemon/keys.h"
 #include "daemon/monitor.h"
@@ -382,6 +383,7 @@ start_parts(struct daemon *daemon)
 	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
 	daemon->self = node_new(daemon);
 	daemon->directory = directory_new(daemon);
+	daemon->fresh = fresh_new(daemon);
 	daemon->concurrency = concurrency_new(daemon);
 	daemon->ledger = ledger_new(daemon->loop, &accept);
 	daemon->submits = submits_new(daemon);
@@ -425,6 +427,7 @@ free_parts(struct daemon *daemon)
 	ledger_free(daemon->ledger);
 	sync_store_free(daemon->syncs);
 	dead_store_free(daemon->dead);
+	fresh_free(daemon->fresh); /* while its calls can be answered */
 	http_client_free(daemon->client);
 	http_client_free(daemon->webhook_client);
 	delivery_store_free(daemon->deliveries);

@@ -1,4 +1,5 @@
 /* daemon/service.c - see service.h. */
+#include "daemon/egress/fresh.h"
 #include "daemon/service.h"
 
 #include <signal.h>
@@ -192,7 +193,7 @@ on_stop_poll(void *arg)
 	struct service *service = arg;
 	struct daemon *daemon = service->daemon;
 	bool idle = daemon->api == NULL || api_is_idle(daemon->api);
-	bool sent = deliver_stop(daemon->deliver);
+	bool sent = deliver_stop(daemon->deliver) && fresh_is_idle(daemon->fresh);
 	int64_t now = clock_mono_ms();
 	struct buf text;
 

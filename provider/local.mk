@@ -30,6 +30,7 @@ dist_catalog_DATA = \
 	provider/catalog/asana.json \
 	provider/catalog/ashby.json \
 	provider/catalog/attio.json \
+	provider/catalog/auth0-oauth2-cc.json \
 	provider/catalog/avoma.json \
 	provider/catalog/bamboohr-basic.json \
 	provider/catalog/beehiiv.json \
@@ -54,6 +55,7 @@ dist_catalog_DATA = \
 	provider/catalog/exa.json \
 	provider/catalog/facebook.json \
 	provider/catalog/fathom.json \
+	provider/catalog/fedex.json \
 	provider/catalog/figma.json \
 	provider/catalog/fireflies.json \
 	provider/catalog/fitbit.json \
@@ -104,6 +106,7 @@ dist_catalog_DATA = \
 	provider/catalog/mailgun.json \
 	provider/catalog/metabase.json \
 	provider/catalog/microsoft-excel.json \
+	provider/catalog/microsoft-oauth2-cc.json \
 	provider/catalog/microsoft-teams.json \
 	provider/catalog/microsoft.json \
 	provider/catalog/miro.json \
@@ -118,6 +121,8 @@ dist_catalog_DATA = \
 	provider/catalog/outreach.json \
 	provider/catalog/paddle.json \
 	provider/catalog/pagerduty.json \
+	provider/catalog/paypal-sandbox.json \
+	provider/catalog/paypal.json \
 	provider/catalog/perplexity.json \
 	provider/catalog/pipedrive.json \
 	provider/catalog/posthog.json \
@@ -128,12 +133,14 @@ dist_catalog_DATA = \
 	provider/catalog/private-api-oauth2.json \
 	provider/catalog/quickbooks-sandbox.json \
 	provider/catalog/quickbooks.json \
+	provider/catalog/ramp-oauth2-cc.json \
 	provider/catalog/ramp.json \
 	provider/catalog/recruitee.json \
 	provider/catalog/reddit.json \
 	provider/catalog/replicate.json \
 	provider/catalog/resend.json \
 	provider/catalog/ring-central.json \
+	provider/catalog/salesforce-oauth2-cc.json \
 	provider/catalog/salesforce.json \
 	provider/catalog/salesloft.json \
 	provider/catalog/sendgrid.json \
@@ -146,6 +153,7 @@ dist_catalog_DATA = \
 	provider/catalog/slack.json \
 	provider/catalog/smartsheet.json \
 	provider/catalog/snowflake.json \
+	provider/catalog/spotify-oauth2-cc.json \
 	provider/catalog/spotify.json \
 	provider/catalog/squareup.json \
 	provider/catalog/strava.json \
@@ -155,9 +163,11 @@ dist_catalog_DATA = \
 	provider/catalog/teamtailor.json \
 	provider/catalog/todoist.json \
 	provider/catalog/twilio.json \
+	provider/catalog/twitch-oauth2-cc.json \
 	provider/catalog/twitter-v2.json \
 	provider/catalog/typeform.json \
 	provider/catalog/unauthenticated.json \
+	provider/catalog/ups.json \
 	provider/catalog/vercel.json \
 	provider/catalog/webflow.json \
 	provider/catalog/woocommerce.json \
@@ -168,6 +178,7 @@ dist_catalog_DATA = \
 	provider/catalog/youtube.json \
 	provider/catalog/zendesk.json \
 	provider/catalog/zoho-crm.json \
+	provider/catalog/zoom-oauth2-cc.json \
 	provider/catalog/zoom.json
 
 # Unit tests.  retry and request stand in for http/client themselves.

@@ -78,7 +78,7 @@ parse_duration(const char *text, int64_t *out)
 		size_t i = 0, len = 0;
 
 		text = take_thousandths(text, &number);
-		if (text == NULL || number > INT64_C(1000000000000))
+		if (text == NULL || number > INT64_C(10000000000))
 			return false;
 		for (; i < sizeof(units) / sizeof(units[0]); i++) {
 			len = strlen(units[i].name);
@@ -299,13 +299,13 @@ headers_say_ms(const struct retry_rules *rules, const struct http_answer *answer
 	wait = larger(wait, retry_at_ms(header_of(answer, rules->header_at), wall_ms));
 	if (provider == NULL)
 		return wait;
-	wait =
-	    larger(wait, retry_after_ms(header_of(answer, provider->retry_after_header), wall_ms));
 	/* Many providers send the end of their window with every answer: a 502 in a window with
 	 * room left is not to wait for it. */
-	if (answer->status == 429 || remaining_says(rules, answer) != 1)
-		wait = larger(wait,
-			      retry_at_ms(header_of(answer, provider->retry_at_header), wall_ms));
+	if (answer->status != 429 && remaining_says(rules, answer) == 1)
+		return wait;
+	wait =
+	    larger(wait, retry_after_ms(header_of(answer, provider->retry_after_header), wall_ms));
+	wait = larger(wait, retry_at_ms(header_of(answer, provider->retry_at_header), wall_ms));
 	return wait;
 }
 

@@ -23,27 +23,25 @@ static const struct unit_statement refresh_row = {
     "refresh_row", "SELECT " ACCOUNT_CONNECTION_COLUMNS ACCOUNT_CONNECTION_FROM
 		   "WHERE c.id = $1::bigint"};
 
-/* First the claim, then the credentials: all writers lock in this order. */
+/* First the claim, then the credentials: all writers lock in this order.  A claim that has run out meanwhile is no
+ * reason to throw a new token away: what it would replace must only be what it was made from. */
 static const struct unit_statement refresh_end = {
     "refresh_end",
-    "UPDATE refresh SET claimed_until = NULL, refreshed_at = now(), failed_at = NULL,"
-    " failing_day = NULL, failing_days = 0, cause = '', log_id = NULL"
-    " WHERE connection_id = $1::bigint AND claim = $2::bigint AND EXISTS (SELECT FROM connection"
+    "UPDATE refresh SET claimed_until = CASE WHEN claim = $2::bigint THEN NULL ELSE claimed_until END,"
+    " refreshed_at = now(), failed_at = NULL, failing_day = NULL, failing_days = 0, cause = '',"
+    " log_id = NULL WHERE connection_id = $1::bigint AND EXISTS (SELECT FROM connection"
     "  WHERE id = $1::bigint AND credentials = $3::text)"};
 
 static const struct unit_statement refresh_write = {
     "refresh_write",
-    "UPDATE connection SET credentials = $4::text, last_fetched_at = now(),"
+    "UPDATE connection SET credentials = $3::text, last_fetched_at = now(),"
     " updated_at = greatest(now(), created_at + interval '1 millisecond')"
-    " WHERE id = $1::bigint AND credentials = $3::text AND EXISTS (SELECT FROM refresh"
-    "  WHERE connection_id = $1::bigint AND claim = $2::bigint)"
-    " RETURNING id, " ACCOUNT_NOTIFY("environment_id")};
+    " WHERE id = $1::bigint AND credentials = $2::text RETURNING id, " ACCOUNT_NOTIFY("environment_id")};
 
 /* $5 null: nothing to tell of; it stays as it was.  $6 to $10: the event; $6 null: none. */
 static const struct unit_statement refresh_failed = {
     "refresh_failed",
-    "WITH b AS (SELECT log_id FROM refresh WHERE connection_id = $1::bigint AND claim = $2::bigint"
-    "  FOR UPDATE),"
+    "WITH b AS (SELECT log_id FROM refresh WHERE connection_id = $1::bigint AND claim = $2::bigint),"
     " u AS (UPDATE refresh SET claimed_until = NULL, failed_at = now(), cause = $4::text,"
     "  log_id = coalesce(log_id, $5::uuid),"
     "  failing_days = failing_days + CASE WHEN $5::uuid IS NOT NULL AND failing_day IS DISTINCT FROM"
@@ -148,7 +146,7 @@ refresh_store(struct account *account, int64_t connection_id, int64_t claim, con
 	bind_claim(unit, connection_id, claim);
 	unit_bind_text(unit, before);
 	unit_add(unit, &refresh_write);
-	bind_claim(unit, connection_id, claim);
+	unit_bind_int(unit, connection_id);
 	unit_bind_text(unit, before);
 	unit_bind_text(unit, after);
 	send_with_row(account, unit, connection_id, cb, arg);

@@ -1,8 +1,8 @@
 /* sql/refresh.h - refreshes of a connection's credentials: who is at it, how it went (0020_refresh).
  *
- * Truth about "one refresh in the fleet": a claim ends by itself, is numbered, and only the last one may record; a new
- * credential is written only over the bytes that were refreshed (compare-and-set), so an old one never replaces
- * what somebody else has stored meanwhile. */
+ * Truth about "one refresh in the fleet": who has the claim, which ends by itself, asks the token endpoint; what came
+ * of it is written only over the bytes that were refreshed (compare-and-set), so that an old token never replaces what
+ * somebody else has stored meanwhile. */
 #ifndef SLUICE_SQL_REFRESH_H
 #define SLUICE_SQL_REFRESH_H
 
@@ -16,8 +16,8 @@ typedef void refresh_claim_cb(void *arg, enum sl_code code, int64_t claim,
 void refresh_begin(struct account *account, int64_t connection_id, int64_t ttl_ms,
 		   refresh_claim_cb *cb, void *arg);
 
-/* after over before (sealed texts), and the claim ends.  The row of cb is what is stored now: somebody else's
- * credentials when others came first, or the claim was not the last. */
+/* after over before (sealed texts), and the claim ends.  The row of cb is what is stored now: something else than
+ * after when others came first, and then nothing was written. */
 void refresh_store(struct account *account, int64_t connection_id, int64_t claim, const char *before,
 		   const char *after, account_connections_cb *cb, void *arg);
 

@@ -155,6 +155,37 @@ a_definition_says_all_that_a_request_needs(void)
 }
 
 static void
+a_definition_says_how_tokens_are_had(void)
+{
+	struct catalog *catalog = shipped();
+	const struct provider *p = catalog_find(catalog, "notion");
+
+	check_text(p->token_url, "https://api.notion.com/v1/oauth/token");
+	check_int(p->token_client, ==, TOKEN_CLIENT_BASIC);
+	check(p->token_json);
+	p = catalog_find(catalog, "github");
+	check_int(p->token_client, ==, TOKEN_CLIENT_BODY);
+	check(!p->token_json);
+	check(!p->limits_per_app);
+	check_int(p->limit_code_count, ==, 1);
+	check_int(p->limit_codes[0], ==, 403);
+	check_text(catalog_find(catalog, "figma")->refresh_url,
+		   "https://api.figma.com/v1/oauth/refresh");
+	p = catalog_find(catalog, "zoom-oauth2-cc");
+	check_int(p->auth_mode, ==, AUTH_OAUTH2_CC);
+	check_int(p->token_param_count, ==, 2);
+	check_text(p->token_params[1].name, "grant_type");
+	check_text(p->headers[0].value, "Bearer ${accessToken}");
+	check(catalog_find(catalog, "spotify")->limits_per_app);
+	p = catalog_find(catalog, "discord");
+	check_text(p->retry_body_path, "retry_after");
+	check_int(p->retry_body_unit, ==, RETRY_UNIT_S);
+	check_text(catalog_find(catalog, "private-api-oauth2")->token_url, "${tokenUrl}");
+	check_int(catalog_find(catalog, "private-api-oauth2-cc")->auth_mode, ==, AUTH_OAUTH2_CC);
+	catalog_free(catalog);
+}
+
+static void
 the_json_of_each_is_what_the_wire_shows(void)
 {
 	struct catalog *catalog = shipped();
@@ -319,6 +350,7 @@ main(void)
 		return 99;
 	CHECK_RUN(all_shipped_definitions_load);
 	CHECK_RUN(a_definition_says_all_that_a_request_needs);
+	CHECK_RUN(a_definition_says_how_tokens_are_had);
 	CHECK_RUN(the_json_of_each_is_what_the_wire_shows);
 	CHECK_RUN(bad_definitions_are_named_with_file_and_member);
 	CHECK_RUN(files_that_are_no_definitions_are_left_alone);
