@@ -39,8 +39,8 @@ sluiced_SOURCES = \
 	daemon/deliver/lane.c daemon/deliver/lane.h \
 	daemon/deliver/post.c daemon/deliver/post.h \
 	daemon/deliver/sign.c daemon/deliver/sign.h \
-	daemon/egress/fresh.c daemon/egress/fresh.h daemon/egress/flight.c daemon/egress/flight.h daemon/egress/gate.h \
-	daemon/egress/fresh.h daemon/egress/gate.c daemon/egress/gate.h \
+	daemon/egress/flight.c daemon/egress/flight.h daemon/egress/fresh.c daemon/egress/fresh.h \
+	daemon/egress/gate.c daemon/egress/gate.h daemon/egress/gate_learn.c daemon/egress/gate_parts.h \
 	daemon/egress/send.c daemon/egress/send.h daemon/egress/shown.c daemon/egress/shown.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
@@ -63,6 +63,7 @@ sluiced_SOURCES = \
 	daemon/api/health.c \
 	daemon/api/integration.c \
 	daemon/api/metadata.c daemon/api/metadata.h \
+	daemon/api/proxy.c daemon/api/proxy_ask.c daemon/api/proxy.h \
 	daemon/api/provider.c \
 	daemon/api/rate.c daemon/api/rate.h \
 	daemon/api/record.c daemon/api/record.h \
@@ -116,9 +117,7 @@ sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase
 
 # The parts that stand on base alone have unit tests.
 daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service \
-	test_deliver_backoff test_deliver_lane test_deliver_sign test_egress_gate
-daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service test_daemon_shown \
-	test_deliver_backoff test_deliver_lane test_deliver_sign
+	test_daemon_shown test_deliver_backoff test_deliver_lane test_deliver_sign test_egress_gate
 check_PROGRAMS += $(daemon_tests)
 TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
@@ -141,6 +140,6 @@ test_deliver_lane_LDADD = $(base_test_libs)
 test_deliver_sign_SOURCES = tests/unit/test_deliver_sign.c daemon/deliver/sign.c
 test_deliver_sign_LDADD = $(base_test_libs)
 test_egress_gate_SOURCES = tests/integration/test_egress_gate.c tests/integration/queue_rig.h \
-	daemon/egress/gate.c daemon/shard.c
+	daemon/egress/gate.c daemon/egress/gate_learn.c daemon/shard.c
 test_egress_gate_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS) $(LIBEVENT_CFLAGS)
 test_egress_gate_LDADD = libqueue.a $(base_test_libs) $(HIREDIS_LIBS)

@@ -41,8 +41,7 @@ static const struct unit_statement refresh_write = {
 /* $5 null: nothing to tell of; it stays as it was.  $6 to $10: the event; $6 null: none. */
 static const struct unit_statement refresh_failed = {
     "refresh_failed",
-    "WITH b AS (SELECT log_id FROM refresh WHERE connection_id = $1::bigint AND claim = $2::bigint"
-    "  FOR UPDATE),"
+    "WITH b AS (SELECT log_id FROM refresh WHERE connection_id = $1::bigint AND claim = $2::bigint),"
     " u AS (UPDATE refresh SET claimed_until = NULL, failed_at = now(), cause = $4::text,"
     "  log_id = coalesce(log_id, $5::uuid),"
     "  failing_days = failing_days + CASE WHEN $5::uuid IS NOT NULL AND failing_day IS DISTINCT FROM"

@@ -1,6 +1,5 @@
 #include "daemon/egress/gate.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,95 +7,19 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/log.h"
-#include "base/map.h"
 #include "base/metrics.h"
 #include "base/secret.h"
+#include "daemon/egress/gate_parts.h"
 #include "daemon/shard.h"
-#include "queue/gate.h"
-#include "queue/queue.h"
 
 #define STORE_MS 250    /* without an answer for so long a node decides by itself */
 #define AWAY_LOOK_MS 20 /* meanwhile: how often it looks whether the store is back */
-#define LOOK_LEAST_MS \
-	1000 /* in a long wait a quarter of it, but within these: an operator may clear it */
+/* In a long wait it looks after a quarter of it, but within these: an operator may clear it. */
+#define LOOK_LEAST_MS 1000
 #define LOOK_MOST_MS 5000
-#define TICK_MS 1000
-#define TICK_OWING_MS 100
-#define STRIKE_MS 3000 /* a refusal that says nothing, as lua/gate_leave.lua has it */
-#define STRIKE_MAX_MS 600000
-#define LOW_REMAINING 100 /* from here on the store is told what remains */
-#define KEEP_MS 60000     /* how long strikes are remembered behind a window */
-#define PLACE_SIZE 24
-
-struct place;
-
-/* WAITING -> OUT; freed by its end, or by a refusal. */
-struct gate_pass {
-	struct place *place;
-	struct gate_pass *prev, *next; /* in the line, or among those out */
-	gate_wait_cb *on_wait;
-	gate_cb *cb;
-	void *arg;
-	int64_t entered_ms, give_up_ms;
-	int64_t gone_ms; /* Redis's clock; 0: let out by this node */
-	bool is_out, told_wait;
-	bool counted; /* the store counts it */
-	char name[QUEUE_GATE_NAME_SIZE];
-};
-
-struct line {
-	struct gate_pass *head, *tail;
-	int count;
-};
-
-/* An ask for several passes of a place: who goes is decided when it is answered. */
-struct ask {
-	struct place *place;
-	int64_t sent_ms;
-	bool late; /* not answered within STORE_MS */
-	int count;
-	char names[QUEUE_GATE_ASK_MAX][QUEUE_GATE_NAME_SIZE];
-};
-
-struct tell {
-	struct place *place;
-	struct limit_news news;
-	int64_t at_ms;
-	bool answered;
-};
-
-/* Invariant: it has an armed timer, an ask on its way, or nobody in its line. */
-struct place {
-	struct gates *gates;
-	struct queue *queue;
-	struct queue_gate id;
-	char name[PLACE_SIZE];
-	struct line waiting, out;
-	struct ask *ask; /* on its way; NULL: none */
-	int telling;
-	struct loop_timer *timer;
-	int64_t next_ms, asked_ms; /* when the store is asked (again), and was asked last */
-	int64_t closed_until_ms, learnt_ms; /* as far as this node knows, and since when it does */
-	bool shown_closed;                  /* the log says that it is closed */
-	bool stepping, again;
-	int strikes; /* with the store away */
-	bool owes;   /* the store does not know yet: */
-	struct limit_news debt;
-	int64_t debt_ms;
-};
-
-struct gates {
-	struct daemon *daemon;
-	struct map *places; /* by name */
-	struct loop_timer *tick;
-	char node[20];
-	uint64_t named;
-	int waiting;
-	bool away, closing;
-};
-
-static void place_step(struct place *place);
+#define CONFIRM_MS 20 /* a pass that is older asks again before its request goes */
+#define CONFIRMS_MAX 3
+#define KEEP_MS 60000 /* how long strikes are remembered behind a window */
 
 /* ---- lines ------------------------------------------------------------------------------------- */
 
@@ -107,6 +30,16 @@ line_add(struct line *line, struct gate_pass *pass)
 	pass->next = NULL;
 	*(line->tail != NULL ? &line->tail->next : &line->head) = pass;
 	line->tail = pass;
+	line->count++;
+}
+
+static void
+line_add_front(struct line *line, struct gate_pass *pass)
+{
+	pass->prev = NULL;
+	pass->next = line->head;
+	*(line->head != NULL ? &line->head->prev : &line->tail) = pass;
+	line->head = pass;
 	line->count++;
 }
 
@@ -146,7 +79,7 @@ place_find(const struct gates *gates, const struct gate_place *place)
 static void
 on_place_timer(void *arg)
 {
-	place_step(arg);
+	gate_place_step(arg);
 }
 
 /* Maybe from inside of a step: then behind it. */
@@ -158,8 +91,8 @@ look_soon(struct place *place)
 		loop_timer_in(place->timer, 0);
 }
 
-static void
-tick_soon(struct gates *gates, int64_t ms)
+void
+gate_tick_soon(struct gates *gates, int64_t ms)
 {
 	if (!gates->closing)
 		loop_timer_in(gates->tick, ms);
@@ -180,7 +113,7 @@ place_of(struct gates *gates, const struct gate_place *from)
 	place_name(from, place->name);
 	place->timer = loop_timer_new(gates->daemon->loop, on_place_timer, place);
 	if (map_count(gates->places) == 0)
-		tick_soon(gates, TICK_MS);
+		gate_tick_soon(gates, TICK_MS);
 	(void)map_put_text(gates->places, place->name, place);
 	return place;
 }
@@ -200,221 +133,6 @@ place_free(void *value)
 	free(place);
 }
 
-static int64_t
-place_closed_ms(const struct place *place, int64_t now_ms)
-{
-	return place->closed_until_ms > now_ms ? place->closed_until_ms - now_ms : 0;
-}
-
-static void
-show_closed(struct place *place, const char *by, int64_t ms)
-{
-	if (ms <= 0 || place->shown_closed)
-		return;
-	place->shown_closed = true;
-	log_info("gate_closed",
-		 "place=%s environment=%" PRId64 " integration=%" PRId64 " connection=%" PRId64
-		 " by=%s ms=%" PRId64,
-		 place->name, place->id.environment_id, place->id.integration_id,
-		 place->id.connection_id, by, ms);
-}
-
-static void
-show_opened(struct place *place, int64_t now_ms)
-{
-	if (!place->shown_closed || place_closed_ms(place, now_ms) > 0)
-		return;
-	place->shown_closed = false;
-	log_info("gate_opened", "place=%s waiting=%d", place->name, place->waiting.count);
-}
-
-/* Keeps a time that is known to be behind what this node has believed so far. */
-static void
-close_for(struct place *place, int64_t ms, int64_t now_ms)
-{
-	if (ms <= 0 || now_ms + ms <= place->closed_until_ms)
-		return;
-	place->closed_until_ms = now_ms + ms;
-	place->learnt_ms = now_ms;
-}
-
-/* ---- with the store away ----------------------------------------------------------------------- */
-
-static void
-show_away(struct gates *gates, bool away)
-{
-	if (gates->away == away || gates->closing)
-		return;
-	gates->away = away;
-	if (away)
-		log_warn(
-		    "gate_store_away", "remedy=%s",
-		    log_text("Redis does not answer: each place lets one request at a time out"));
-	else
-		log_info("gate_store_back", "places=%zu", map_count(gates->places));
-}
-
-static int64_t
-longer(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* What both say, the strictest of it; from at_ms on, as of now_ms. */
-static void
-owe(struct place *place, const struct limit_news *news, int64_t at_ms, int64_t now_ms)
-{
-	struct limit_news *debt = &place->debt;
-	int64_t passed = now_ms - at_ms;
-	bool first = !place->owes;
-
-	if (first)
-		*debt = (struct limit_news){
-		    .closed_ms = -1, .remaining = -1, .reset_ms = -1, .limit = -1};
-	else if (debt->closed_ms > 0)
-		debt->closed_ms = longer(0, debt->closed_ms - (now_ms - place->debt_ms));
-	if (!first && debt->reset_ms > 0)
-		debt->reset_ms = longer(0, debt->reset_ms - (now_ms - place->debt_ms));
-	debt->limited |= news->limited;
-	if (news->limited && news->closed_ms >= 0)
-		debt->closed_ms = longer(debt->closed_ms, longer(0, news->closed_ms - passed));
-	if (news->remaining >= 0 && (debt->remaining < 0 || news->remaining < debt->remaining))
-		debt->remaining = news->remaining;
-	if (news->reset_ms >= 0)
-		debt->reset_ms = longer(debt->reset_ms, longer(0, news->reset_ms - passed));
-	if (news->limit > 0)
-		debt->limit = news->limit;
-	place->debt_ms = now_ms;
-	place->owes = true;
-	tick_soon(place->gates, TICK_OWING_MS);
-}
-
-/* A refusal that said nothing is passed on as this node has taken it. */
-static void
-owe_what_was_learnt(struct place *place, const struct limit_news *news, int64_t now_ms)
-{
-	struct limit_news taken = *news;
-
-	if (taken.limited && taken.closed_ms < 0 && taken.reset_ms < 0)
-		taken.closed_ms = place_closed_ms(place, now_ms);
-	owe(place, &taken, now_ms, now_ms);
-}
-
-/* What this node learns by itself of an answer. */
-static void
-learn(struct place *place, const struct limit_news *news, bool by_itself, int64_t now_ms)
-{
-	int64_t ms = -1;
-
-	if (news->limited)
-		ms = news->closed_ms;
-	if (news->remaining == 0)
-		ms = longer(ms, news->reset_ms);
-	if (news->limited && ms < 0 && by_itself && place_closed_ms(place, now_ms) == 0) {
-		ms = STRIKE_MS << (place->strikes < 10 ? place->strikes : 10);
-		ms = ms < STRIKE_MAX_MS ? ms : STRIKE_MAX_MS;
-	}
-	if (news->limited && by_itself && place_closed_ms(place, now_ms) == 0)
-		place->strikes++;
-	if (!news->limited)
-		place->strikes = 0;
-	close_for(place, ms, now_ms);
-	if (by_itself)
-		show_closed(place, news->limited ? "refused" : "remaining", ms);
-}
-
-/* ---- the store --------------------------------------------------------------------------------- */
-
-static bool
-store_is_there(const struct place *place)
-{
-	return !place->gates->closing && queue_is_up(place->queue) &&
-	       (place->ask == NULL || !place->ask->late);
-}
-
-static void
-on_told(void *arg, enum sl_code code, int64_t closed_ms, bool by_this)
-{
-	struct tell *tell = arg;
-	struct place *place = tell->place;
-	int64_t now_ms = clock_mono_ms();
-
-	place->telling--;
-	if (code == SL_OK) {
-		close_for(place, closed_ms, now_ms);
-		if (by_this)
-			show_closed(place, tell->news.limited ? "refused" : "remaining", closed_ms);
-	} else if (tell->answered) {
-		owe(place, &tell->news, tell->at_ms, now_ms);
-	}
-	free(tell);
-	place_step(place);
-}
-
-/* pass: NULL: what this node owes.  news NULL: there was no answer. */
-static void
-send_news(struct place *place, const struct gate_pass *pass, const struct limit_news *news)
-{
-	struct tell *tell = sl_calloc(1, sizeof(*tell));
-	char others[QUEUE_GATE_OTHERS_MAX][QUEUE_GATE_NAME_SIZE];
-	struct queue_gate_news out = {.pass = pass != NULL ? pass->name : "",
-				      .gone_ms = pass != NULL ? pass->gone_ms : 0,
-				      .answered = news != NULL,
-				      .closed_ms = -1,
-				      .remaining = -1,
-				      .reset_ms = -1,
-				      .limit = -1,
-				      .others = (const char(*)[QUEUE_GATE_NAME_SIZE])others};
-
-	tell->place = place;
-	tell->at_ms = clock_mono_ms();
-	tell->answered = news != NULL;
-	if (news != NULL) {
-		tell->news = *news;
-		out.limited = news->limited;
-		out.closed_ms = news->closed_ms;
-		out.remaining = news->remaining;
-		out.reset_ms = news->reset_ms;
-		out.limit = news->limit;
-	}
-	for (struct gate_pass *at = place->out.head; pass != NULL && !pass->counted && at != NULL &&
-						     out.other_count < QUEUE_GATE_OTHERS_MAX;
-	     at = at->next) {
-		if (at->counted || at->name[0] == '\0')
-			continue;
-		memcpy(others[out.other_count++], at->name, sizeof(at->name));
-		at->counted = true; /* from now on, unless another node was first */
-	}
-	place->telling++;
-	queue_gate_tell(place->queue, &place->id, &out, on_told, tell);
-}
-
-static void
-publish(struct place *place)
-{
-	struct limit_news debt = place->debt;
-	int64_t passed = clock_mono_ms() - place->debt_ms;
-
-	if (!place->owes || !store_is_there(place))
-		return;
-	place->owes = false; /* comes back when it is not taken */
-	if (debt.closed_ms > 0)
-		debt.closed_ms = longer(0, debt.closed_ms - passed);
-	if (debt.reset_ms > 0)
-		debt.reset_ms = longer(0, debt.reset_ms - passed);
-	send_news(place, NULL, &debt);
-}
-
-static void
-give_back(struct place *place, const char *name)
-{
-	const struct gate_pass nobody = {.counted = true};
-	struct gate_pass pass = nobody;
-
-	memcpy(pass.name, name, sizeof(pass.name));
-	send_news(place, &pass, NULL);
-}
-
 /* ---- who may go -------------------------------------------------------------------------------- */
 
 static void
@@ -427,6 +145,7 @@ let_out(struct place *place, struct gate_pass *pass, const char *name, int64_t g
 	line_add(&place->out, pass);
 	count_waiting(place->gates, -1);
 	pass->is_out = true;
+	pass->out_ms = clock_mono_ms();
 	pass->gone_ms = gone_ms;
 	pass->counted = counted;
 	snprintf(pass->name, sizeof(pass->name), "%s", name);
@@ -461,16 +180,16 @@ on_asked(void *arg, enum sl_code code, const struct queue_gate_answer *answer)
 	if (code != SL_OK) {
 		place->next_ms = now_ms + AWAY_LOOK_MS;
 		free(ask);
-		place_step(place);
+		gate_place_step(place);
 		return;
 	}
-	show_away(place->gates, false);
+	gate_show_away(place->gates, false);
 	/* What it closed for was learnt behind the ask: the answer does not know it yet. */
-	overtaken = place_closed_ms(place, now_ms) > 0 && place->learnt_ms >= ask->sent_ms;
+	overtaken = gate_place_closed_ms(place, now_ms) > 0 && place->learnt_ms >= ask->sent_ms;
 	if (answer->closed_ms > 0 || (place->telling == 0 && !overtaken && !place->owes))
 		place->closed_until_ms =
-		    longer(overtaken || place->telling > 0 ? place->closed_until_ms : 0,
-			   answer->closed_ms > 0 ? now_ms + answer->closed_ms + 1 : 0);
+		    gate_longer(overtaken || place->telling > 0 ? place->closed_until_ms : 0,
+				answer->closed_ms > 0 ? now_ms + answer->closed_ms + 1 : 0);
 	place->next_ms = now_ms + answer->wait_ms + (answer->wait_ms > 0 ? 1 : 0);
 	place->stepping = true;
 	while (!overtaken && used < answer->granted && place->waiting.head != NULL)
@@ -478,9 +197,9 @@ on_asked(void *arg, enum sl_code code, const struct queue_gate_answer *answer)
 			answer->counted);
 	place->stepping = false;
 	while (used < answer->granted && answer->counted && !place->gates->closing)
-		give_back(place, ask->names[used++]);
+		gate_give_back(place, ask->names[used++], answer->now_ms);
 	free(ask);
-	place_step(place);
+	gate_place_step(place);
 }
 
 static void
@@ -505,7 +224,7 @@ send_ask(struct place *place, int64_t now_ms)
 static void
 refuse_late(struct place *place, int64_t now_ms)
 {
-	int64_t opens_ms = longer(now_ms, place->closed_until_ms);
+	int64_t opens_ms = gate_longer(now_ms, place->closed_until_ms);
 
 	for (struct gate_pass *pass = place->waiting.head, *next; pass != NULL; pass = next) {
 		next = pass->next;
@@ -536,7 +255,7 @@ tell_waits(struct place *place, int64_t wait_ms)
 static int64_t
 place_look(struct place *place, int64_t now_ms)
 {
-	int64_t closed_ms = place_closed_ms(place, now_ms), look_ms, opens_ms;
+	int64_t closed_ms = gate_place_closed_ms(place, now_ms), look_ms, opens_ms;
 
 	if (place->ask != NULL && !place->ask->late && queue_is_up(place->queue)) {
 		look_ms = place->ask->sent_ms + STORE_MS - now_ms;
@@ -544,8 +263,8 @@ place_look(struct place *place, int64_t now_ms)
 			return look_ms;
 		place->ask->late = true;
 	}
-	if (!store_is_there(place)) {
-		show_away(place->gates, true);
+	if (!gate_store_is_there(place)) {
+		gate_show_away(place->gates, true);
 		if (closed_ms > 0)
 			return closed_ms;
 		if (place->out.count > 0)
@@ -554,8 +273,8 @@ place_look(struct place *place, int64_t now_ms)
 		let_out(place, place->waiting.head, "", 0, false);
 		return AWAY_LOOK_MS;
 	}
-	publish(place);
-	opens_ms = longer(place->next_ms, place->closed_until_ms);
+	gate_publish(place);
+	opens_ms = gate_longer(place->next_ms, place->closed_until_ms);
 	look_ms = (opens_ms - place->asked_ms) / 4;
 	look_ms = look_ms < LOOK_LEAST_MS  ? LOOK_LEAST_MS
 		  : look_ms < LOOK_MOST_MS ? look_ms
@@ -567,8 +286,8 @@ place_look(struct place *place, int64_t now_ms)
 	return STORE_MS;
 }
 
-static void
-place_step(struct place *place)
+void
+gate_place_step(struct place *place)
 {
 	int64_t now_ms, look_ms = 0, end_ms = INT64_MAX;
 
@@ -576,16 +295,16 @@ place_step(struct place *place)
 		return;
 	place->stepping = true;
 	now_ms = clock_mono_ms();
-	show_opened(place, now_ms);
+	gate_show_opened(place, now_ms);
 	refuse_late(place, now_ms);
 	if (place->waiting.head != NULL)
 		look_ms = place_look(place, now_ms);
 	if (place->ask == NULL || place->ask->late)
-		tell_waits(place, longer(look_ms, place_closed_ms(place, now_ms)));
+		tell_waits(place, gate_longer(look_ms, gate_place_closed_ms(place, now_ms)));
 	for (struct gate_pass *pass = place->waiting.head; pass != NULL; pass = pass->next)
 		end_ms = pass->give_up_ms < end_ms ? pass->give_up_ms : end_ms;
 	if (end_ms - now_ms < look_ms)
-		look_ms = longer(0, end_ms - now_ms);
+		look_ms = gate_longer(0, end_ms - now_ms);
 	if (place->waiting.head != NULL)
 		loop_timer_in(place->timer, place->again ? 0 : look_ms);
 	else
@@ -615,32 +334,30 @@ gate_enter(struct gates *gates, const struct gate_place *from, int64_t give_up_m
 	look_soon(place); /* all that enter in this turn are asked for at once */
 	return pass;
 }
-
-/* Whether the store is told of an answer to a request that it does not count. */
-static bool
-is_worth_telling(const struct limit_news *news)
+bool
+gate_confirm(struct gate_pass *pass)
 {
-	return news->limited ||
-	       (news->remaining >= 0 && news->reset_ms >= 0 &&
-		(news->remaining <= LOW_REMAINING || news->remaining <= news->limit / 10));
-}
+	struct place *place = pass->place;
+	int64_t now_ms = clock_mono_ms();
 
-static void
-count_learnt(const struct limit_news *news)
-{
-	if (news->limited)
-		metrics_count(METRIC_GATE_LEARNED, news->closed_ms >= 0 || news->reset_ms >= 0
-						       ? METRIC_LEARNED_TOLD
-						       : METRIC_LEARNED_NONE);
-	else if (news->remaining == 0)
-		metrics_count(METRIC_GATE_LEARNED, METRIC_LEARNED_REMAINING);
+	if (gate_place_closed_ms(place, now_ms) == 0 &&
+	    (now_ms - pass->out_ms <= CONFIRM_MS || ++pass->confirms > CONFIRMS_MAX))
+		return true;
+	line_remove(&place->out, pass);
+	pass->is_out = false;
+	if (pass->counted && gate_store_is_there(place))
+		gate_give_back(place, pass->name, pass->gone_ms);
+	line_add_front(&place->waiting, pass);
+	count_waiting(place->gates, 1);
+	place->next_ms = 0;
+	look_soon(place);
+	return false;
 }
 
 void
 gate_leave(struct gate_pass *pass, const struct limit_news *news)
 {
 	struct place *place = pass->place;
-	int64_t now_ms = clock_mono_ms();
 
 	if (!pass->is_out) {
 		line_remove(&place->waiting, pass);
@@ -649,16 +366,7 @@ gate_leave(struct gate_pass *pass, const struct limit_news *news)
 		return;
 	}
 	line_remove(&place->out, pass);
-	if (news != NULL) {
-		count_learnt(news);
-		learn(place, news, !store_is_there(place), now_ms);
-	}
-	if (pass->counted || (news != NULL && is_worth_telling(news))) {
-		if (store_is_there(place))
-			send_news(place, pass, news);
-		else if (news != NULL && is_worth_telling(news))
-			owe_what_was_learnt(place, news, now_ms);
-	}
+	gate_learn(place, pass, news);
 	free(pass);
 	if (place->waiting.count > 0) {
 		place->next_ms = 0; /* but not before its window opens */
@@ -671,7 +379,7 @@ gate_closed_ms(const struct gates *gates, const struct gate_place *from)
 {
 	const struct place *place = place_find(gates, from);
 
-	return place != NULL ? place_closed_ms(place, clock_mono_ms()) : 0;
+	return place != NULL ? gate_place_closed_ms(place, clock_mono_ms()) : 0;
 }
 
 int
@@ -726,9 +434,9 @@ on_tick(void *arg)
 	while (map_each(gates->places, &at, &value)) {
 		struct place *place = value;
 
-		publish(place);
-		show_opened(place, now_ms);
-		closed += place_closed_ms(place, now_ms) > 0;
+		gate_publish(place);
+		gate_show_opened(place, now_ms);
+		closed += gate_place_closed_ms(place, now_ms) > 0;
 		owing |= place->owes;
 		if (!is_idle(place, now_ms))
 			continue;
@@ -737,7 +445,7 @@ on_tick(void *arg)
 	}
 	metric_set(&metrics[METRIC_GATE_CLOSED], 0, 0, closed);
 	if (map_count(gates->places) > 0)
-		tick_soon(gates, owing ? TICK_OWING_MS : TICK_MS);
+		gate_tick_soon(gates, owing ? TICK_OWING_MS : TICK_MS);
 }
 
 struct gates *
