@@ -7,7 +7,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/api/show.h"
 #include "daemon/egress/fresh.h"
 #include "daemon/egress/gate.h"
 #include "daemon/egress/shown.h"
@@ -69,9 +68,9 @@ struct egress {
 	struct gate_pass *pass;
 	int64_t gate_ms;  /* this try has waited there */
 	int64_t retry_ms; /* and before that, because the one before had failed */
-	bool waiting;    /* on_waiting() was told so */
-	char *sent;      /* what tells the credentials in use from others: secret */
-	bool asked;      /* a lookup will call back, also behind the end */
+	bool waiting;     /* on_waiting() was told so */
+	char *sent;       /* what tells the credentials in use from others: secret */
+	bool asked;       /* a lookup will call back, also behind the end */
 	struct loop_timer *timer;
 	enum http_failure failure; /* of FAILING */
 	const char *code;
@@ -250,25 +249,6 @@ set_waiting(struct egress *egress, bool waiting)
 
 static void on_credentials(void *arg, const struct fresh_answer *answer);
 
-/* As they are stored. */
-static void
-open_now(const struct fresh_ask *ask, struct egress *egress)
-{
-	struct fresh_answer answer = {.row = ask->row};
-	struct sl_error error;
-	struct buf plain;
-
-	buf_init(&plain, 1 << 20);
-	answer.code = show_open_credentials(egress->daemon->ring, ask->row, &plain, &error);
-	answer.credentials = buf_slice(&plain);
-	if (answer.code != SL_OK) {
-		answer.wire_code = "invalid_credentials";
-		answer.text = error.text;
-	}
-	on_credentials(egress, &answer);
-	show_buf_wipe(&plain);
-}
-
 /* The row as it is now, then its credentials; stale: those that were refused, or NULL. */
 static void
 on_row(void *arg, enum sl_code code, const void *object, const struct sl_error *error)
@@ -295,7 +275,7 @@ on_row(void *arg, enum sl_code code, const void *object, const struct sl_error *
 	}
 	if (egress->state == EGRESS_UNAUTHORIZED)
 		ask.stale = egress->sent;
-	open_now(&ask, egress);
+	fresh_get(egress->daemon->fresh, &ask, on_credentials, egress);
 }
 
 /* A wait lies behind: the row may be another one now. */
@@ -684,7 +664,7 @@ egress_start(struct daemon *daemon, const struct egress_ask *ask,
 		return egress;
 	}
 	egress->asked = true;
-	open_now(&fresh, egress);
+	fresh_get(daemon->fresh, &fresh, on_credentials, egress);
 	if (egress->state == EGRESS_OPENING)
 		keep_ask(egress);
 	return egress;
