@@ -73,7 +73,7 @@ def submit_all(rig, names, count):
 @test
 def four_nodes_and_ten_connections_keep_every_window_and_lose_none_of_its_time(rig):
     limiter = rig.limiter
-    limiter.set(count=10, window=1.0, tells="reset_ms", latency=0.01)
+    limiter.set(count=10, window=0.8, tells="reset_ms", latency=0.01)
     names = connections(rig, [f"fleet{n}" for n in range(CONNECTIONS)])
     others, stop = [], threading.Event()
 
@@ -166,7 +166,7 @@ def operators_see_a_window_and_forget_it(rig):
 @test
 def without_redis_a_node_lets_one_request_at_a_time_out_and_tells_what_it_learnt_when_it_is_back(rig):
     limiter = rig.limiter
-    limiter.set(count=3, window=5.0, tells="seconds", latency=0.1)
+    limiter.set(count=3, window=2.0, tells="seconds", latency=0.1)
     name, = connections(rig, ["away"])
     rig.call("other")  # looked up before Redis goes
     rig.redis.stop()
