@@ -39,13 +39,9 @@ sluiced_SOURCES = \
 	daemon/deliver/lane.c daemon/deliver/lane.h \
 	daemon/deliver/post.c daemon/deliver/post.h \
 	daemon/deliver/sign.c daemon/deliver/sign.h \
-	daemon/egress/flight.c daemon/egress/flight.h \
-	daemon/egress/fresh.c daemon/egress/fresh.h \
-	daemon/egress/gate.c daemon/egress/gate.h \
-	daemon/egress/gate_learn.c \
-	daemon/egress/gate_parts.h \
-	daemon/egress/send.c daemon/egress/send.h \
-	daemon/egress/shown.c daemon/egress/shown.h \
+	daemon/egress/flight.c daemon/egress/flight.h daemon/egress/fresh.c daemon/egress/fresh.h \
+	daemon/egress/gate.c daemon/egress/gate.h daemon/egress/gate_learn.c daemon/egress/gate_parts.h \
+	daemon/egress/send.c daemon/egress/send.h daemon/egress/shown.c daemon/egress/shown.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
 	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \
@@ -67,6 +63,7 @@ sluiced_SOURCES = \
 	daemon/api/health.c \
 	daemon/api/integration.c \
 	daemon/api/metadata.c daemon/api/metadata.h \
+	daemon/api/proxy.c daemon/api/proxy_ask.c daemon/api/proxy.h \
 	daemon/api/provider.c \
 	daemon/api/rate.c daemon/api/rate.h \
 	daemon/api/record.c daemon/api/record.h \
@@ -119,8 +116,8 @@ sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase
 	$(LIBPQ_LIBS) $(HIREDIS_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LIBEVENT_LIBS) $(MSGPACK_LIBS) $(OPENSSL_LIBS)
 
 # The parts that stand on base alone have unit tests.
-daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service test_daemon_shown \
-	test_deliver_backoff test_deliver_lane test_deliver_sign test_egress_gate
+daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service \
+	test_daemon_shown test_deliver_backoff test_deliver_lane test_deliver_sign test_egress_gate
 check_PROGRAMS += $(daemon_tests)
 TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
