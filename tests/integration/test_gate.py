@@ -126,6 +126,25 @@ def what_one_node_was_told_holds_on_another(rig):
     assert not limiter.violations()
 
 
+@test
+def the_proxy_obeys_what_a_function_was_told_and_the_other_way_round(rig):
+    limiter = rig.limiter
+    limiter.set(count=1, window=0.7, tells="reset_ms", latency=0)
+    name, = connections(rig, ["proxied"])
+    proxied = {"Provider-Config-Key": "limited", "Connection-Id": name}
+
+    def proxy(node):
+        return rig.request("GET", "/proxy/x", headers=proxied, node=node).status
+    assert rig.call("once", connection=name, integration="limited", node=rig.nodes[0]).json == 200
+    assert rig.call("once", connection=name, integration="limited", node=rig.nodes[0]).json == 429
+    assert proxy(rig.nodes[3]) == 200  # waited for the window
+    assert proxy(rig.nodes[3]) == 429  # and what it is told now
+    assert rig.call("once", connection=name, integration="limited", node=rig.nodes[1]).json == 200
+    key = limiter.keys[f"Bearer {name}"]
+    assert [each.status for each in key.requests] == [200, 429, 200, 429, 200], key.requests
+    assert not limiter.violations()
+
+
 def gates(rig, name):
     """The windows of the connection, as the API and the command tell them."""
     rows = operator(rig, "GET", "/admin/v1/gates?environment=dev")["gates"]
