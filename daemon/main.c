@@ -34,6 +34,7 @@
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/paths.h"
+#include "daemon/reload.h"
 #include "daemon/scheduler/scheduler.h"
 #include "daemon/service.h"
 #include "daemon/settings.h"
@@ -243,6 +244,8 @@ start_egress(struct daemon *daemon)
 		 http_client_new(daemon->loop, daemon->guard, &daemon->webhook_client, &error) !=
 		     SL_OK)
 		status = fail(EX_SOFTWARE, "%s", error.text);
+	else
+		reload_provider_client(daemon);
 	free(directory);
 	return status;
 }

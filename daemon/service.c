@@ -1,5 +1,4 @@
 /* daemon/service.c - see service.h. */
-#include "daemon/egress/fresh.h"
 #include "daemon/service.h"
 
 #include <signal.h>
@@ -11,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "daemon/egress/fresh.h"
 #include "daemon/api/api.h"
 #include "daemon/call.h"
 #include "daemon/deliver/deliver.h"

@@ -189,6 +189,7 @@ provider_tests = test_provider_catalog \
 	test_provider_limit \
 	test_provider_token \
 	test_provider_request \
+	test_provider_stream \
 	test_provider_http
 check_PROGRAMS += $(provider_tests)
 TESTS += $(provider_tests)
@@ -207,5 +208,7 @@ test_provider_token_SOURCES = tests/unit/test_provider_token.c
 test_provider_token_LDADD = $(provider_test_libs)
 test_provider_request_SOURCES = tests/unit/test_provider_request.c
 test_provider_request_LDADD = libprovider.a $(base_test_libs) $(JANSSON_LIBS)
+test_provider_stream_SOURCES = tests/unit/test_provider_stream.c
+test_provider_stream_LDADD = libprovider.a $(base_test_libs) $(JANSSON_LIBS)
 test_provider_http_SOURCES = tests/unit/test_provider_http.c
 test_provider_http_LDADD = $(provider_test_libs)

@@ -463,7 +463,9 @@ give_held(struct provider_request *request)
 void
 provider_request_resume(struct provider_request *request)
 {
-	if (request->state == REQUEST_HOLDING)
+	if (request->state == REQUEST_SENDING && request->call != NULL)
+		http_call_resume(request->call);
+	else if (request->state == REQUEST_HOLDING)
 		loop_timer_in(request->timer, 0);
 }
 

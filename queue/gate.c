@@ -139,7 +139,7 @@ queue_gate_tell(struct queue *queue, const struct queue_gate *gate,
 	queue_call_key(call, KEY_GATES);
 	redis_args_text(args, news->pass);
 	redis_args_int(args, news->gone_ms);
-	redis_args_int(args, news->answered);
+	redis_args_int(args, news->answered ? 1 : news->unused ? 2 : 0);
 	redis_args_int(args, news->limited);
 	redis_args_int(args, news->closed_ms);
 	redis_args_int(args, news->remaining);

@@ -38,6 +38,7 @@ struct queue_gate_news {
 	const char *pass;  /* "": it had none */
 	int64_t gone_ms;   /* Redis's clock when it was let out; 0: not known */
 	bool answered;     /* false: the rest says nothing */
+	bool unused;       /* it did not go out after all */
 	bool limited;      /* refused for its rate */
 	int64_t closed_ms; /* from now on */
 	int64_t remaining, reset_ms, limit;

@@ -17,6 +17,8 @@
 /* In a long wait it looks after a quarter of it, but within these: an operator may clear it. */
 #define LOOK_LEAST_MS 1000
 #define LOOK_MOST_MS 5000
+#define CONFIRM_MS 20 /* a pass that is older asks again before its request goes */
+#define CONFIRMS_MAX 3
 #define KEEP_MS 60000 /* how long strikes are remembered behind a window */
 
 /* ---- lines ------------------------------------------------------------------------------------- */
@@ -28,6 +30,16 @@ line_add(struct line *line, struct gate_pass *pass)
 	pass->next = NULL;
 	*(line->tail != NULL ? &line->tail->next : &line->head) = pass;
 	line->tail = pass;
+	line->count++;
+}
+
+static void
+line_add_front(struct line *line, struct gate_pass *pass)
+{
+	pass->prev = NULL;
+	pass->next = line->head;
+	*(line->head != NULL ? &line->head->prev : &line->tail) = pass;
+	line->head = pass;
 	line->count++;
 }
 
@@ -133,6 +145,7 @@ let_out(struct place *place, struct gate_pass *pass, const char *name, int64_t g
 	line_add(&place->out, pass);
 	count_waiting(place->gates, -1);
 	pass->is_out = true;
+	pass->out_ms = clock_mono_ms();
 	pass->gone_ms = gone_ms;
 	pass->counted = counted;
 	snprintf(pass->name, sizeof(pass->name), "%s", name);
@@ -184,7 +197,7 @@ on_asked(void *arg, enum sl_code code, const struct queue_gate_answer *answer)
 			answer->counted);
 	place->stepping = false;
 	while (used < answer->granted && answer->counted && !place->gates->closing)
-		gate_give_back(place, ask->names[used++]);
+		gate_give_back(place, ask->names[used++], answer->now_ms);
 	free(ask);
 	gate_place_step(place);
 }
@@ -321,6 +334,26 @@ gate_enter(struct gates *gates, const struct gate_place *from, int64_t give_up_m
 	look_soon(place); /* all that enter in this turn are asked for at once */
 	return pass;
 }
+bool
+gate_confirm(struct gate_pass *pass)
+{
+	struct place *place = pass->place;
+	int64_t now_ms = clock_mono_ms();
+
+	if (gate_place_closed_ms(place, now_ms) == 0 &&
+	    (now_ms - pass->out_ms <= CONFIRM_MS || ++pass->confirms > CONFIRMS_MAX))
+		return true;
+	line_remove(&place->out, pass);
+	pass->is_out = false;
+	if (pass->counted && gate_store_is_there(place))
+		gate_give_back(place, pass->name, pass->gone_ms);
+	line_add_front(&place->waiting, pass);
+	count_waiting(place->gates, 1);
+	place->next_ms = 0;
+	look_soon(place);
+	return false;
+}
+
 void
 gate_leave(struct gate_pass *pass, const struct limit_news *news)
 {

@@ -36,6 +36,9 @@ void gates_free(struct gates *gates);  /* behind whoever has a pass */
 struct gate_pass *gate_enter(struct gates *gates, const struct gate_place *place,
 			     int64_t give_up_mono_ms, gate_wait_cb *on_wait, gate_cb *cb,
 			     void *arg);
+/* Right before the request goes, if cb may have been a while ago: true: go.  False: the pass stands in front of its
+ * line again, as the window may have closed meanwhile, and cb follows once more. */
+bool gate_confirm(struct gate_pass *pass);
 /* Exactly once for each pass that cb did not refuse, also before cb came (then it does not follow): the request was
  * answered, or did not go out.  news: what the answer said of the window, each member -1 (and limited false) where it
  * said nothing; NULL: there was no answer. */

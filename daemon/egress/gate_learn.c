@@ -211,13 +211,20 @@ gate_publish(struct place *place)
 }
 
 void
-gate_give_back(struct place *place, const char *name)
+gate_give_back(struct place *place, const char *name, int64_t gone_ms)
 {
-	const struct gate_pass nobody = {.counted = true};
-	struct gate_pass pass = nobody;
+	struct queue_gate_news news = {.pass = name,
+				       .gone_ms = gone_ms,
+				       .unused = true,
+				       .closed_ms = -1,
+				       .remaining = -1,
+				       .reset_ms = -1,
+				       .limit = -1};
+	struct tell *tell = sl_calloc(1, sizeof(*tell));
 
-	memcpy(pass.name, name, sizeof(pass.name));
-	send_news(place, &pass, NULL);
+	tell->place = place;
+	place->telling++;
+	queue_gate_tell(place->queue, &place->id, &news, on_told, tell);
 }
 
 /* ---- an answer --------------------------------------------------------------------------------- */

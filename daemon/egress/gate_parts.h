@@ -22,9 +22,10 @@ struct gate_pass {
 	gate_wait_cb *on_wait;
 	gate_cb *cb;
 	void *arg;
-	int64_t entered_ms, give_up_ms;
+	int64_t entered_ms, give_up_ms, out_ms;
 	int64_t gone_ms; /* Redis's clock; 0: let out by this node */
 	bool is_out, told_wait;
+	int confirms; /* how often it asked again */
 	bool counted; /* the store counts it */
 	char name[QUEUE_GATE_NAME_SIZE];
 };
@@ -104,7 +105,7 @@ void gate_show_opened(struct place *place, int64_t now_ms);
 void gate_learn(struct place *place, const struct gate_pass *pass, const struct limit_news *news);
 /* Tells the store what it does not know yet. */
 void gate_publish(struct place *place);
-/* A pass that the store let out and nobody wanted any more. */
-void gate_give_back(struct place *place, const char *name);
+/* A pass that the store let out, with which nothing was sent. */
+void gate_give_back(struct place *place, const char *name, int64_t gone_ms);
 
 #endif

@@ -42,7 +42,7 @@ static const bool egress_allows[EGRESS_STATES][EGRESS_STATES] = {
     [EGRESS_DUE] = {[EGRESS_AT_GATE] = true, EITHER_END},
     [EGRESS_AT_GATE] = {[EGRESS_RENEWING] = true, [EGRESS_ASKING] = true, EITHER_END},
     [EGRESS_RENEWING] = {[EGRESS_ASKING] = true, EITHER_END},
-    [EGRESS_ASKING] = {[EGRESS_SENDING] = true, EITHER_END},
+    [EGRESS_ASKING] = {[EGRESS_AT_GATE] = true, [EGRESS_SENDING] = true, EITHER_END},
     [EGRESS_SENDING] = {[EGRESS_DUE] = true, [EGRESS_UNAUTHORIZED] = true, [EGRESS_ENDED] = true},
     [EGRESS_UNAUTHORIZED] = {[EGRESS_DUE] = true, EITHER_END},
     [EGRESS_FAILING] = {[EGRESS_ENDED] = true},
@@ -361,6 +361,10 @@ egress_go(struct egress *egress, bool allowed)
 {
 	if (egress->state != EGRESS_ASKING) /* cancelled in the same turn */
 		return;
+	if (allowed && egress->pass != NULL && !gate_confirm(egress->pass)) {
+		egress_enter(egress, EGRESS_AT_GATE); /* the leave took long: the window may have closed */
+		return;
+	}
 	egress_enter(egress, EGRESS_SENDING);
 	egress->tries++;
 	if (!allowed)

@@ -1,7 +1,8 @@
 -- gate_leave - a request came back from its provider: what its answer said of the window.
 --
 -- KEYS: window, out (zset: passes by the end of their lease), gates (zset: places by the end of their window's life).
--- ARGV: pass ("": none), when it was let out (Redis's ms; 0: not known), 1 when it was answered, 1 when it was
+-- ARGV: pass ("": none), when it was let out (Redis's ms; 0: not known), 1 when it was answered, 2 when it never went
+-- (0: nobody knows), 1 when it was
 -- refused for its rate, ms until the window opens, further requests, ms until they are renewed, requests of a whole
 -- window (-1 each: not said), name of the place, environment, integration, connection, length of a lease, then
 -- passes of the same node that are out.
@@ -59,6 +60,9 @@ end
 local before = closed()
 local fresh = gone == 0 and before == 0 or gone > 0 and gone > has('shut')
 
+if ARGV[3] == '2' and counted and has('start') > 0 and gone >= window.start then
+	window.out = math.max(0, has('out') - 1)
+end
 if answered and whole > 0 then
 	window.limit = whole
 end
@@ -76,7 +80,7 @@ if answered and left >= 0 and renew >= 0 then
 	if left == 0 and before == 0 then
 		window.by = 'remaining'
 	end
-elseif counted and has('rem') > 1 then
+elseif counted and has('rem') > 1 and ARGV[3] ~= '2' then
 	window.rem = window.rem - 1 -- it may have been counted there
 end
 

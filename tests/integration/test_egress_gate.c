@@ -306,6 +306,35 @@ a_pass_may_leave_before_it_was_let_out_and_is_refused_at_its_deadline(void)
 }
 
 static void
+a_request_that_is_slow_to_go_asks_again(void)
+{
+	struct limit_news news = nothing();
+	struct request slow, other;
+
+	open_nodes(rig_url(), true);
+	until_up(true);
+	request_init(&slow, 0, 1, NULL);
+	request_init(&other, 1, 1, NULL);
+	turn_until(&slow.is_out, 2000);
+	turn_until(&other.is_out, 2000);
+	check(gate_confirm(slow.pass));
+	news.limited = true;
+	news.closed_ms = 300;
+	gate_leave(other.pass, &news); /* its own node has not heard of that */
+	turn_for(40);
+	slow.is_out = false;
+	check(!gate_confirm(slow.pass));
+	turn_for(150);
+	check(!slow.is_out && slow.waits == 1);
+	turn_until(&slow.is_out, 400);
+	check(slow.is_out && gate_confirm(slow.pass));
+	gate_leave(slow.pass, NULL);
+	loop_timer_free(slow.timer);
+	loop_timer_free(other.timer);
+	close_nodes();
+}
+
+static void
 what_an_operator_clears_is_open_at_once_here_and_soon_elsewhere(void)
 {
 	struct limit_news news = nothing();
@@ -431,6 +460,7 @@ main(void)
 	CHECK_RUN(four_nodes_obey_ten_windows_that_say_only_when_they_open);
 	CHECK_RUN(four_nodes_share_what_remains);
 	CHECK_RUN(a_pass_may_leave_before_it_was_let_out_and_is_refused_at_its_deadline);
+	CHECK_RUN(a_request_that_is_slow_to_go_asks_again);
 	CHECK_RUN(what_an_operator_clears_is_open_at_once_here_and_soon_elsewhere);
 	CHECK_RUN(without_redis_a_node_obeys_what_it_knows_and_lets_one_out_at_a_time);
 	CHECK_RUN(a_redis_that_does_not_answer_holds_nobody_for_long);

@@ -155,6 +155,10 @@ the_strictest_of_all_headers_wins(void)
 		   "100"));
 	check_int(news.remaining, ==, 0);
 	check_int(news.reset_ms, ==, 3000);
+	/* Nothing is left, and only Retry-After tells until when. */
+	check(READ(200, "x-ratelimit-remaining", "0", "retry-after", "4"));
+	check(!news.limited);
+	check_int(news.reset_ms, ==, 4000);
 }
 
 static void
