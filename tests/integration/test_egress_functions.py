@@ -71,7 +71,7 @@ def calls_of_actions_in_actions_go_on_while_others_of_them_wait(rig):
 
 @test
 def a_run_that_is_cancelled_while_it_waits_lends_nothing_more(rig):
-    path = limited(rig, "cancelled", 30)
+    path = limited(rig, "cancelled", 10)
     job = rig.submit("go", {"endpoint": path, "retries": 1}, connection=own(rig, "cancelled"))
     wait_until("it waits", lambda: gauges(rig)["sluice_runs_waiting"] == 1)
     assert rig.request("DELETE", f"/action/{job}").status == 200
@@ -106,6 +106,24 @@ def a_401_is_final_unless_the_credentials_changed(rig):
     rig.connection("turned", api_key="key-old")
     assert rig.call("status", {"endpoint": "/turned", "retries": 3, "retryOn": [401]}, connection="turned").json == 200
     assert [c.headers["authorization"] for c in rig.witness.seen("/turned")] == ["Bearer key-old", "Bearer key-new"]
+
+
+@test
+def a_wait_that_is_longer_than_the_run_may_last_is_not_begun(rig):
+    path = limited(rig, "late", 60)
+    ask = {"endpoint": path, "retries": 2}
+    assert rig.call("status", ask, connection=own(rig, "late")).json == 429  # the answer at hand
+    assert rig.call("status", {**ask, "retryHeader": {"after": "retry-after"}}, connection="late").json == "ETIMEDOUT"  # it was not sent
+    assert len(rig.witness.seen(path)) == 1
+
+
+@test
+def credentials_follow_to_another_origin_only_when_they_are_told_to(rig):
+    rig.connection("moved", api_key=rig.tokens.grant().access)
+    for forward, status in ((False, 401), (True, 200)):
+        rig.witness.script("moved", [(302, {"location": rig.tokens.url + "/resource"}, {})])
+        ask = {"endpoint": "/script/moved", "forwardHeadersOnRedirect": forward}
+        assert rig.call("status", ask, connection="moved").json == status, forward
 
 
 # ---- credentials
@@ -230,4 +248,4 @@ def prepare(rig):
     assert done.status == 200, done
 
 
-main(lambda: TokenRig(settings={"runners": "2", "call_runners": "0", "retry_first": "100ms"}, prepare=prepare))
+main(lambda: TokenRig(settings={"runners": "2", "call_runners": "0", "retry_first": "100ms", "action_timeout": "30s"}, prepare=prepare))
