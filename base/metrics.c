@@ -22,6 +22,7 @@ static const char *const batches[] = {"accept", "settle", NULL};
 static const char *const classes[] = {"1xx", "2xx", "3xx", "4xx", "5xx", NULL};
 static const char *const provider[] = {"ok",           "rate_limited", "client_error",
 				       "server_error", "failed",       NULL};
+static const char *const directions[] = {"sent", "received", NULL};
 static const char *const refreshes[] = {"ok", "refused", "unavailable", "shared", NULL};
 static const char *const learned[] = {"told", "none", "remaining", NULL};
 static const char *const tries[] = {"delivered", "failed", NULL};
@@ -156,6 +157,11 @@ struct metric metrics[METRIC_COUNT] = {
 	    "Requests sent to providers, each try of them, by outcome.", BY("outcome", provider)),
     HISTOGRAM(METRIC_PROVIDER_LATENCY, "provider_request_duration_seconds",
 	      "How long a request to a provider took.", http_bounds, NONE),
+    COUNTER(METRIC_PROXY_REQUESTS, "proxy_requests_total",
+	    "Requests to /proxy that were answered, by class of status.", BY("class", classes)),
+    COUNTER(METRIC_PROXY_BYTES, "proxy_bytes_total",
+	    "Bytes of bodies that were passed on to providers and from them.",
+	    BY("direction", directions)),
     COUNTER(METRIC_REFRESHES, "refreshes_total",
 	    "Refreshes of a connection's credentials, by how they ended.", BY("result", refreshes)),
     HISTOGRAM(METRIC_REFRESH_SECONDS, "refresh_duration_seconds",

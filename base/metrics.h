@@ -51,6 +51,8 @@ enum metric_id {
 	METRIC_HTTP_CONNECTIONS,
 	METRIC_PROVIDER_REQUESTS, /* enum metric_provider */
 	METRIC_PROVIDER_LATENCY,
+	METRIC_PROXY_REQUESTS, /* status class, as METRIC_HTTP_REQUESTS */
+	METRIC_PROXY_BYTES,    /* enum metric_proxy */
 	METRIC_REFRESHES, /* enum metric_refresh */
 	METRIC_REFRESH_SECONDS,
 	METRIC_GATE_CLOSED,
@@ -133,6 +135,7 @@ enum metric_provider {
 	METRIC_PROVIDER_SERVER_ERROR, /* 5xx */
 	METRIC_PROVIDER_FAILED,       /* no answer */
 };
+enum metric_proxy { METRIC_PROXY_SENT, METRIC_PROXY_RECEIVED }; /* to and from providers */
 enum metric_refresh { /* of credentials */
 		      METRIC_REFRESH_OK,
 		      METRIC_REFRESH_REFUSED,     /* by the token endpoint */

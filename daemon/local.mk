@@ -63,6 +63,7 @@ sluiced_SOURCES = \
 	daemon/api/health.c \
 	daemon/api/integration.c \
 	daemon/api/metadata.c daemon/api/metadata.h \
+	daemon/api/proxy.c daemon/api/proxy_ask.c daemon/api/proxy.h \
 	daemon/api/provider.c \
 	daemon/api/rate.c daemon/api/rate.h \
 	daemon/api/record.c daemon/api/record.h \

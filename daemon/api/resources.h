@@ -61,5 +61,7 @@ api_handler webhook_delivery_list, webhook_delivery_read, webhook_delivery_resen
 api_handler endpoint_call;
 /* health.c */
 api_handler health_read, ready_read, metrics_read;
+/* proxy.c */
+api_handler proxy_call;
 
 #endif

@@ -26,6 +26,7 @@ const struct api_route api_routes[] = {
      action_cancel},
 
     {"*", "/v1/*", NULL, API_JSON_ANY, API_BODY_MAX, endpoint_call},
+    {"*", "/proxy/*", "environment:proxy", API_RAW | API_STREAM, 0, proxy_call},
 
     {"POST", "/sync/trigger", SYNC "execute", API_JSON | API_NO_QUERY, MIB, sync_trigger},
     {"POST", "/sync/start", SYNC "execute", API_JSON | API_NO_QUERY, MIB, sync_steer_start},
