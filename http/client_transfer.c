@@ -163,6 +163,8 @@ take_head(struct http_call *call)
 	if (again || call->status == 0)
 		return true;
 	call->follows_on = call_is_redirect(call);
+	if (call->paused_out && call->status >= 300) /* curl sends no more, but waits for us */
+		call_wake(call);
 	return call->follows_on || !call->streams || stream_on_head(call);
 }
 
@@ -342,6 +344,7 @@ forget_answer(struct http_call *call)
 	call->cut = false;
 	call->follows_on = false;
 	call->skipped = 0;
+	call->paused_in = call->paused_out = false;
 	call->socket_errno = 0;
 	call->status = 0;
 	call->address[0] = '\0';
