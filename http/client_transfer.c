@@ -14,6 +14,19 @@
 #include "base/secret.h"
 #include "http/field.h"
 
+static bool
+is_allowed(const struct http_call *call, const struct sockaddr *address)
+{
+	char *host = NULL;
+	bool allowed;
+
+	if (curl_url_get(call->url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+		return false;
+	allowed = guard_allows(call->client->guard, host, address);
+	curl_free(host);
+	return allowed;
+}
+
 /* The guard's place: the very address curl is about to connect to. */
 static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -44,7 +57,7 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		snprintf(call->address, sizeof(call->address), "%s", call->unix_path);
 	else
 		snprintf(call->address, sizeof(call->address), "%s:%u", host, port);
-	if (call->unix_path == NULL && !guard_allows(call->client->guard, &address->addr)) {
+	if (call->unix_path == NULL && !is_allowed(call, &address->addr)) {
 		call->address_refused = true;
 		return CURL_SOCKET_BAD;
 	}
@@ -408,11 +421,30 @@ start_round(struct http_call *call)
 	return true;
 }
 
+/* A kept connection is not asked about its address again. */
+static bool
+may_name(const struct http_call *call)
+{
+	char *host = NULL;
+	bool allowed;
+
+	if (curl_url_get(call->url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+		return false;
+	allowed = guard_allows_host(call->client->guard, host);
+	curl_free(host);
+	return allowed;
+}
+
 bool
 call_start_hop(struct http_call *call)
 {
 	call->looking = has_name(call);
 	call->looked = false;
+	if (call->unix_path == NULL && !may_name(call)) {
+		call_finish(call, HTTP_REFUSED_URL, "ERR_ADDRESS_NOT_ALLOWED",
+			    "the setting egress_deny refuses this host");
+		return false;
+	}
 	call_start_clock(call);
 	return start_round(call);
 }
