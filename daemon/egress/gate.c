@@ -94,8 +94,12 @@ look_soon(struct place *place)
 void
 gate_tick_soon(struct gates *gates, int64_t ms)
 {
-	if (!gates->closing)
-		loop_timer_in(gates->tick, ms);
+	int64_t due_ms = clock_mono_ms() + ms;
+
+	if (gates->closing || (loop_timer_is_armed(gates->tick) && gates->tick_ms <= due_ms))
+		return;
+	gates->tick_ms = due_ms;
+	loop_timer_in(gates->tick, ms);
 }
 
 static struct place *
@@ -111,6 +115,7 @@ place_of(struct gates *gates, const struct gate_place *from)
 	place->id = (struct queue_gate){from->environment_id, from->integration_id,
 					from->connection_id, from->per_app};
 	place_name(from, place->name);
+	place->store_up = true;
 	place->timer = loop_timer_new(gates->daemon->loop, on_place_timer, place);
 	if (map_count(gates->places) == 0)
 		gate_tick_soon(gates, TICK_MS);
@@ -186,6 +191,8 @@ on_asked(void *arg, enum sl_code code, const struct queue_gate_answer *answer)
 	gate_show_away(place->gates, false);
 	/* What it closed for was learnt behind the ask: the answer does not know it yet. */
 	overtaken = gate_place_closed_ms(place, now_ms) > 0 && place->learnt_ms >= ask->sent_ms;
+	if (!overtaken && !answer->counted && place->telling == 0)
+		overtaken = gate_remind(place, now_ms); /* it has lost what this node remembers */
 	if (answer->closed_ms > 0 || (place->telling == 0 && !overtaken && !place->owes))
 		place->closed_until_ms =
 		    gate_longer(overtaken || place->telling > 0 ? place->closed_until_ms : 0,
@@ -434,6 +441,9 @@ on_tick(void *arg)
 	while (map_each(gates->places, &at, &value)) {
 		struct place *place = value;
 
+		if (!place->store_up && queue_is_up(place->queue))
+			(void)gate_remind(place, now_ms); /* it may have come back empty */
+		place->store_up = queue_is_up(place->queue);
 		gate_publish(place);
 		gate_show_opened(place, now_ms);
 		closed += gate_place_closed_ms(place, now_ms) > 0;
@@ -445,7 +455,7 @@ on_tick(void *arg)
 	}
 	metric_set(&metrics[METRIC_GATE_CLOSED], 0, 0, closed);
 	if (map_count(gates->places) > 0)
-		gate_tick_soon(gates, owing ? TICK_OWING_MS : TICK_MS);
+		gate_tick_soon(gates, owing || closed > 0 ? TICK_OWING_MS : TICK_MS);
 }
 
 struct gates *

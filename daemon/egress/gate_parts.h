@@ -63,6 +63,7 @@ struct place {
 	struct loop_timer *timer;
 	int64_t next_ms, asked_ms; /* when the store is asked (again), and was asked last */
 	int64_t closed_until_ms, learnt_ms; /* as far as this node knows, and since when it does */
+	bool store_up;                      /* at the last tick */
 	bool shown_closed;                  /* the log says that it is closed */
 	bool stepping, again;
 	int strikes; /* with the store away */
@@ -75,6 +76,7 @@ struct gates {
 	struct daemon *daemon;
 	struct map *places; /* by name */
 	struct loop_timer *tick;
+	int64_t tick_ms; /* when it is due */
 	char node[20];
 	uint64_t named;
 	int waiting;
@@ -103,6 +105,8 @@ void gate_show_away(struct gates *gates, bool away);
 void gate_show_opened(struct place *place, int64_t now_ms);
 /* A request is back; news NULL: there was no answer. */
 void gate_learn(struct place *place, const struct gate_pass *pass, const struct limit_news *news);
+/* The store says that it knows nothing: is there a window that this node remembers?  Then it is told again. */
+bool gate_remind(struct place *place, int64_t now_ms);
 /* Tells the store what it does not know yet. */
 void gate_publish(struct place *place);
 /* A pass that the store let out, with which nothing was sent. */
