@@ -19,6 +19,8 @@
 #define LOOK_MOST_MS 5000
 #define CONFIRM_MS 20 /* a pass that is older asks again before its request goes */
 #define CONFIRMS_MAX 3
+/* When Redis is back, nodes have so long to tell it what it may have lost; meanwhile it is as if it was away. */
+#define BACK_MS 250
 #define KEEP_MS 60000 /* how long strikes are remembered behind a window */
 
 /* ---- lines ------------------------------------------------------------------------------------- */
@@ -115,7 +117,6 @@ place_of(struct gates *gates, const struct gate_place *from)
 	place->id = (struct queue_gate){from->environment_id, from->integration_id,
 					from->connection_id, from->per_app};
 	place_name(from, place->name);
-	place->store_up = true;
 	place->timer = loop_timer_new(gates->daemon->loop, on_place_timer, place);
 	if (map_count(gates->places) == 0)
 		gate_tick_soon(gates, TICK_MS);
@@ -270,7 +271,7 @@ place_look(struct place *place, int64_t now_ms)
 			return look_ms;
 		place->ask->late = true;
 	}
-	if (!gate_store_is_there(place)) {
+	if (!gate_store_is_there(place) || now_ms < place->gates->trusted_ms) {
 		gate_show_away(place->gates, true);
 		if (closed_ms > 0)
 			return closed_ms;
@@ -441,9 +442,6 @@ on_tick(void *arg)
 	while (map_each(gates->places, &at, &value)) {
 		struct place *place = value;
 
-		if (!place->store_up && queue_is_up(place->queue))
-			(void)gate_remind(place, now_ms); /* it may have come back empty */
-		place->store_up = queue_is_up(place->queue);
 		gate_publish(place);
 		gate_show_opened(place, now_ms);
 		closed += gate_place_closed_ms(place, now_ms) > 0;
@@ -472,6 +470,28 @@ gates_new(struct daemon *daemon)
 	metric_set(&metrics[METRIC_GATE_CLOSED], 0, 0, 0);
 	metric_set(&metrics[METRIC_GATE_WAITING], 0, 0, 0);
 	return gates;
+}
+
+void
+gates_store_changed(struct gates *gates, bool up)
+{
+	int64_t now_ms = clock_mono_ms();
+	size_t at = 0;
+	void *value;
+
+	if (gates == NULL || !up || !gates->lost) {
+		if (gates != NULL)
+			gates->lost |= !up;
+		return;
+	}
+	gates->lost = false;
+	gates->trusted_ms = now_ms + BACK_MS;
+	while (map_each(gates->places, &at, &value)) {
+		struct place *place = value;
+
+		(void)gate_remind(place, now_ms);
+		gate_publish(place);
+	}
 }
 
 void

@@ -63,7 +63,6 @@ struct place {
 	struct loop_timer *timer;
 	int64_t next_ms, asked_ms; /* when the store is asked (again), and was asked last */
 	int64_t closed_until_ms, learnt_ms; /* as far as this node knows, and since when it does */
-	bool store_up;                      /* at the last tick */
 	bool shown_closed;                  /* the log says that it is closed */
 	bool stepping, again;
 	int strikes; /* with the store away */
@@ -81,6 +80,9 @@ struct gates {
 	uint64_t named;
 	int waiting;
 	bool away, closing;
+	bool lost; /* the connection to Redis, and it was not back since */
+	int64_t
+	    trusted_ms; /* from then on what Redis does not know is not known by other nodes either */
 };
 
 /* How long nobody gets out, as far as this node knows. */

@@ -145,6 +145,12 @@ request_init(struct request *request, int node, int connection, struct strict *p
 }
 
 static void
+on_state(void *arg, bool up)
+{
+	gates_store_changed(((struct node *)arg)->gates, up);
+}
+
+static void
 open_nodes(const char *url, bool flush)
 {
 	const struct queue_settings settings = {.url = url, .shards = 1, .timeout_ms = 500};
@@ -162,8 +168,8 @@ open_nodes(const char *url, bool flush)
 
 		*daemon = (struct daemon){.loop = loop, .shard_count = 1};
 		daemon->queues = sl_calloc(1, sizeof(*daemon->queues));
-		check_int(queue_new(loop, &settings, NULL, NULL, &daemon->queues[0], NULL), ==,
-			  SL_OK);
+		check_int(queue_new(loop, &settings, on_state, &nodes[i], &daemon->queues[0], NULL),
+			  ==, SL_OK);
 		nodes[i].gates = gates_new(daemon);
 	}
 }
