@@ -31,14 +31,14 @@ print_pass(struct json_value pass, int64_t now_ms)
 		puts("no pass yet: sluice rekey begins one");
 		return;
 	}
-	print_member("pass", json_get(pass, "state"), NULL);
-	print_member("key", json_get(pass, "key"), NULL);
-	print_member("node", json_get(pass, "node"), NULL);
+	print_member("pass", json_get(pass, "state"), "");
+	print_member("key", json_get(pass, "key"), "");
+	print_member("node", json_get(pass, "node"), "");
 	if (!text_is(json_get(pass, "state"), "finished"))
-		print_member("at", json_get(pass, "at"), NULL);
-	print_member("checked", json_get(pass, "checked"), NULL);
-	print_member("sealed", json_get(pass, "sealed"), NULL);
-	print_member("failed", json_get(pass, "failed"), NULL);
+		print_member("at", json_get(pass, "at"), "");
+	print_member("checked", json_get(pass, "checked"), "");
+	print_member("sealed", json_get(pass, "sealed"), "");
+	print_member("failed", json_get(pass, "failed"), "");
 	print_member_time("started", json_get(pass, "started_at"), now_ms);
 	print_member_time("finished", json_get(pass, "finished_at"), now_ms);
 }

@@ -140,7 +140,7 @@ def rekey_waits_until_every_node_seals_with_the_new_key(rig):
     write_keys(rig, "new", "old")
     reload(rig, rig.nodes[0])
     wait_until("the first seals with the new key", lambda: status_of(rig)["key"] == NEW)
-    told = cli(rig, "rekey", status=1)
+    told = cli(rig, "rekey", status=65)
     assert "still seals with " + OLD in told and NEW in told, told
     assert set(under(rig)["record"]) == {OLD}
     reload(rig, rig.nodes[1])
