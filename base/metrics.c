@@ -22,6 +22,9 @@ static const char *const batches[] = {"accept", "settle", NULL};
 static const char *const classes[] = {"1xx", "2xx", "3xx", "4xx", "5xx", NULL};
 static const char *const provider[] = {"ok",           "rate_limited", "client_error",
 				       "server_error", "failed",       NULL};
+static const char *const directions[] = {"sent", "received", NULL};
+static const char *const refreshes[] = {"ok", "refused", "unavailable", "shared", NULL};
+static const char *const learned[] = {"told", "none", "remaining", NULL};
 static const char *const tries[] = {"delivered", "failed", NULL};
 static const char *const endpoints[] = {"paused", "open", "failing", NULL};
 static const char *const kills[] = {"timeout", "cpu",   "memory",  "syscall", "protocol",
@@ -154,6 +157,28 @@ struct metric metrics[METRIC_COUNT] = {
 	    "Requests sent to providers, each try of them, by outcome.", BY("outcome", provider)),
     HISTOGRAM(METRIC_PROVIDER_LATENCY, "provider_request_duration_seconds",
 	      "How long a request to a provider took.", http_bounds, NONE),
+    COUNTER(METRIC_PROXY_REQUESTS, "proxy_requests_total",
+	    "Requests to /proxy that were answered, by class of status.", BY("class", classes)),
+    COUNTER(METRIC_PROXY_BYTES, "proxy_bytes_total",
+	    "Bytes of bodies that were passed on to providers and from them.",
+	    BY("direction", directions)),
+    COUNTER(METRIC_REFRESHES, "refreshes_total",
+	    "Refreshes of a connection's credentials, by how they ended.", BY("result", refreshes)),
+    HISTOGRAM(METRIC_REFRESH_SECONDS, "refresh_duration_seconds",
+	      "How long a refresh that went well took, with waits for others.", http_bounds, NONE),
+    GAUGE(METRIC_GATE_CLOSED, "gate_closed",
+	  "Windows of providers that this node knows to be closed.", NONE),
+    GAUGE(METRIC_GATE_WAITING, "gate_waiting",
+	  "Requests that wait at a provider's window, or are about to pass it.", NONE),
+    COUNTER(METRIC_GATE_WAITS, "gate_waits_total", "Requests that had to wait at a window.", NONE),
+    HISTOGRAM(METRIC_GATE_WAIT, "gate_wait_seconds", "How long those waited that were let out.",
+	      job_bounds, NONE),
+    COUNTER(METRIC_GATE_LEARNED, "gate_learned_total",
+	    "Answers that closed a window: a refusal that says for how long, one that does not, or "
+	    "nothing remaining.",
+	    BY("from", learned)),
+    COUNTER(METRIC_GATE_STORE_AWAY, "gate_store_away_total",
+	    "Requests that this node let out by itself, because Redis was away.", NONE),
     COUNTER(METRIC_WEBHOOK_TRIES, "webhook_tries_total",
 	    "Tries to deliver an event to an endpoint that were answered, or got no answer.",
 	    BY("outcome", tries)),
@@ -186,7 +211,10 @@ struct metric metrics[METRIC_COUNT] = {
 	  NONE),
     GAUGE(METRIC_RUNNER_PLACES, "runner_places",
 	  "Functions that may run at once on this node: runners and call_runners.", NONE),
-    GAUGE(METRIC_RUNNING, "running", "Functions that run now on this node.", NONE),
+    GAUGE(METRIC_RUNNING, "running",
+	  "Functions that run now on this node, but for those that lend their places.", NONE),
+    GAUGE(METRIC_RUNS_WAITING, "runs_waiting",
+	  "Functions that wait for a provider's limit and lend their places.", NONE),
     COUNTER(METRIC_RUNNER_STARTS, "runner_starts_total",
 	    "Runs by what they found: an idle process (warm), the image of a loaded heap (image), "
 	    "nothing (cold).",

@@ -51,6 +51,16 @@ enum metric_id {
 	METRIC_HTTP_CONNECTIONS,
 	METRIC_PROVIDER_REQUESTS, /* enum metric_provider */
 	METRIC_PROVIDER_LATENCY,
+	METRIC_PROXY_REQUESTS, /* status class, as METRIC_HTTP_REQUESTS */
+	METRIC_PROXY_BYTES,    /* enum metric_proxy */
+	METRIC_REFRESHES, /* enum metric_refresh */
+	METRIC_REFRESH_SECONDS,
+	METRIC_GATE_CLOSED,
+	METRIC_GATE_WAITING,
+	METRIC_GATE_WAITS,
+	METRIC_GATE_WAIT,
+	METRIC_GATE_LEARNED, /* enum metric_learned */
+	METRIC_GATE_STORE_AWAY,
 	METRIC_WEBHOOK_TRIES, /* enum metric_webhook */
 	METRIC_WEBHOOKS_EXHAUSTED,
 	METRIC_WEBHOOK_LATE_RECORDS,
@@ -65,6 +75,7 @@ enum metric_id {
 	METRIC_RUNNER_PROCESSES,
 	METRIC_RUNNER_PLACES,
 	METRIC_RUNNING,
+	METRIC_RUNS_WAITING,
 	METRIC_RUNNER_STARTS, /* enum metric_start */
 	METRIC_SCHEDULER_LEADS,
 	METRIC_BUILD_INFO,
@@ -123,6 +134,18 @@ enum metric_provider {
 	METRIC_PROVIDER_CLIENT_ERROR, /* other 4xx */
 	METRIC_PROVIDER_SERVER_ERROR, /* 5xx */
 	METRIC_PROVIDER_FAILED,       /* no answer */
+};
+enum metric_proxy { METRIC_PROXY_SENT, METRIC_PROXY_RECEIVED }; /* to and from providers */
+enum metric_refresh { /* of credentials */
+		      METRIC_REFRESH_OK,
+		      METRIC_REFRESH_REFUSED,     /* by the token endpoint */
+		      METRIC_REFRESH_UNAVAILABLE, /* it, or the ledger, does not answer */
+		      METRIC_REFRESH_SHARED,      /* had by who waited for another's */
+};
+enum metric_learned {                           /* from what a window was learnt */
+		      METRIC_LEARNED_TOLD,      /* a refusal that says for how long */
+		      METRIC_LEARNED_NONE,      /* one that does not */
+		      METRIC_LEARNED_REMAINING, /* an answer with nothing left */
 };
 enum metric_webhook { METRIC_WEBHOOK_DELIVERED, METRIC_WEBHOOK_FAILED };
 enum metric_endpoint { METRIC_ENDPOINT_PAUSED, METRIC_ENDPOINT_OPEN, METRIC_ENDPOINT_FAILING };

@@ -34,6 +34,8 @@ extern const struct command commands[]; /* ends with a NULL name */
 extern const struct command_option command_globals[];
 
 /* The commands; each returns an exit status and has printed what went wrong. */
+int cmd_gate_ls(struct cli *cli, const struct arguments *arguments);
+int cmd_gate_clear(struct cli *cli, const struct arguments *arguments);
 int cmd_queue_ls(struct cli *cli, const struct arguments *arguments);
 int cmd_queue_peek(struct cli *cli, const struct arguments *arguments);
 int cmd_queue_pause(struct cli *cli, const struct arguments *arguments);

@@ -137,6 +137,15 @@ const struct command commands[] = {
     {"queue", "drain", "ENV", 1, 1, "accept no new jobs and finish those that are there",
      drain_options, "New jobs get 503 until `sluice queue resume ENV`.", false, cmd_queue_drain},
 
+    {"gate", "ls", "[ENV]", 0, 1, "providers' windows: closed, until when, what remains", NULL,
+     "A window is a connection's, or an integration's where the provider limits per app.\n"
+     "WAITING counts requests on the node that was asked; FITS what a whole window takes.",
+     false, cmd_gate_ls},
+    {"gate", "clear", "ENV INTEGRATION [CONNECTION]", 2, 3,
+     "forget a window: requests go out again", NULL,
+     "Without CONNECTION those of the integration and of all its connections.", false,
+     cmd_gate_clear},
+
     {"job", "show", "ID", 1, 1, "state, place, tries, result", NULL, NULL, false, cmd_job_show},
     {"job", "retry", "ID", 1, 1, "run it again, or now when it waits for a retry", NULL,
      "A job that ended is accepted again as a new one, with an id of its own.", false,

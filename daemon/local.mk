@@ -41,13 +41,14 @@ sluiced_SOURCES = \
 	daemon/deliver/lane.c daemon/deliver/lane.h \
 	daemon/deliver/post.c daemon/deliver/post.h \
 	daemon/deliver/sign.c daemon/deliver/sign.h \
-	daemon/egress/fresh.h daemon/egress/gate.h \
-	daemon/egress/send.c daemon/egress/send.h \
+	daemon/egress/flight.c daemon/egress/flight.h daemon/egress/fresh.c daemon/egress/fresh.h \
+	daemon/egress/gate.c daemon/egress/gate.h daemon/egress/gate_learn.c daemon/egress/gate_parts.h \
+	daemon/egress/send.c daemon/egress/send.h daemon/egress/shown.c daemon/egress/shown.h \
 	daemon/api/action.c daemon/api/action.h \
 	daemon/api/action_cancel.c daemon/api/action_read.c \
 	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \
 	daemon/api/admin_bench.c \
-	daemon/api/admin_dead.c daemon/api/admin_doctor.c daemon/api/admin_quarantine.c \
+	daemon/api/admin_dead.c daemon/api/admin_doctor.c daemon/api/admin_gate.c daemon/api/admin_quarantine.c \
 	daemon/api/admin_read.c daemon/api/admin_rekey.c daemon/api/admin_worker.c \
 	daemon/api/admin_job.c daemon/api/admin_job_create.c \
 	daemon/api/admin_queue.c daemon/api/admin_queue.h daemon/api/admin_steer.c \
@@ -64,6 +65,7 @@ sluiced_SOURCES = \
 	daemon/api/health.c \
 	daemon/api/integration.c \
 	daemon/api/metadata.c daemon/api/metadata.h \
+	daemon/api/proxy.c daemon/api/proxy_ask.c daemon/api/proxy.h \
 	daemon/api/provider.c \
 	daemon/api/rate.c daemon/api/rate.h \
 	daemon/api/record.c daemon/api/record.h \
@@ -84,6 +86,7 @@ sluiced_SOURCES = \
 	daemon/scheduler/limits.c daemon/scheduler/limits.h \
 	daemon/scheduler/outgoing.c daemon/scheduler/outgoing.h \
 	daemon/scheduler/recount.c daemon/scheduler/recount.h \
+	daemon/scheduler/refresher.c daemon/scheduler/refresher.h \
 	daemon/scheduler/retention.c daemon/scheduler/retention.h \
 	daemon/scheduler/scheduler.c daemon/scheduler/scheduler.h \
 	daemon/scheduler/schedule.c daemon/scheduler/schedule.h \
@@ -91,7 +94,7 @@ sluiced_SOURCES = \
 	daemon/scheduler/sweep.c daemon/scheduler/sweep.h \
 	daemon/scheduler/upkeep.c daemon/scheduler/upkeep.h \
 	daemon/worker/attempt.c daemon/worker/attempt.h daemon/worker/attempt_parts.h \
-	daemon/worker/attempt_effect.c daemon/worker/attempt_resolve.c \
+	daemon/worker/attempt_effect.c daemon/worker/attempt_wait.c daemon/worker/attempt_resolve.c \
 	daemon/worker/calls.c daemon/worker/calls.h \
 	daemon/worker/dispatch.c daemon/worker/dispatch.h \
 	daemon/worker/guests.c daemon/worker/guests.h \
@@ -116,7 +119,7 @@ sluiced_LDADD = libsql.a libqueue.a libprovider.a libhttp.a libruntime.a libbase
 
 # The parts that stand on base alone have unit tests.
 daemon_tests = test_daemon_backlog test_daemon_doctor test_daemon_rate test_daemon_room test_daemon_service \
-	test_deliver_backoff test_deliver_lane test_deliver_sign
+	test_daemon_shown test_deliver_backoff test_deliver_lane test_deliver_sign test_egress_gate
 check_PROGRAMS += $(daemon_tests)
 TESTS += $(daemon_tests)
 test_daemon_backlog_SOURCES = tests/unit/test_daemon_backlog.c daemon/backlog.c
@@ -130,9 +133,15 @@ test_daemon_room_SOURCES = tests/unit/test_daemon_room.c daemon/worker/room.c
 test_daemon_room_LDADD = $(base_test_libs)
 test_daemon_service_SOURCES = tests/unit/test_daemon_service.c daemon/notify.c daemon/sockets.c
 test_daemon_service_LDADD = $(base_test_libs)
+test_daemon_shown_SOURCES = tests/unit/test_daemon_shown.c daemon/egress/shown.c
+test_daemon_shown_LDADD = $(base_test_libs)
 test_deliver_backoff_SOURCES = tests/unit/test_deliver_backoff.c daemon/deliver/backoff.c
 test_deliver_backoff_LDADD = $(base_test_libs)
 test_deliver_lane_SOURCES = tests/unit/test_deliver_lane.c daemon/deliver/lane.c
 test_deliver_lane_LDADD = $(base_test_libs)
 test_deliver_sign_SOURCES = tests/unit/test_deliver_sign.c daemon/deliver/sign.c
 test_deliver_sign_LDADD = $(base_test_libs)
+test_egress_gate_SOURCES = tests/integration/test_egress_gate.c tests/integration/queue_rig.h \
+	daemon/egress/gate.c daemon/egress/gate_learn.c daemon/shard.c
+test_egress_gate_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS) $(LIBEVENT_CFLAGS)
+test_egress_gate_LDADD = libqueue.a $(base_test_libs) $(HIREDIS_LIBS)

@@ -26,7 +26,9 @@
 #include "daemon/compiler.h"
 #include "daemon/concurrency.h"
 #include "daemon/daemon.h"
+#include "daemon/egress/gate.h"
 #include "daemon/deliver/deliver.h"
+#include "daemon/egress/fresh.h"
 #include "daemon/exposed.h"
 #include "daemon/keys.h"
 #include "daemon/monitor.h"
@@ -35,6 +37,7 @@
 #include "daemon/options.h"
 #include "daemon/paths.h"
 #include "daemon/rekey.h"
+#include "daemon/reload.h"
 #include "daemon/scheduler/scheduler.h"
 #include "daemon/seal.h"
 #include "daemon/service.h"
@@ -252,6 +255,8 @@ start_egress(struct daemon *daemon)
 		 http_client_new(daemon->loop, daemon->guard, &daemon->webhook_client, &error) !=
 		     SL_OK)
 		status = fail(EX_SOFTWARE, "%s", error.text);
+	else
+		reload_provider_client(daemon);
 	free(directory);
 	return status;
 }
@@ -271,6 +276,7 @@ start_worker(struct daemon *daemon)
 	struct pool_settings settings = {
 	    .runner_path = runner,
 	    .processes_max = dispatch_processes(daemon->config),
+	    .waiting_max = (int)config_int(daemon->config, "runners_waiting"),
 	    .heap_bytes = config_int(daemon->config, "runner_heap"),
 	    .idle_ms = config_int(daemon->config, "runner_idle"),
 	    .cpu_ms = config_int(daemon->config, "runner_cpu"),
@@ -392,6 +398,7 @@ start_parts(struct daemon *daemon)
 	daemon->self = node_new(daemon);
 	daemon->rekey = rekey_new(daemon, direct_url(daemon));
 	daemon->directory = directory_new(daemon);
+	daemon->fresh = fresh_new(daemon);
 	daemon->concurrency = concurrency_new(daemon);
 	daemon->ledger = ledger_new(daemon->loop, &accept);
 	daemon->submits = submits_new(daemon);
@@ -401,6 +408,7 @@ start_parts(struct daemon *daemon)
 		daemon->dead = dead_store_new(daemon->loop, &dead);
 		daemon->steer = steer_new(daemon);
 		daemon->callers = callers_new(daemon);
+		daemon->gates = gates_new(daemon);
 	}
 	if ((daemon->roles & ROLE_SCHEDULER) != 0)
 		daemon->scheduler = scheduler_new(daemon, direct_url(daemon));
@@ -434,10 +442,12 @@ free_parts(struct daemon *daemon)
 	ledger_free(daemon->ledger);
 	sync_store_free(daemon->syncs);
 	dead_store_free(daemon->dead);
+	fresh_free(daemon->fresh); /* while its calls can be answered */
 	http_client_free(daemon->client);
 	http_client_free(daemon->webhook_client);
 	delivery_store_free(daemon->deliveries);
 	deliver_free(daemon->deliver);
+	gates_close(daemon->gates);
 	for (int i = 0; i < daemon->shard_count; i++)
 		queue_free(daemon->queues[i]);
 	submits_free(daemon->submits);
@@ -450,6 +460,7 @@ free_parts(struct daemon *daemon)
 	warm_free(daemon->warm);
 	api_free(daemon->api);
 	dispatch_free(daemon->dispatch);
+	gates_free(daemon->gates);
 	concurrency_free(daemon->concurrency);
 	directory_free(daemon->directory);
 	catalog_free(daemon->catalog);

@@ -19,6 +19,7 @@
 #include "daemon/scheduler/scheduler.h"
 #include "daemon/shard.h"
 #include "daemon/submit.h"
+#include "daemon/worker/dispatch.h"
 #include "http/server.h"
 #include "runtime/pool.h"
 #include "sql/account.h"
@@ -143,6 +144,7 @@ postgres_is_up(const struct daemon *daemon)
 static void
 look_at_parts(const struct daemon *daemon)
 {
+	struct dispatch_load load;
 	int64_t held, left;
 
 	submit_backlog(daemon, &held, &left);
@@ -162,7 +164,9 @@ look_at_parts(const struct daemon *daemon)
 	set(METRIC_SETTLE_PENDING, settle_pending(daemon->settle));
 	set(METRIC_RUNNER_UP, pool_is_up(daemon->pool));
 	set(METRIC_RUNNER_PROCESSES, pool_processes(daemon->pool));
-	set(METRIC_RUNNING, pool_running(daemon->pool));
+	dispatch_load(daemon->dispatch, &load);
+	set(METRIC_RUNNING, pool_running(daemon->pool) - load.waiting);
+	set(METRIC_RUNS_WAITING, load.waiting);
 	set(METRIC_RUNNER_PLACES, (double)(config_int(daemon->config, "runners") +
 					   config_int(daemon->config, "call_runners")));
 }

@@ -73,7 +73,7 @@ show_job(void *arg, const char *job_id)
 		jw_text(jobs->w, job_id);
 }
 
-/* {"runners","running","calls","runner_up","jobs":[..],"leases":[one for each shard]} of a worker, else {}. */
+/* {"runners","running","calls","waiting","runner_up","jobs":[..],"leases":[one for each shard]} of a worker, else {}. */
 static void
 describe(const struct daemon *daemon, struct buf *out)
 {
@@ -89,6 +89,7 @@ describe(const struct daemon *daemon, struct buf *out)
 		jw_member_int(&w, "runners", load.runners);
 		jw_member_int(&w, "running", load.running);
 		jw_member_int(&w, "calls", load.calls);
+		jw_member_int(&w, "waiting", load.waiting);
 		jw_member_bool(&w, "runner_up", pool_is_up(daemon->pool));
 		jw_key(&w, "jobs");
 		jw_array(&w);

@@ -11,12 +11,25 @@
 #include "daemon/node.h"
 #include "daemon/seal.h"
 #include "daemon/submit.h"
+#include "http/client.h"
 #include "http/guard.h"
+
+enum { PROVIDERS_CONNECTIONS = 1024, PROVIDERS_IDLE = 256 }; /* of all hosts */
 
 struct outcome {
 	struct daemon *daemon;
 	int applied, left;
 };
+
+void
+reload_provider_client(struct daemon *daemon)
+{
+	int64_t per_host = config_int(daemon->config, "provider_connections");
+
+	http_client_limit(daemon->client, per_host,
+			  per_host > PROVIDERS_CONNECTIONS ? per_host : PROVIDERS_CONNECTIONS,
+			  PROVIDERS_IDLE);
+}
 
 /* Of a value that is kept somewhere, the keeper is told. */
 static void
@@ -37,6 +50,8 @@ tell_keeper(struct daemon *daemon, const char *name)
 		deliver_reloaded(daemon->deliver);
 	else if (strcmp(name, "action_timeout") == 0)
 		directory_forget(daemon->directory); /* kept with each environment */
+	else if (strcmp(name, "provider_connections") == 0)
+		reload_provider_client(daemon);
 	else if (strcmp(name, "egress_allow") == 0 &&
 		 guard_allow(daemon->guard, config_text(daemon->config, name), &error) != SL_OK)
 		log_error("egress_allow", "error=%s", log_text(error.text)); /* it was checked */

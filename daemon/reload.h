@@ -13,5 +13,7 @@
  * says why. */
 SL_MUST_USE enum sl_code reload(struct daemon *daemon, struct config *config,
 				const struct settings_sources *sources, struct sl_error *error);
+/* Tells the providers' client what provider_connections is; also at start. */
+void reload_provider_client(struct daemon *daemon);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "daemon/egress/fresh.h"
 #include "daemon/api/api.h"
 #include "daemon/call.h"
 #include "daemon/deliver/deliver.h"
@@ -192,7 +193,7 @@ on_stop_poll(void *arg)
 	struct service *service = arg;
 	struct daemon *daemon = service->daemon;
 	bool idle = daemon->api == NULL || api_is_idle(daemon->api);
-	bool sent = deliver_stop(daemon->deliver);
+	bool sent = deliver_stop(daemon->deliver) && fresh_is_idle(daemon->fresh);
 	int64_t now = clock_mono_ms();
 	struct buf text;
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -29,6 +30,9 @@ static void
 call_free(struct http_call *call)
 {
 	call_end_hop(call);
+	call_forget_wake(call);
+	loop_timer_free(call->clock);
+	call_drop_certificate(call);
 	for (int i = 0; i < call->header_count; i++) {
 		secret_wipe(call->headers[i].value, strlen(call->headers[i].value));
 		free(call->headers[i].value);
@@ -49,9 +53,8 @@ call_free(struct http_call *call)
 	free(call);
 }
 
-/* Of the head that came last; 0: that was an interim one, and the answer is still to come. */
-static int
-status_of(const struct http_call *call)
+int
+call_status(const struct http_call *call)
 {
 	long status = 0;
 
@@ -75,8 +78,10 @@ call_finish(struct http_call *call, enum http_failure failure, const char *code,
 	call->code = code;
 	call->text = sl_strdup(text);
 	if (call->easy != NULL && call->head_done)
-		call->status = status_of(call);
+		call->status = call_status(call);
 	call_end_hop(call);
+	if (call->clock != NULL)
+		loop_timer_stop(call->clock);
 	call->state = CALL_DUE;
 	TAILQ_REMOVE(&call->client->running, call, entry);
 	TAILQ_INSERT_TAIL(&call->client->due, call, entry);
@@ -84,42 +89,57 @@ call_finish(struct http_call *call, enum http_failure failure, const char *code,
 		loop_timer_in(call->client->due_timer, 0);
 }
 
+static bool
+is_decoded(const struct http_call *call)
+{
+	const char *coding = call_field_value(call, "content-encoding");
+
+	return call->decompress && coding != NULL && strcasecmp(coding, "identity") != 0;
+}
+
 /* The body was decoded: what describes its encoded form no longer holds. */
 static bool
 is_stale(const struct http_call *call, const char *name)
 {
-	return call->decompress && call_field_value(call, "content-encoding") != NULL &&
+	return is_decoded(call) &&
 	       (strcmp(name, "content-encoding") == 0 || strcmp(name, "content-length") == 0);
+}
+
+void
+call_show(struct http_call *call, struct http_header *headers, struct http_answer *out, char **url)
+{
+	out->status_text = "";
+	out->headers = headers;
+	out->body = (struct slice){"", 0};
+	if (out->failure == HTTP_ANSWERED || (call->cuts && call->status != 0)) {
+		for (int i = 0; i < call->field_count; i++) {
+			const char *name = call->answer_head.data + call->fields[i].name;
+
+			if (!is_stale(call, name))
+				headers[out->header_count++] = (struct http_header){
+				    name, call->answer_head.data + call->fields[i].value};
+		}
+		out->status = call->status;
+		out->status_text = call->reason != NULL ? call->reason : "";
+		out->body = buf_slice(&call->answer_body);
+		out->cut = call->cut;
+		out->decoded = is_decoded(call);
+	}
+	*url = NULL;
+	if (call->url != NULL)
+		curl_url_get(call->url, CURLUPART_URL, url, 0);
+	out->url = *url != NULL ? *url : "";
 }
 
 static void
 call_deliver(struct http_call *call)
 {
 	struct http_header headers[ANSWER_FIELDS_MAX];
-	struct http_answer answer = {.failure = call->failure,
-				     .code = call->code,
-				     .text = call->text,
-				     .status_text = "",
-				     .headers = headers,
-				     .body = {"", 0}};
-	char *url = NULL;
+	struct http_answer answer = {
+	    .failure = call->failure, .code = call->code, .text = call->text};
+	char *url;
 
-	if (call->failure == HTTP_ANSWERED || (call->cuts && call->status != 0)) {
-		for (int i = 0; i < call->field_count; i++) {
-			const char *name = call->answer_head.data + call->fields[i].name;
-
-			if (!is_stale(call, name))
-				headers[answer.header_count++] = (struct http_header){
-				    name, call->answer_head.data + call->fields[i].value};
-		}
-		answer.status = call->status;
-		answer.status_text = call->reason != NULL ? call->reason : "";
-		answer.body = buf_slice(&call->answer_body);
-		answer.cut = call->cut;
-	}
-	if (call->url != NULL)
-		curl_url_get(call->url, CURLUPART_URL, &url, 0);
-	answer.url = url != NULL ? url : "";
+	call_show(call, headers, &answer, &url);
 	call->cb(call->arg, &answer);
 	curl_free(url);
 	call_free(call);
@@ -139,7 +159,10 @@ client_deliver(struct http_client *client)
 static void
 client_on_due(void *arg)
 {
-	client_deliver(arg);
+	struct http_client *client = arg;
+
+	client_wake(client);
+	client_deliver(client);
 }
 
 static bool
@@ -148,17 +171,30 @@ is_redirect(int status)
 	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+bool
+call_is_redirect(const struct http_call *call)
+{
+	return is_redirect(call->status) && call->follows &&
+	       call_field_value(call, "location") != NULL;
+}
+
 /* A hop is over: an answer, another hop, or a failure. */
-static void
+void
 call_on_hop_over(struct http_call *call, CURLcode result)
 {
 	const char *location;
 	bool follows;
 	char *to;
 
+	if (call->cancelled || call->source_failed) {
+		call_finish(call, HTTP_CANCELLED, "ERR_CANCELED", "%s",
+			    call->cancelled ? "canceled" : "the request's body broke off");
+		return;
+	}
 	if (call_start_round(call, result))
 		return;
-	if (result == CURLE_WRITE_ERROR && call->cut) /* we have had enough of it */
+	if (result == CURLE_WRITE_ERROR &&
+	    (call->cut || call->follows_on)) /* we have had enough of it */
 		result = CURLE_OK;
 	if (result == CURLE_OK && !call->head_done) /* curl is content with a head that was cut */
 		result = CURLE_PARTIAL_FILE;
@@ -166,13 +202,12 @@ call_on_hop_over(struct http_call *call, CURLcode result)
 		call_finish_curl(call, result);
 		return;
 	}
-	call->status = status_of(call);
-	location =
-	    is_redirect(call->status) && call->follows ? call_field_value(call, "location") : NULL;
-	if (location == NULL) {
+	call->status = call_status(call);
+	if (!call_is_redirect(call)) {
 		call_finish(call, HTTP_ANSWERED, NULL, "%s", "");
 		return;
 	}
+	location = call_field_value(call, "location");
 	to = sl_strdup(location); /* the next hop forgets this answer */
 	call_end_hop(call);
 	follows = call_redirect(call, to);
@@ -278,6 +313,7 @@ http_client_new(struct loop *loop, const struct guard *guard, struct http_client
 	assert(client->multi != NULL);
 	TAILQ_INIT(&client->running);
 	TAILQ_INIT(&client->due);
+	TAILQ_INIT(&client->woken);
 	client->timer = loop_timer_new(loop, client_on_timer, client);
 	client->due_timer = loop_timer_new(loop, client_on_due, client);
 	curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
@@ -305,6 +341,7 @@ http_client_free(struct http_client *client)
 
 	if (client == NULL)
 		return;
+	assert(client->inside == 0); /* curl is on the stack */
 	client->closed = true;
 	while ((call = TAILQ_FIRST(&client->running)) != NULL)
 		call_finish(call, HTTP_CANCELLED, "ERR_CANCELED", "canceled");
@@ -345,6 +382,50 @@ copy_headers(struct http_call *call, const struct http_header *headers, int coun
 	return good;
 }
 
+static void
+copy_blob(struct curl_blob *blob, struct slice from)
+{
+	blob->len = from.len;
+	blob->flags = CURL_BLOB_NOCOPY; /* ours outlives each handle */
+	if (from.len > 0)
+		blob->data = memcpy(sl_alloc(from.len), from.data, from.len);
+}
+
+void
+call_drop_certificate(struct http_call *call)
+{
+	struct curl_blob *const blobs[] = {&call->certificate, &call->key};
+
+	for (int i = 0; i < 2; i++) {
+		if (blobs[i]->data != NULL)
+			secret_wipe(blobs[i]->data, blobs[i]->len);
+		free(blobs[i]->data);
+		*blobs[i] = (struct curl_blob){0};
+	}
+}
+
+static void
+copy_stream(struct http_call *call, const struct http_stream *stream)
+{
+	call->streams = stream != NULL && (stream->on_body != NULL || stream->on_want != NULL);
+	if (!call->streams)
+		return;
+	call->stream = *stream;
+	call->source = stream->on_want != NULL && stream->length != 0;
+	call->has_body = call->has_body || stream->on_want != NULL;
+}
+
+static void
+call_start_hop_soon(struct http_call *call)
+{
+	if (call->client->inside == 0) {
+		call_start_hop(call);
+		return;
+	}
+	call->start_due = true;
+	call_wake(call);
+}
+
 struct http_call *
 http_client_send(struct http_client *client, const struct http_ask *ask, http_answer_cb *cb,
 		 void *arg)
@@ -368,8 +449,13 @@ http_client_send(struct http_client *client, const struct http_ask *ask, http_an
 	call->follows = ask->redirects_max > 0;
 	call->redirects_left = ask->redirects_max;
 	call->response_max = ask->response_max > 0 ? (size_t)ask->response_max : 0;
-	buf_init(&call->body, ask->body.len);
-	buf_add_slice(&call->body, ask->body);
+	copy_stream(call, ask->stream);
+	if (call->stream.on_want == NULL) {
+		buf_init(&call->body, ask->body.len);
+		buf_add_slice(&call->body, ask->body);
+	}
+	copy_blob(&call->certificate, ask->client_certificate);
+	copy_blob(&call->key, ask->client_key);
 	buf_init(&call->answer_head, 2 * ANSWER_HEAD_MAX);
 	buf_init(&call->answer_body, call->response_max);
 	copy_credential_names(call, ask->credential_headers);
@@ -387,13 +473,18 @@ http_client_send(struct http_client *client, const struct http_ask *ask, http_an
 		call_finish(call, HTTP_PROTOCOL, "ERR_INVALID_CHAR",
 			    "a header's name or value holds a byte it may not");
 	else
-		call_start_hop(call);
+		call_start_hop_soon(call);
 	return call;
 }
 
 void
 http_call_cancel(struct http_call *call)
 {
+	if (call->state == CALL_RUNNING && call->client->inside > 0) {
+		call->cancelled = true;
+		call_wake(call);
+		return;
+	}
 	if (call->state == CALL_RUNNING) {
 		call_finish(call, HTTP_CANCELLED, "ERR_CANCELED", "canceled");
 		return;

@@ -23,20 +23,26 @@ struct http_header {
 };
 
 /* For bodies that are too large to be held: both ways bit by bit, with back pressure.  All are called from the
- * loop, with the call's arg, never after the end; each may be NULL: then that part is as without a stream. */
+ * loop, with the call's arg, never after the end or http_call_cancel(); each may be NULL: then that part is as without
+ * a stream.  From inside of them calls may be sent, cancelled and resumed, but the client not freed.
+ *
+ * Such a call uses HTTP/1.1, and one with on_want a connection of its own; a redirect that asks for its body a second
+ * time ends it (HTTP_PROTOCOL) once a byte was taken.  With decompress only gzip and deflate are asked for: what a
+ * piece of them can swell to has a bound. */
 struct http_stream {
 	/* The head of the answer that will be the outcome (not of a redirect that is followed).  True: its body goes to
-	 * on_body; false: it is collected, as without a stream. */
+	 * on_body; false: it is collected, as without a stream.  NULL: all bodies go to on_body, if there is one. */
 	bool (*on_head)(void *arg, const struct http_answer *head);
-	/* Takes all of the bytes, or none (false): then they come again after http_call_resume(). */
+	/* Takes all of the bytes, or none (false): then they come again after http_call_resume().  response_max does
+	 * not count here. */
 	bool (*on_body)(void *arg, struct slice bytes);
 	/* Fills out with bytes of the request's body, size at most.  0: none now, http_call_resume() tells when;
 	 * HTTP_STREAM_END, or HTTP_STREAM_FAILED: its source broke off, and the call ends as HTTP_CANCELLED. */
 	int64_t (*on_want)(void *arg, char *out, size_t size);
-	int64_t length;   /* of the request's body; -1: not known (chunked, or HTTP/2's way) */
+	int64_t length;   /* of the request's body; -1: not known (chunked) */
 	int64_t stall_ms; /* no byte either way for this long ends the call as HTTP_TIMEOUT; timeout_ms counts until the
-			     head only.  While paused by us it does not count.  0: none, and timeout_ms is for the
-			     whole exchange */
+			     head only.  While paused by us it does not count, nor while the peer has all of the
+			     request and no head came.  0: none, and timeout_ms is for the whole exchange */
 };
 #define HTTP_STREAM_END (-1)
 #define HTTP_STREAM_FAILED (-2)
@@ -114,7 +120,7 @@ void http_client_free(
 struct http_call *http_client_send(struct http_client *client, const struct http_ask *ask,
 				   http_answer_cb *cb, void *arg);
 void http_call_cancel(struct http_call *call); /* cb follows with HTTP_CANCELLED */
-void http_call_resume(struct http_call *call); /* of a stream: there is room, or there are bytes, again */
+void http_call_resume(struct http_call *call); /* there is room, or there are bytes, again: asked from the loop */
 /* Header of an answer by lower-case name, or NULL. */
 const char *http_answer_header(const struct http_answer *answer, const char *name);
 

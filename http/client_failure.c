@@ -73,8 +73,8 @@ finish_connect(struct http_call *call)
 	call_finish(call, HTTP_CONNECT, "ECONNREFUSED", "connect failed: %s", call->address);
 }
 
-static void
-finish_timeout(struct http_call *call)
+void
+call_finish_timeout(struct http_call *call)
 {
 	curl_off_t connected_us = 0;
 
@@ -113,6 +113,9 @@ finish_stopped(struct http_call *call)
 	if (call->too_large)
 		call_finish(call, HTTP_TOO_LARGE, "ERR_BAD_RESPONSE",
 			    "maxContentLength size of %zu exceeded", call->response_max);
+	else if (call->bad_coding)
+		call_finish(call, HTTP_PROTOCOL, "Z_DATA_ERROR",
+			    "the body's content-encoding is not one that was asked for");
 	else if (call->head_too_large)
 		call_finish(call, HTTP_PROTOCOL, "HPE_HEADER_OVERFLOW",
 			    "Parse Error: Header overflow");
@@ -126,7 +129,7 @@ call_finish_curl(struct http_call *call, CURLcode result)
 {
 	char *host;
 
-	if (call->too_large || call->head_too_large || call->bad_head) {
+	if (call->too_large || call->head_too_large || call->bad_head || call->bad_coding) {
 		finish_stopped(call);
 		return;
 	}
@@ -140,7 +143,7 @@ call_finish_curl(struct http_call *call, CURLcode result)
 		finish_connect(call);
 		return;
 	case CURLE_OPERATION_TIMEDOUT:
-		finish_timeout(call);
+		call_finish_timeout(call);
 		return;
 	case CURLE_GOT_NOTHING:
 		call_finish(call, HTTP_RESET, "ECONNRESET", "socket hang up");

@@ -17,6 +17,8 @@
 enum {
 	ANSWER_HEAD_MAX = 128 * 1024, /* bytes of all header lines of one hop, 1xx included */
 	ANSWER_FIELDS_MAX = 300,
+	SKIP_MAX = 64 * 1024, /* bytes of the body of a redirect that is followed */
+	STREAM_PIECE = 2048, /* bytes that are decoded in one go, see client_stream.c */
 	ADDRESS_TEXT = INET6_ADDRSTRLEN + 8,
 };
 
@@ -29,6 +31,8 @@ struct http_client {
 	struct loop_timer *timer; /* curl's */
 	struct loop_timer *due_timer;
 	struct http_calls running, due;
+	struct http_calls woken; /* of those: what was done to them inside of a callback is due */
+	int inside;              /* callbacks of a stream on the stack, and so curl */
 	bool closed; /* http_client_free() was called */
 };
 
@@ -59,11 +63,27 @@ struct http_call {
 	struct buf body;
 	bool has_body, decompress, follows, forward_credentials, cuts;
 	bool repeatable;
+	struct curl_blob certificate, key; /* owned, wiped; len 0: none */
 	char *unix_path;     /* NULL: by the URL */
 	int64_t deadline_ms; /* monotonic */
 	int64_t timeout_ms;
 	size_t response_max;
 	int redirects_left;
+
+	/* its stream */
+	bool streams;
+	struct http_stream stream;
+	bool source;           /* the request's body comes from on_want */
+	int64_t taken;         /* bytes of it */
+	bool source_ended, source_failed;
+	bool headed;           /* the outcome's head is there: on_head was called */
+	bool streams_body;     /* the answer's body goes to on_body */
+	bool paused_in, paused_out;
+	bool bad_coding;
+	struct loop_timer *clock; /* NULL: there is no stall_ms */
+	int64_t moved_ms;         /* when a byte last went either way, or we went on */
+	bool woken, cancelled, start_due;
+	TAILQ_ENTRY(http_call) woken_entry;
 
 	/* the hop on its way */
 	CURL *easy;
@@ -79,6 +99,8 @@ struct http_call {
 	size_t head_seen; /* bytes of header lines */
 	bool head_done;
 	bool cut;   /* its body */
+	bool follows_on; /* it is a redirect to follow: its body is of no interest */
+	size_t skipped;
 	int status; /* 0: no head yet that is not an interim one */
 	char *reason;
 	struct buf answer_head;
@@ -97,6 +119,25 @@ struct http_call {
 void call_finish(struct http_call *call, enum http_failure failure, const char *code,
 		 const char *format, ...) SL_PRINTF(4, 5);
 
+/* Of the head that came last; 0: that was an interim one, and the answer is still to come. */
+int call_status(const struct http_call *call);
+bool call_is_redirect(const struct http_call *call); /* one to follow */
+void call_drop_certificate(struct http_call *call);
+/* What there is of an answer, borrowed; *url is to be freed by curl_free(). */
+void call_show(struct http_call *call, struct http_header *headers, struct http_answer *out,
+	       char **url);
+void call_on_hop_over(struct http_call *call, CURLcode result);
+
+/* client_stream.c */
+void call_wake(struct http_call *call); /* client_wake() follows from the loop */
+void call_forget_wake(struct http_call *call);
+void client_wake(struct http_client *client);
+bool call_has_clock(const struct http_call *call); /* of ours, in place of curl's */
+void call_start_clock(struct http_call *call);
+bool stream_on_head(struct http_call *call);
+size_t stream_on_body(struct http_call *call, struct slice bytes);
+size_t stream_on_want(char *out, size_t size, size_t count, void *arg);
+
 /* client_url.c */
 CURLU *url_parse(const char *text, const char **wrong); /* NULL: *wrong says why */
 /* Turns call to the next hop.  False: it is finished instead. */
@@ -114,5 +155,6 @@ const char *call_field_value(const struct http_call *call, const char *name);
 
 /* client_failure.c */
 void call_finish_curl(struct http_call *call, CURLcode result);
+void call_finish_timeout(struct http_call *call);
 
 #endif

@@ -62,6 +62,12 @@ on_body(char *bytes, size_t size, size_t count, void *arg)
 	struct http_call *call = arg;
 	size_t room = call->response_max - call->answer_body.len;
 
+	if (call->streams_body)
+		return stream_on_body(call, (struct slice){bytes, size * count});
+	if (call->follows_on) {
+		call->skipped += size * count;
+		return call->skipped <= SKIP_MAX ? size * count : 0;
+	}
 	if (size * count <= room && buf_add(&call->answer_body, bytes, size * count))
 		return size * count;
 	call->cut = call->cuts;
@@ -133,6 +139,20 @@ take_folded(struct http_call *call, struct slice more)
 	return field_is_value(more);
 }
 
+/* A head is whole. */
+static bool
+take_head(struct http_call *call)
+{
+	bool again = call->head_done; /* the end of a trailer */
+
+	call->head_done = true;
+	call->status = call_status(call);
+	if (again || call->status == 0)
+		return true;
+	call->follows_on = call_is_redirect(call);
+	return call->follows_on || !call->streams || stream_on_head(call);
+}
+
 static bool
 take_line(struct http_call *call, struct slice line)
 {
@@ -140,10 +160,8 @@ take_line(struct http_call *call, struct slice line)
 		line.len--;
 	if (line.len >= 5 && memcmp(line.data, "HTTP/", 5) == 0)
 		return take_status_line(call, line);
-	if (line.len == 0) {
-		call->head_done = true;
-		return true;
-	}
+	if (line.len == 0)
+		return take_head(call);
 	if (call->head_done) /* a trailer: nothing here reads those */
 		return true;
 	if ((line.data[0] == ' ' || line.data[0] == '\t') && call->field_count > 0)
@@ -162,7 +180,7 @@ on_header(char *bytes, size_t size, size_t count, void *arg)
 		return 0;
 	}
 	if (!take_line(call, (struct slice){bytes, size * count})) {
-		call->bad_head = true;
+		call->bad_head = !call->cancelled && !call->bad_coding;
 		return 0;
 	}
 	return size * count;
@@ -238,7 +256,13 @@ set_method(struct http_call *call)
 		curl_easy_setopt(call->easy, CURLOPT_NOBODY, 1L);
 		return;
 	}
-	if (call->has_body || wants_length) {
+	if (call->source) {
+		curl_easy_setopt(call->easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(call->easy, CURLOPT_READFUNCTION, stream_on_want);
+		curl_easy_setopt(call->easy, CURLOPT_READDATA, call);
+		curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+				 (curl_off_t)call->stream.length);
+	} else if (call->has_body || wants_length) {
 		curl_easy_setopt(call->easy, CURLOPT_POST, 1L);
 		curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, buf_slice(&call->body).data);
 		curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -248,9 +272,10 @@ set_method(struct http_call *call)
 	}
 	/* curl sends again, by itself, what got no answer on a connection it had kept.  RFC 9110
 	 * section 9.2.2: not for a method that is not idempotent, whose first sending may have had
-	 * its effect. */
-	if (!call->repeatable &&
-	    (strcmp(call->method, "POST") == 0 || strcmp(call->method, "PATCH") == 0))
+	 * its effect; nor for a body that is there only once. */
+	if (call->source ||
+	    (!call->repeatable &&
+	     (strcmp(call->method, "POST") == 0 || strcmp(call->method, "PATCH") == 0)))
 		curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, call->method);
 }
@@ -276,7 +301,8 @@ set_limits(struct http_call *call, int64_t left_ms)
 {
 	CURL *easy = call->easy;
 
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)left_ms);
+	if (!call_has_clock(call))
+		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)left_ms);
 	set_connection_age(call);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -301,10 +327,25 @@ forget_answer(struct http_call *call)
 	call->head_seen = 0;
 	call->head_done = false;
 	call->cut = false;
+	call->follows_on = false;
+	call->skipped = 0;
 	call->socket_errno = 0;
 	call->status = 0;
 	call->address[0] = '\0';
 	call->curl_text[0] = '\0';
+}
+
+static void
+set_decoding(struct http_call *call)
+{
+	if (!call->decompress)
+		return;
+	if (call->streams && call->stream.on_body != NULL) {
+		curl_easy_setopt(call->easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
+		curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, (long)STREAM_PIECE);
+	} else {
+		curl_easy_setopt(call->easy, CURLOPT_ACCEPT_ENCODING, ""); /* all that curl knows */
+	}
 }
 
 static bool
@@ -343,10 +384,16 @@ start_round(struct http_call *call)
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->lines);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_text);
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	/* Not for a stream: this curl holds up the other streams of a connection while one is paused. */
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+			 call->streams ? (long)CURL_HTTP_VERSION_1_1
+				       : (long)CURL_HTTP_VERSION_2TLS);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	if (call->decompress)
-		curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, ""); /* all that curl knows */
+	if (call->certificate.len > 0)
+		curl_easy_setopt(easy, CURLOPT_SSLCERT_BLOB, &call->certificate);
+	if (call->key.len > 0)
+		curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, &call->key);
+	set_decoding(call);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -363,6 +410,7 @@ call_start_hop(struct http_call *call)
 {
 	call->looking = has_name(call);
 	call->looked = false;
+	call_start_clock(call);
 	return start_round(call);
 }
 

@@ -173,6 +173,7 @@ change_method(struct http_call *call)
 	free(call->method);
 	call->method = sl_strdup("GET");
 	call->has_body = false;
+	call->source = false;
 	buf_fini(&call->body);
 	drop_headers(call, is_about_body);
 }
@@ -200,9 +201,18 @@ call_redirect(struct http_call *call, const char *location)
 		call_finish(call, HTTP_REFUSED_URL, "ERR_INVALID_URL", "redirected: %s", wrong);
 		return false;
 	}
-	if (!call->forward_credentials && !same_origin(call->url, next))
-		drop_headers(call, is_credential);
+	if (!same_origin(call->url, next)) {
+		call_drop_certificate(call);
+		if (!call->forward_credentials)
+			drop_headers(call, is_credential);
+	}
 	change_method(call);
+	if (call->source && call->taken > 0) {
+		curl_url_cleanup(next);
+		call_finish(call, HTTP_PROTOCOL, "ERR_BODY_NOT_REPEATABLE",
+			    "redirected: a body that was begun cannot be sent a second time");
+		return false;
+	}
 	curl_url_cleanup(call->url);
 	call->url = next;
 	return true;

@@ -23,10 +23,19 @@ enum {
 
 static const bool conn_allows[CONN_CLOSED + 1][CONN_CLOSED + 1] = {
     [CONN_HEAD] =
-	{[CONN_BODY] = true, [CONN_WAIT] = true, [CONN_FLUSH] = true, [CONN_CLOSED] = true},
+	{[CONN_BODY] = true,
+	 [CONN_WAIT] = true,
+	 [CONN_STREAM] = true,
+	 [CONN_FLUSH] = true,
+	 [CONN_CLOSED] = true},
     [CONN_BODY] = {[CONN_WAIT] = true, [CONN_FLUSH] = true, [CONN_CLOSED] = true},
     [CONN_WAIT] = {[CONN_FLUSH] = true, [CONN_CLOSED] = true},
-    [CONN_FLUSH] = {[CONN_HEAD] = true, [CONN_LINGER] = true, [CONN_CLOSED] = true},
+    [CONN_STREAM] = {[CONN_FLUSH] = true, [CONN_CLOSED] = true},
+    [CONN_FLUSH] = {[CONN_HEAD] = true,
+		    [CONN_SKIP] = true,
+		    [CONN_LINGER] = true,
+		    [CONN_CLOSED] = true},
+    [CONN_SKIP] = {[CONN_FLUSH] = true, [CONN_CLOSED] = true},
     [CONN_LINGER] = {[CONN_CLOSED] = true},
 };
 
@@ -48,6 +57,10 @@ conn_enter(struct http_conn *conn, enum conn_state to)
 	conn->clock = CLOCK_NONE; /* each state has a clock of its own, started anew */
 	if (to == CONN_HEAD)
 		head_gate_init(&conn->gate);
+	if (to == CONN_SKIP) {
+		conn->body_start_ms = clock_mono_ms();
+		conn->body_raw = 0;
+	}
 	if (to == CONN_LINGER) {
 		buf_fini(&conn->in); /* whatever else came is not listened to */
 		/* Fails only for a client that is gone, which read() will tell. */
@@ -72,8 +85,7 @@ conn_close(struct http_conn *conn)
 		conn_enter(conn, CONN_CLOSED);
 }
 
-/* Sends what is there.  False: the client is gone. */
-static bool
+bool
 conn_send(struct http_conn *conn)
 {
 	while (conn->sent < conn->out.len) {
@@ -85,7 +97,7 @@ conn_send(struct http_conn *conn)
 		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK;
 		conn->sent += (size_t)n;
-		if (conn->state == CONN_FLUSH)
+		if (conn->state == CONN_FLUSH || conn->state == CONN_STREAM)
 			conn->clock = CLOCK_NONE; /* progress: the clock starts anew */
 	}
 	conn->sent = 0;
@@ -102,7 +114,7 @@ conn_receive(struct http_conn *conn)
 						 : sizeof(server->scratch) - conn->in.len;
 	ssize_t n;
 
-	if (conn->eof || room == 0)
+	if (conn->eof || room == 0 || (conn->state == CONN_STREAM && !stream_wants_bytes(conn)))
 		return true;
 	n = read(conn->fd, server->scratch, room);
 	if (n < 0)
@@ -113,7 +125,9 @@ conn_receive(struct http_conn *conn)
 		conn->lingered += n;
 	else
 		buf_add(&conn->in, server->scratch, (size_t)n);
-	if (n > 0 && conn->state == CONN_BODY) {
+	if (n > 0 && conn->state == CONN_STREAM)
+		stream_received(conn, n);
+	if (n > 0 && (conn->state == CONN_BODY || conn->state == CONN_SKIP)) {
 		conn->body_raw += n;
 		conn->clock = CLOCK_NONE; /* the gap between bytes starts anew */
 	}
@@ -209,6 +223,10 @@ conn_run_flush(struct http_conn *conn)
 		conn_enter(conn, CONN_LINGER);
 		return true;
 	}
+	if (conn->skip) {
+		conn_enter(conn, CONN_SKIP);
+		return true;
+	}
 	if (conn->server->draining && conn->in.len == 0) {
 		conn_close(conn);
 		return false;
@@ -217,6 +235,16 @@ conn_run_flush(struct http_conn *conn)
 	if (conn->in.len == 0)
 		buf_fini(&conn->in);
 	return true;
+}
+
+static bool
+conn_run_skip(struct http_conn *conn)
+{
+	if (stream_skip(conn))
+		return true;
+	if (body_is_too_slow(conn))
+		conn_close(conn); /* its answer was sent */
+	return false;
 }
 
 static bool
@@ -237,6 +265,10 @@ conn_step(struct http_conn *conn)
 		return conn_run_body(conn);
 	case CONN_FLUSH:
 		return conn_run_flush(conn);
+	case CONN_STREAM:
+		return stream_run(conn);
+	case CONN_SKIP:
+		return conn_run_skip(conn);
 	case CONN_LINGER:
 		return conn_run_linger(conn);
 	case CONN_WAIT:
@@ -253,7 +285,10 @@ conn_wanted_clock(const struct http_conn *conn)
 	case CONN_HEAD:
 		return conn->in.len == 0 ? CLOCK_IDLE : CLOCK_HEAD;
 	case CONN_BODY:
+	case CONN_SKIP:
 		return CLOCK_BODY;
+	case CONN_STREAM: /* for the other direction it has one of its own */
+		return conn->out.len > 0 ? CLOCK_FLUSH : CLOCK_NONE;
 	case CONN_FLUSH:
 		return CLOCK_FLUSH;
 	case CONN_LINGER:
@@ -301,14 +336,18 @@ conn_queued(const struct http_conn *conn)
 	return ioctl(conn->fd, SIOCOUTQ, &queued) == 0 ? queued : 0;
 }
 
-/* Arms what the state asks for: which events, and which clock unless it is running already. */
-static void
+/* Which events, and which clock unless it is running already. */
+void
 conn_arm(struct http_conn *conn)
 {
 	enum conn_clock wanted = conn_wanted_clock(conn);
 	bool full = conn->state != CONN_LINGER && conn->in.len >= CONN_READ_MARK;
 	int what = 0;
 
+	if (conn->state == CONN_STREAM) {
+		full = !stream_wants_bytes(conn);
+		stream_arm(conn);
+	}
 	if (!conn->eof && !full && conn->state != CONN_FLUSH)
 		what |= LOOP_READ;
 	if (conn->out.len > 0)
@@ -392,6 +431,7 @@ conn_on_timer(void *arg)
 	case CONN_BODY:
 		exchange_refuse_slow(conn);
 		break;
+	case CONN_STREAM:
 	case CONN_FLUSH:
 		if (conn_queued(conn) >= conn->queued) {
 			conn_close(conn);
@@ -399,6 +439,7 @@ conn_on_timer(void *arg)
 		}
 		conn->clock = CLOCK_NONE; /* the client does read, slowly */
 		break;
+	case CONN_SKIP:
 	case CONN_LINGER:
 		conn_close(conn);
 		return;

@@ -23,6 +23,8 @@ exchange_drop(struct http_conn *conn)
 		return;
 	conn->request = NULL;
 	request->conn = NULL;
+	if (request->stream != NULL)
+		stream_leave(request);
 	if (!request->handed)
 		request_free(request);
 	else if (server->handler.on_gone != NULL)
@@ -120,19 +122,19 @@ ask_verdict(struct http_conn *conn, struct http_verdict *verdict, struct http_re
 	const struct head *head = &conn->request->head;
 
 	*verdict = (struct http_verdict){.body_max = BODY_MAX_DEFAULT};
-	if (head->encoded)
+	if (!is_opaque(head->path))
+		target_check_path(head->path, own);
+	if (own->status == 0 && server->handler.on_head != NULL)
+		server->handler.on_head(server->arg, conn->request, verdict);
+	if (own->status == 0 && head->encoded && !verdict->stream) /* a stream is passed on as it is */
 		http_refusal_set(own, 415, "unsupported_media_type",
 				 "compressed bodies are not taken; send it without "
 				 "Content-Encoding");
-	else if (!is_opaque(head->path))
-		target_check_path(head->path, own);
 	if (own->status != 0) {
 		verdict->status = own->status;
 		verdict->error_code = own->code;
 		verdict->error_text = own->text;
 		verdict->extra_headers = server->settings.refusal_headers;
-	} else if (server->handler.on_head != NULL) {
-		server->handler.on_head(server->arg, conn->request, verdict);
 	}
 }
 
@@ -186,8 +188,13 @@ exchange_start(struct http_conn *conn)
 		if (!start_denied(conn, &verdict))
 			return;
 	} else if (!body_start(&conn->reader, head, verdict.body_max, &refusal) ||
-		   (head->body != HEAD_BODY_NONE && !exchange_has_budget(conn, more, &refusal))) {
+		   (head->body != HEAD_BODY_NONE && !verdict.stream &&
+		    !exchange_has_budget(conn, more, &refusal))) {
 		exchange_refuse(conn, &refusal);
+		return;
+	}
+	if (verdict.status == 0 && verdict.stream) {
+		stream_start(conn);
 		return;
 	}
 	if (head->body == HEAD_BODY_NONE) {
@@ -212,6 +219,13 @@ exchange_refuse_slow(struct http_conn *conn)
 }
 
 void
+exchange_observe(const struct http_request *request)
+{
+	metric_observe(&metrics[METRIC_HTTP_LATENCY], 0, 0,
+		       (double)(clock_mono_us() - request->began_us) / 1e6);
+}
+
+void
 exchange_answer(struct http_conn *conn, const struct http_reply *reply)
 {
 	struct http_request *request = conn->request;
@@ -221,9 +235,12 @@ exchange_answer(struct http_conn *conn, const struct http_reply *reply)
 	    .no_body = strcmp(request->head.method, "HEAD") == 0,
 	};
 
-	assert(conn->state == CONN_WAIT);
-	metric_observe(&metrics[METRIC_HTTP_LATENCY], 0, 0,
-		       (double)(clock_mono_us() - request->began_us) / 1e6);
+	assert(conn->state == CONN_WAIT || conn->state == CONN_STREAM);
+	if (request->stream != NULL) {
+		assert(!stream_has_begun(request));
+		form.close = form.close || !stream_keeps_connection(conn);
+	}
+	exchange_observe(request);
 	conn->close = form.close;
 	reply_write(conn->server, &conn->out, &form, reply);
 	conn->request = NULL;

@@ -145,7 +145,11 @@ reply_write(struct http_server *server, struct buf *out, const struct reply_form
 		   date_now(server));
 	if (!empty && type[0] != '\0')
 		buf_printf(out, "Content-Type: %s\r\n", type);
-	if (!empty)
+	if (!empty && form->stream && form->length >= 0)
+		buf_printf(out, "Content-Length: %" PRId64 "\r\n", form->length);
+	else if (!empty && form->stream && form->minor > 0)
+		buf_add_text(out, "Transfer-Encoding: chunked\r\n");
+	else if (!empty && !form->stream)
 		buf_printf(out, "Content-Length: %zu\r\n", reply->body.len);
 	if (form->close)
 		buf_add_text(out, "Connection: close\r\n");
@@ -153,7 +157,7 @@ reply_write(struct http_server *server, struct buf *out, const struct reply_form
 		buf_add_text(out, "Connection: keep-alive\r\n");
 	add_lines(out, reply->extra_headers);
 	buf_add_text(out, "\r\n");
-	if (!empty && !form->no_body)
+	if (!empty && !form->no_body && !form->stream)
 		buf_add_slice(out, reply->body);
 }
 

@@ -54,6 +54,7 @@ request_free(struct http_request *request)
 	}
 	head_fini(&request->head);
 	buf_fini(&request->body);
+	stream_free(request->stream);
 	target_pieces_fini(&request->segments);
 	target_pieces_fini(&request->pairs);
 	free(request->denial.code);

@@ -124,13 +124,21 @@ struct http_reply {
 };
 /* ---- streams: bodies that are too large to be held --------------------------------------------
  * Of a request whose verdict was `stream`.  Bytes are taken from the connection no faster than they are read, and
- * handed to it no faster than it sends them: HTTP_STREAM_ROOM each way is all that is held. */
+ * handed to it no faster than it sends them: HTTP_STREAM_ROOM each way is all that is held.  Such a body is not
+ * charged to body_budget, and Content-Encoding is none of the transport's business.
+ *
+ * The body's clocks run while we wait for the client and not while it waits for us.  A body that breaks off (too
+ * slow, too large, badly framed, cut) before http_request_reply_head() is refused by the transport as it refuses any
+ * other (408, 413, 400), and the request is gone (on_gone); later it reads HTTP_REQUEST_BROKEN.  A client that
+ * expects 100-continue is sent it by the first http_request_read() or http_request_listen(); one that is answered
+ * without those loses its connection.  http_request_reply() and _fail() answer a stream, too, in place of the three
+ * calls below. */
 #define HTTP_STREAM_ROOM (128 * 1024)
 struct http_request_events {
 	void (*on_readable)(void *arg); /* there are bytes, or the body has ended, or it broke off */
 	void (*on_room)(void *arg);     /* http_request_write() takes bytes again */
 };
-/* Both come from the loop, until the reply ends or the client is gone (on_gone of the handler). */
+/* Both come from the loop, never from inside a call of these, until the reply ends or the client is gone (on_gone of the handler). */
 void http_request_listen(struct http_request *request, const struct http_request_events *events,
 			 void *arg);
 int64_t http_request_length(const struct http_request *request); /* Content-Length; -1: chunked; 0: no body */
@@ -142,10 +150,11 @@ int64_t http_request_read(struct http_request *request, char *out, size_t size);
  * the connection closes).  An unread rest of the request's body is skipped or the connection closed, as with any reply. */
 void http_request_reply_head(struct http_request *request, const struct http_reply *reply,
 			     int64_t length);
-/* Takes all of the bytes (true) or none (false: on_room follows).  At most HTTP_STREAM_ROOM at a time (asserted). */
+/* Takes all of the bytes (true) or none (false: on_room follows).  At most HTTP_STREAM_ROOM at a time (asserted).
+ * Those of an answer that has no body (HEAD, 204), or whose client is gone, are taken and dropped. */
 bool http_request_write(struct http_request *request, struct slice bytes);
-/* Ends the request, which is gone.  whole false: the body broke off, and the client must notice: the connection is
- * reset or closed without the last chunk. */
+/* Ends the request, which is gone.  whole false, or not as many bytes as were announced: the body broke off, and the
+ * client must notice: the connection is reset or closed without the last chunk. */
 void http_request_reply_end(struct http_request *request, bool whole);
 
 /* Answers and ends the request, which is gone after this call.  HEAD answers carry no body. */

@@ -57,9 +57,20 @@ struct http_server {
 };
 
 /* HEAD -> (BODY ->) WAIT -> FLUSH -> HEAD, or FLUSH -> LINGER -> CLOSED.  A refusal goes from HEAD
- * or BODY to FLUSH; any state may go to CLOSED.  Invariant: `request` is set in BODY and WAIT only.
+ * or BODY to FLUSH; any state may go to CLOSED.  With a verdict of `stream` STREAM stands for BODY and
+ * WAIT; a rest of its body that nobody read goes by in SKIP: FLUSH -> SKIP -> FLUSH.  Invariant:
+ * `request` is set in BODY, WAIT and STREAM only.
  */
-enum conn_state { CONN_HEAD, CONN_BODY, CONN_WAIT, CONN_FLUSH, CONN_LINGER, CONN_CLOSED };
+enum conn_state {
+	CONN_HEAD,
+	CONN_BODY,
+	CONN_WAIT,
+	CONN_STREAM,
+	CONN_FLUSH,
+	CONN_SKIP,
+	CONN_LINGER,
+	CONN_CLOSED
+};
 
 enum conn_clock { CLOCK_NONE, CLOCK_IDLE, CLOCK_HEAD, CLOCK_BODY, CLOCK_FLUSH, CLOCK_LINGER };
 
@@ -76,6 +87,7 @@ struct http_conn {
 	int queued;            /* in the kernel when the flush clock was armed */
 	bool eof;              /* the client has sent its last byte */
 	bool close;            /* after out is flushed */
+	bool skip;             /* a rest of the last body, when out is flushed */
 	bool running;          /* conn_run() is on the stack */
 	bool yielded;          /* has more to do, lets others go first */
 	bool fresh;            /* no request has come on it yet */
@@ -85,7 +97,7 @@ struct http_conn {
 	int64_t body_start_ms;        /* monotonic */
 	int64_t body_raw;             /* bytes of it that came, framing included */
 	int64_t lingered;             /* bytes discarded */
-	struct http_request *request; /* owned in BODY; in WAIT the layer above's duty */
+	struct http_request *request; /* owned in BODY; else the layer above's duty */
 	char peer[PEER_TEXT];
 	LIST_ENTRY(http_conn) entry;
 	LIST_ENTRY(http_conn) peer_entry;
@@ -106,6 +118,7 @@ struct http_request {
 	int64_t began_us; /* when its head was there, monotonic */
 	bool handed;     /* the layer above knows it and owes a reply */
 	struct http_denial denial;
+	struct request_stream *stream; /* owned, see stream.c; NULL: its body is collected */
 	struct target_pieces segments, pairs; /* made when first asked for */
 	bool has_segments, has_pairs;
 	void *data;
@@ -118,13 +131,16 @@ void conn_open(struct http_server *server, int fd, const char *peer);
 void conn_enter(struct http_conn *conn, enum conn_state to);
 void conn_run(struct http_conn *conn);   /* goes on as far as it can */
 void conn_close(struct http_conn *conn); /* at once; its request becomes gone */
+bool conn_send(struct http_conn *conn);  /* what is there; false: the client is gone */
+void conn_arm(struct http_conn *conn);   /* events and clock of its state; conn_run() ends with it */
 void conn_drain(struct http_conn *conn); /* closes if it is between requests, or soon */
 bool conn_is_idle(const struct http_conn *conn);
 
 /* exchange.c; all but exchange_answer() are followed by more of conn_run() */
 void exchange_start(struct http_conn *conn);     /* conn->request has its head */
 void exchange_hand_over(struct http_conn *conn); /* and now its body */
-void exchange_answer(struct http_conn *conn, const struct http_reply *reply); /* in WAIT */
+void exchange_answer(struct http_conn *conn, const struct http_reply *reply);
+void exchange_observe(const struct http_request *request); /* it is answered now */
 /* Answers and closes: what is wrong with the framing of a request cannot be skipped. */
 void exchange_refuse(struct http_conn *conn, const struct http_refusal *refusal);
 void exchange_refuse_slow(struct http_conn *conn);
@@ -132,6 +148,20 @@ void exchange_deny(struct http_conn *conn, bool close); /* as on_head has said *
 bool exchange_has_budget(const struct http_conn *conn, int64_t more, struct http_refusal *refusal);
 /* Gives up the request in work, if any: freed when nobody else knows it, else gone. */
 void exchange_drop(struct http_conn *conn);
+
+/* stream.c */
+struct request_stream;
+void stream_start(struct http_conn *conn); /* conn->request has its head: hands it over */
+bool stream_run(struct http_conn *conn);   /* in STREAM; true: there is more to do */
+bool stream_skip(struct http_conn *conn);  /* in SKIP; likewise */
+void stream_arm(struct http_conn *conn);
+void stream_received(struct http_conn *conn, int64_t bytes);
+bool stream_wants_bytes(const struct http_conn *conn);
+bool stream_has_begun(const struct http_request *request); /* its answer */
+/* False: the connection closes behind the answer.  Sets conn->skip. */
+bool stream_keeps_connection(struct http_conn *conn);
+void stream_leave(struct http_request *request); /* its connection is gone */
+void stream_free(struct request_stream *stream); /* NULL is fine */
 
 /* request.c */
 struct http_request *request_new(struct http_conn *conn,
@@ -145,8 +175,10 @@ struct reply_form {
 	int minor; /* HTTP/1.minor of the request */
 	bool close;
 	bool no_body; /* the request was HEAD */
+	bool stream;  /* the body follows, `length` bytes of it; -1: nobody knows */
+	int64_t length;
 };
-/* Appends a whole answer to out. */
+/* Appends a whole answer to out, or the head of one. */
 void reply_write(struct http_server *server, struct buf *out, const struct reply_form *form,
 		 const struct http_reply *reply);
 /* {"error":{"code":..,"message":..}} */

@@ -2,499 +2,18 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "provider/template.h"
-#include "provider/url.h"
+#include "provider/definition.h"
 
 #define NAME_MAX_LEN 64
-#define URL_MAX 4096
-
-struct entry {
-	struct provider provider;     /* first: what callers hold */
-	json_t *root;                 /* the texts of provider are borrowed from here */
-	char *name, *json, *paginate; /* owned */
-	struct provider_pair *headers, *query;
-	int *codes;
-};
 
 struct catalog {
-	struct entry **entries; /* sorted by name */
+	struct definition **entries; /* sorted by name */
 	int count, size;
 };
-
-/* One file under way: what its errors are about. */
-struct reading {
-	const char *file;
-	struct entry *entry;
-	struct sl_error *error;
-};
-
-static enum sl_code
-wrong(const struct reading *r, const char *member, const char *why)
-{
-	return sl_fail(r->error, SL_INVALID, "%s.json: %s %s", r->file, member, why);
-}
-
-enum member_kind { MEMBER_TEXT, MEMBER_BOOL, MEMBER_INT, MEMBER_OBJECT, MEMBER_ARRAY };
-
-struct member {
-	const char *name;
-	enum member_kind kind;
-	bool required;
-};
-
-static bool
-is_kind(const json_t *value, enum member_kind kind)
-{
-	switch (kind) {
-	case MEMBER_TEXT:
-		return json_is_string(value) && json_string_length(value) > 0;
-	case MEMBER_BOOL:
-		return json_is_boolean(value);
-	case MEMBER_INT:
-		return json_is_integer(value);
-	case MEMBER_OBJECT:
-		return json_is_object(value);
-	case MEMBER_ARRAY:
-		return json_is_array(value);
-	}
-	return false;
-}
-
-static const char *
-kind_name(enum member_kind kind)
-{
-	switch (kind) {
-	case MEMBER_TEXT:
-		return "must be a text";
-	case MEMBER_BOOL:
-		return "must be true or false";
-	case MEMBER_INT:
-		return "must be a whole number";
-	case MEMBER_OBJECT:
-		return "must be an object";
-	case MEMBER_ARRAY:
-		return "must be an array";
-	}
-	return "";
-}
-
-/* An object has the members of the table (which ends with a NULL name) and no others.  path is
- * "" or the object's own with a dot: "proxy.". */
-static enum sl_code
-check_members(const struct reading *r, json_t *object, const char *path, const struct member *table)
-{
-	const struct member *row;
-	char member[160];
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(object, key, value)
-	{
-		snprintf(member, sizeof(member), "%s%.80s", path, key);
-		for (row = table; row->name != NULL && strcmp(row->name, key) != 0; row++)
-			;
-		if (row->name == NULL)
-			return wrong(r, member, "is not a member that we know");
-		if (!is_kind(value, row->kind))
-			return wrong(r, member, kind_name(row->kind));
-	}
-	for (row = table; row->name != NULL; row++) {
-		snprintf(member, sizeof(member), "%s%s", path, row->name);
-		if (row->required && json_object_get(object, row->name) == NULL)
-			return wrong(r, member, "is missing");
-	}
-	return SL_OK;
-}
-
-static const char *
-text_of(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name));
-}
-
-static bool
-is_lower_token(const char *name)
-{
-	return name[0] != '\0' &&
-	       name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_")] == '\0';
-}
-
-static bool
-is_printable(const char *text)
-{
-	for (; *text != '\0'; text++)
-		if (*text < 0x20 || *text > 0x7e)
-			return false;
-	return true;
-}
-
-/* A URL of ours with placeholders in it is judged with harmless values in their places. */
-static enum sl_code
-check_url(const struct reading *r, const char *member, const char *text)
-{
-	struct slice literal, name;
-	struct buf url;
-	struct url parts;
-	struct sl_error why;
-	bool done = false, bad = false;
-
-	if (!is_printable(text))
-		return wrong(r, member, "holds a byte that no URL has");
-	if (template_check(text, &why) != SL_OK)
-		return wrong(r, member, why.text);
-	if (template_has_credential(text))
-		return wrong(r, member, "must not hold a credential");
-	buf_init(&url, URL_MAX);
-	while (!bad && !done) {
-		bad = template_next(&text, &literal, &name, &done, NULL) != SL_OK;
-		if (bad || done)
-			break;
-		buf_add_slice(&url, literal);
-		if (name.data != NULL)
-			buf_add_text(&url, url.len == 0 ? "https://x" : "x");
-	}
-	bad = bad || url.over || url_split(buf_slice(&url), &parts, NULL) != SL_OK ||
-	      parts.query.len > 0 || memchr(url.data, '#', url.len) != NULL;
-	buf_fini(&url);
-	return bad ? wrong(r, member, "is not an http or https URL without query") : SL_OK;
-}
-
-static int
-compare_pairs(const void *a, const void *b)
-{
-	return strcmp(((const struct provider_pair *)a)->name,
-		      ((const struct provider_pair *)b)->name);
-}
-
-/* "headers" or "query" of proxy; one row more than there is, for a default. */
-static enum sl_code
-read_pairs(const struct reading *r, json_t *proxy, const char *which, struct provider_pair **out,
-	   int *count)
-{
-	json_t *object = json_object_get(proxy, which), *value;
-	struct sl_error why;
-	char member[160];
-	const char *key;
-
-	*out = sl_calloc(json_object_size(object) + 1, sizeof(**out));
-	*count = 0;
-	json_object_foreach(object, key, value)
-	{
-		const char *text = json_string_value(value);
-
-		snprintf(member, sizeof(member), "proxy.%s.%.80s", which, key);
-		if (strcmp(which, "headers") == 0 && !is_lower_token(key))
-			return wrong(r, member, "is not a header's name in lower case");
-		if (text == NULL || !is_printable(text) || !is_printable(key) || key[0] == '\0')
-			return wrong(r, member, "must be a printable text");
-		if (template_check(text, &why) != SL_OK)
-			return wrong(r, member, why.text);
-		(*out)[(*count)++] = (struct provider_pair){key, text};
-	}
-	if (*count > 1)
-		qsort(*out, (size_t)*count, sizeof(**out), compare_pairs);
-	return SL_OK;
-}
-
-static enum sl_code
-read_retry(const struct reading *r, json_t *retry)
-{
-	static const struct member table[] = {{"at", MEMBER_TEXT, false},
-					      {"after", MEMBER_TEXT, false},
-					      {"remaining", MEMBER_TEXT, false},
-					      {"error_code", MEMBER_ARRAY, false},
-					      {NULL, MEMBER_TEXT, false}};
-	struct provider *provider = &r->entry->provider;
-	json_t *codes, *code;
-	size_t index;
-
-	provider->retry_after_header = "retry-after";
-	if (retry == NULL)
-		return SL_OK;
-	if (check_members(r, retry, "proxy.retry.", table) != SL_OK)
-		return SL_INVALID;
-	for (int i = 0; i < 3; i++) {
-		const char *name = text_of(retry, table[i].name);
-		char member[64];
-
-		snprintf(member, sizeof(member), "proxy.retry.%s", table[i].name);
-		if (name != NULL && !is_lower_token(name))
-			return wrong(r, member, "is not a header's name in lower case");
-	}
-	provider->retry_at_header = text_of(retry, "at");
-	provider->retry_remaining_header = text_of(retry, "remaining");
-	if (text_of(retry, "after") != NULL)
-		provider->retry_after_header = text_of(retry, "after");
-	codes = json_object_get(retry, "error_code");
-	r->entry->codes = sl_calloc(json_array_size(codes) + 1, sizeof(int));
-	json_array_foreach(codes, index, code)
-	{
-		json_int_t number = json_integer_value(code); /* 0 when it is none */
-
-		if (number < 400 || number > 599)
-			return wrong(r, "proxy.retry.error_code",
-				     "must hold statuses from 400 to 599");
-		r->entry->codes[provider->retry_code_count++] = (int)number;
-	}
-	provider->retry_codes = r->entry->codes;
-	return SL_OK;
-}
-
-static bool
-is_one_of(const char *text, const char *const *words)
-{
-	for (; *words != NULL; words++)
-		if (strcmp(text, *words) == 0)
-			return true;
-	return false;
-}
-
-/* wire.md section 14.4 */
-static enum sl_code
-read_paginate(const struct reading *r, json_t *paginate)
-{
-	static const struct member table[] = {{"type", MEMBER_TEXT, true},
-					      {"limit", MEMBER_INT, false},
-					      {"limit_name_in_request", MEMBER_TEXT, false},
-					      {"response_path", MEMBER_TEXT, false},
-					      {"in_body", MEMBER_BOOL, false},
-					      {"cursor_path_in_response", MEMBER_TEXT, false},
-					      {"cursor_name_in_request", MEMBER_TEXT, false},
-					      {"link_rel_in_response_header", MEMBER_TEXT, false},
-					      {"link_path_in_response_body", MEMBER_TEXT, false},
-					      {"offset_name_in_request", MEMBER_TEXT, false},
-					      {"offset_start_value", MEMBER_INT, false},
-					      {"offset_calculation_method", MEMBER_TEXT, false},
-					      {NULL, MEMBER_TEXT, false}};
-	static const char *const types[] = {"cursor", "link", "offset", NULL};
-	static const char *const methods[] = {"by-response-size", "per-page", NULL};
-	const char *method;
-
-	if (paginate == NULL)
-		return SL_OK;
-	if (check_members(r, paginate, "proxy.paginate.", table) != SL_OK)
-		return SL_INVALID;
-	if (!is_one_of(text_of(paginate, "type"), types))
-		return wrong(r, "proxy.paginate.type", "must be cursor, link or offset");
-	method = text_of(paginate, "offset_calculation_method");
-	if (method != NULL && !is_one_of(method, methods))
-		return wrong(r, "proxy.paginate.offset_calculation_method",
-			     "must be by-response-size or per-page");
-	r->entry->paginate = json_dumps(paginate, JSON_COMPACT);
-	if (r->entry->paginate == NULL)
-		abort(); /* out of memory, as in base/alloc */
-	r->entry->provider.paginate = slice_text(r->entry->paginate);
-	return SL_OK;
-}
-
-static bool
-pairs_have_credential(const struct provider_pair *pairs, int count)
-{
-	for (int i = 0; i < count; i++)
-		if (template_has_credential(pairs[i].value))
-			return true;
-	return false;
-}
-
-/* What a credential is for when the definition does not say: wire.md section 8. */
-static enum sl_code
-settle_auth(const struct reading *r)
-{
-	struct provider *provider = &r->entry->provider;
-	const char *fallback = NULL;
-	bool placed = pairs_have_credential(provider->headers, provider->header_count) ||
-		      pairs_have_credential(provider->query, provider->query_count);
-
-	switch (provider->auth_mode) {
-	case AUTH_NONE:
-		if (placed || provider->key_from_integration)
-			return wrong(r, "proxy", "holds a credential, but auth_mode is NONE");
-		return SL_OK;
-	case AUTH_API_KEY:
-		if (placed == provider->key_from_integration)
-			return wrong(r, "proxy", "must say in one way where the API key goes");
-		return SL_OK;
-	case AUTH_BASIC:
-		fallback = "Basic ${basic}";
-		break;
-	case AUTH_OAUTH2:
-	case AUTH_OAUTH2_CC:
-		fallback = "Bearer ${accessToken}";
-		break;
-	}
-	if (provider->key_from_integration)
-		return wrong(r, "proxy.key_from", "is for API keys only");
-	for (int i = 0; i < provider->header_count; i++)
-		placed |= strcmp(provider->headers[i].name, "authorization") == 0;
-	if (!placed)
-		r->entry->headers[provider->header_count++] =
-		    (struct provider_pair){"authorization", fallback};
-	return SL_OK;
-}
-
-static enum sl_code
-read_proxy(const struct reading *r, json_t *proxy)
-{
-	static const struct member table[] = {
-	    {"base_url", MEMBER_TEXT, false},   {"headers", MEMBER_OBJECT, false},
-	    {"query", MEMBER_OBJECT, false},    {"retry", MEMBER_OBJECT, false},
-	    {"paginate", MEMBER_OBJECT, false}, {"key_from", MEMBER_TEXT, false},
-	    {NULL, MEMBER_TEXT, false}};
-	struct entry *entry = r->entry;
-	struct provider *provider = &entry->provider;
-	const char *key_from = text_of(proxy, "key_from");
-
-	if (check_members(r, proxy, "proxy.", table) != SL_OK)
-		return SL_INVALID;
-	provider->base_url = text_of(proxy, "base_url");
-	if (provider->base_url != NULL &&
-	    check_url(r, "proxy.base_url", provider->base_url) != SL_OK)
-		return SL_INVALID;
-	if (key_from != NULL && strcmp(key_from, "integration_config") != 0)
-		return wrong(r, "proxy.key_from", "must be integration_config");
-	provider->key_from_integration = key_from != NULL;
-	if (read_pairs(r, proxy, "headers", &entry->headers, &provider->header_count) != SL_OK ||
-	    read_pairs(r, proxy, "query", &entry->query, &provider->query_count) != SL_OK)
-		return SL_INVALID;
-	provider->headers = entry->headers;
-	provider->query = entry->query;
-	if (read_retry(r, json_object_get(proxy, "retry")) != SL_OK)
-		return SL_INVALID;
-	return read_paginate(r, json_object_get(proxy, "paginate"));
-}
-
-static enum sl_code
-read_auth_mode(const struct reading *r)
-{
-	static const char *const names[] = {[AUTH_NONE] = "NONE",
-					    [AUTH_API_KEY] = "API_KEY",
-					    [AUTH_BASIC] = "BASIC",
-					    [AUTH_OAUTH2] = "OAUTH2"};
-	static const char *const urls[] = {"authorization_url", "token_url"};
-	struct provider *provider = &r->entry->provider;
-	const char *given = text_of(r->entry->root, "auth_mode");
-	size_t mode = 0;
-
-	while (mode < sizeof(names) / sizeof(names[0]) && strcmp(names[mode], given) != 0)
-		mode++;
-	if (mode == sizeof(names) / sizeof(names[0]))
-		return wrong(r, "auth_mode", "must be NONE, API_KEY, BASIC or OAUTH2");
-	provider->auth_mode = (enum auth_mode)mode;
-	provider->auth_mode_name = names[mode];
-	for (size_t i = 0; i < 2; i++) {
-		const char *url = text_of(r->entry->root, urls[i]);
-
-		if ((url != NULL) != (mode == AUTH_OAUTH2))
-			return wrong(r, urls[i], "must be there for OAUTH2, and only then");
-		if (url != NULL && check_url(r, urls[i], url) != SL_OK)
-			return SL_INVALID;
-	}
-	return SL_OK;
-}
-
-static enum sl_code
-read_webhook(const struct reading *r)
-{
-	const char *webhook = text_of(r->entry->root, "webhook");
-
-	if (webhook == NULL)
-		return SL_OK;
-	if (strcmp(webhook, "generic") != 0)
-		return wrong(r, "webhook", "must be generic");
-	r->entry->provider.webhook = WEBHOOK_GENERIC;
-	return SL_OK;
-}
-
-static enum sl_code
-read_root(const struct reading *r)
-{
-	static const struct member table[] = {
-	    {"display_name", MEMBER_TEXT, true}, {"auth_mode", MEMBER_TEXT, true},
-	    {"proxy", MEMBER_OBJECT, true},      {"categories", MEMBER_ARRAY, true},
-	    {"docs", MEMBER_TEXT, true},         {"authorization_url", MEMBER_TEXT, false},
-	    {"token_url", MEMBER_TEXT, false},   {"webhook", MEMBER_TEXT, false},
-	    {NULL, MEMBER_TEXT, false}};
-	json_t *root = r->entry->root, *category;
-	size_t index;
-
-	if (!json_is_object(root))
-		return wrong(r, "the file", "must hold one object");
-	if (check_members(r, root, "", table) != SL_OK)
-		return SL_INVALID;
-	r->entry->provider.display_name = text_of(root, "display_name");
-	json_array_foreach(json_object_get(root, "categories"), index, category)
-	{
-		if (!is_kind(category, MEMBER_TEXT))
-			return wrong(r, "categories", "must hold texts");
-	}
-	if (check_url(r, "docs", text_of(root, "docs")) != SL_OK || read_auth_mode(r) != SL_OK ||
-	    read_webhook(r) != SL_OK || read_proxy(r, json_object_get(root, "proxy")) != SL_OK)
-		return SL_INVALID;
-	return settle_auth(r);
-}
-
-/* The definition as GET /providers shows it. */
-static void
-make_json(struct entry *entry)
-{
-	char *logo = sl_asprintf("/images/template-logos/%s.svg", entry->name);
-	json_t *shown = json_object();
-
-	if (shown == NULL || json_object_set_new(shown, "name", json_string(entry->name)) != 0 ||
-	    json_object_update(shown, entry->root) != 0 ||
-	    json_object_set_new(shown, "logo_url", json_string(logo)) != 0 ||
-	    (entry->json = json_dumps(shown, JSON_COMPACT)) == NULL)
-		abort(); /* out of memory, as in base/alloc */
-	json_decref(shown);
-	free(logo);
-	entry->provider.json = slice_text(entry->json);
-}
-
-static void
-entry_free(struct entry *entry)
-{
-	if (entry == NULL)
-		return;
-	json_decref(entry->root);
-	free(entry->name);
-	free(entry->json);
-	free(entry->paginate);
-	free(entry->headers);
-	free(entry->query);
-	free(entry->codes);
-	free(entry);
-}
-
-static enum sl_code
-entry_read(const char *directory, const char *name, struct entry **out, struct sl_error *error)
-{
-	struct entry *entry = sl_alloc(sizeof(*entry));
-	struct reading r = {name, entry, error};
-	char *path = sl_asprintf("%s/%s.json", directory, name);
-	json_error_t at;
-	enum sl_code code;
-
-	entry->name = sl_strdup(name);
-	entry->provider.name = entry->name;
-	entry->root = json_load_file(path, JSON_REJECT_DUPLICATES, &at);
-	if (entry->root == NULL)
-		code = sl_fail(error, SL_INVALID, "%s.json:%d: %s", name, at.line, at.text);
-	else
-		code = read_root(&r);
-	free(path);
-	if (code != SL_OK) {
-		entry_free(entry);
-		return code;
-	}
-	make_json(entry);
-	*out = entry;
-	return SL_OK;
-}
 
 /* The name of a definition file without its ending, or NULL when the file is none. */
 static char *
@@ -507,21 +26,28 @@ definition_name(const char *file)
 	return sl_strndup(file, len - 5);
 }
 
+static bool
+is_name(const char *name)
+{
+	return name[0] != '\0' && strlen(name) <= NAME_MAX_LEN &&
+	       name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_")] == '\0';
+}
+
 static enum sl_code
 catalog_add(struct catalog *catalog, const char *directory, const char *file,
 	    struct sl_error *error)
 {
 	char *name = definition_name(file);
-	struct entry *entry;
+	struct definition *entry;
 	enum sl_code code;
 
 	if (name == NULL)
 		return SL_OK;
-	if (!is_lower_token(name) || strlen(name) > NAME_MAX_LEN)
+	if (!is_name(name))
 		code =
 		    sl_fail(error, SL_INVALID, "%.100s: not a provider's name (a-z 0-9 - _)", file);
 	else
-		code = entry_read(directory, name, &entry, error);
+		code = definition_read(directory, name, &entry, error);
 	free(name);
 	if (code != SL_OK)
 		return code;
@@ -537,7 +63,8 @@ catalog_add(struct catalog *catalog, const char *directory, const char *file,
 static int
 compare_entries(const void *a, const void *b)
 {
-	return strcmp((*(struct entry *const *)a)->name, (*(struct entry *const *)b)->name);
+	return strcmp((*(struct definition *const *)a)->name,
+		      (*(struct definition *const *)b)->name);
 }
 
 enum sl_code
@@ -576,7 +103,7 @@ catalog_free(struct catalog *catalog)
 	if (catalog == NULL)
 		return;
 	for (int i = 0; i < catalog->count; i++)
-		entry_free(catalog->entries[i]);
+		definition_free(catalog->entries[i]);
 	free(catalog->entries);
 	free(catalog);
 }

@@ -6,6 +6,7 @@
 #define SLUICE_PROVIDER_CATALOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -20,6 +21,9 @@ enum auth_mode { AUTH_NONE, AUTH_API_KEY, AUTH_BASIC, AUTH_OAUTH2, AUTH_OAUTH2_C
 
 /* How a provider takes the client's id and secret at its token endpoint (RFC 6749 section 2.3.1). */
 enum token_client { TOKEN_CLIENT_BODY, TOKEN_CLIENT_BASIC };
+
+/* What the number or text in a body means: seconds or milliseconds to wait, or a moment. */
+enum retry_unit { RETRY_UNIT_S, RETRY_UNIT_MS, RETRY_UNIT_AT };
 
 struct provider_pair {
 	const char *name;
@@ -42,8 +46,14 @@ struct provider {
 	const char *retry_at_header;        /* header with the time the window opens, or NULL */
 	const char *retry_after_header;     /* header with seconds to wait; default "retry-after" */
 	const char *retry_remaining_header; /* "0" there means limited, or NULL */
-	const int *retry_codes;             /* statuses to retry instead of 401, 429, 5xx */
+	const char *retry_limit_header;     /* requests of a whole window, or NULL */
+	const char *retry_body_path;        /* where a refusal's body says how long, or NULL */
+	enum retry_unit retry_body_unit;
+	const int *retry_codes; /* statuses to retry instead of 401, 429, 5xx */
 	int retry_code_count;
+	const int
+	    *limit_codes; /* statuses beside 429 that refuse for the rate, when they say how long */
+	int limit_code_count;
 	/* integration_config says where the key goes: keyPlacement, keyName, valueTemplate. */
 	bool key_from_integration;
 	bool limits_per_app; /* its windows are the integration's, not the connection's */
@@ -52,7 +62,9 @@ struct provider {
 	const char *token_url, *refresh_url; /* refresh_url: when it is another one; else NULL */
 	enum token_client token_client;
 	bool token_json; /* the token request is JSON, not a form */
-	const struct provider_pair *token_params, *refresh_params; /* added to the request */
+	/* Put into the request, in place of those that the grant has of the same name: token_params of client
+	 * credentials, refresh_params of refresh tokens. */
+	const struct provider_pair *token_params, *refresh_params;
 	int token_param_count, refresh_param_count;
 	int64_t token_ttl_s; /* of tokens whose answer does not say; 0: they do not end */
 	enum provider_webhook webhook;

@@ -12,8 +12,9 @@
 /* Limits of wire.md section 15; for names and passwords it has none, theirs is that of a token. */
 #define API_KEY_MAX 1024
 #define TOKEN_MAX 16384
+#define PEM_MAX 65536
 
-enum field_kind { FIELD_TEXT, FIELD_MOMENT, FIELD_OAUTH_CLIENT };
+enum field_kind { FIELD_TEXT, FIELD_LINES, FIELD_MOMENT, FIELD_OAUTH_CLIENT };
 
 struct field {
 	enum auth_mode mode;
@@ -32,6 +33,13 @@ static const struct field fields[] = {
     {AUTH_OAUTH2, "refresh_token", "refresh_token", FIELD_TEXT, false, 1, TOKEN_MAX},
     {AUTH_OAUTH2, "expires_at", "expires_at", FIELD_MOMENT, false, 0, 0},
     {AUTH_OAUTH2, "config_override", NULL, FIELD_OAUTH_CLIENT, false, 0, 0},
+    /* The token is had with the first use when it is not given. */
+    {AUTH_OAUTH2_CC, "token", "token", FIELD_TEXT, false, 1, TOKEN_MAX},
+    {AUTH_OAUTH2_CC, "client_id", "client_id", FIELD_TEXT, true, 1, TOKEN_MAX},
+    {AUTH_OAUTH2_CC, "client_secret", "client_secret", FIELD_TEXT, true, 1, TOKEN_MAX},
+    {AUTH_OAUTH2_CC, "client_certificate", "client_certificate", FIELD_LINES, false, 1, PEM_MAX},
+    {AUTH_OAUTH2_CC, "client_private_key", "client_private_key", FIELD_LINES, false, 1, PEM_MAX},
+    {AUTH_OAUTH2_CC, "expires_at", "expires_at", FIELD_MOMENT, false, 0, 0},
 };
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 
@@ -50,10 +58,11 @@ refuse(const struct place *place, const char *name, const char *why, struct sl_e
 }
 
 static bool
-has_control(const char *text)
+has_control(const char *text, bool lines)
 {
 	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+		if (((unsigned char)*text < 0x20 && (!lines || strchr("\t\r\n", *text) == NULL)) ||
+		    *text == 0x7f)
 			return true;
 	return false;
 }
@@ -75,7 +84,8 @@ add_text(const struct field *field, const char *name, struct json_value value,
 		code = refuse(place, name, "is required", error);
 	else if (len > field->max)
 		code = refuse(place, name, "is too long", error);
-	else if (strlen(text) != len || has_control(text)) /* it would not fit into a header */
+	else if (strlen(text) != len ||
+		 has_control(text, field->kind == FIELD_LINES)) /* it would not fit into a header */
 		code = refuse(place, name, "holds a control character", error);
 	else
 		jw_member_text(w, field->name, text);
@@ -158,6 +168,7 @@ add_field(const struct field *field, const char *name, struct json_value value,
 	}
 	switch (field->kind) {
 	case FIELD_TEXT:
+	case FIELD_LINES:
 		return add_text(field, name, value, place, w, error);
 	case FIELD_MOMENT:
 		return add_moment(field, name, value, place, w, error);
@@ -332,20 +343,18 @@ show_raw(struct json_value raw, bool with_refresh_token, struct json_writer *w)
 }
 
 static void
-show_oauth2(struct json_value sealed, bool with_refresh_token, struct json_writer *w)
+show_oauth(struct json_value sealed, const char *const *names, bool with_refresh_token,
+	   struct json_writer *w)
 {
-	static const char *const names[] = {"type", "access_token", "refresh_token", "expires_at",
-					    "config_override"};
-
 	jw_object(w);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		struct json_value value = json_get(sealed, names[i]);
+	for (; *names != NULL; names++) {
+		struct json_value value = json_get(sealed, *names);
 
 		if (value.type == JSON_NONE)
 			continue;
-		if (strcmp(names[i], "refresh_token") == 0 && !with_refresh_token)
+		if (strcmp(*names, "refresh_token") == 0 && !with_refresh_token)
 			continue;
-		jw_member_raw(w, names[i], value.raw);
+		jw_member_raw(w, *names, value.raw);
 	}
 	show_raw(json_get(sealed, "raw"), with_refresh_token, w);
 	jw_object_end(w);
@@ -354,6 +363,16 @@ show_oauth2(struct json_value sealed, bool with_refresh_token, struct json_write
 void
 credential_show(struct slice opened, bool with_refresh_token, struct buf *out)
 {
+	static const char *const oauth2[] = {"type",       "access_token",    "refresh_token",
+					     "expires_at", "config_override", NULL};
+	static const char *const client[] = {"type",
+					     "token",
+					     "client_id",
+					     "client_secret",
+					     "client_certificate",
+					     "client_private_key",
+					     "expires_at",
+					     NULL};
 	struct json_value sealed;
 	struct json_writer w;
 	char *type;
@@ -366,7 +385,9 @@ credential_show(struct slice opened, bool with_refresh_token, struct buf *out)
 		return;
 	}
 	if (strcmp(type, "OAUTH2") == 0)
-		show_oauth2(sealed, with_refresh_token, &w);
+		show_oauth(sealed, oauth2, with_refresh_token, &w);
+	else if (strcmp(type, "OAUTH2_CC") == 0)
+		show_oauth(sealed, client, with_refresh_token, &w);
 	else
 		jw_raw(&w, sealed.raw);
 	free(type);

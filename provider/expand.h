@@ -22,5 +22,15 @@ SL_MUST_USE enum sl_code expand_value(struct slice name, const struct expand_sou
 				      struct buf *out, struct sl_error *error);
 SL_MUST_USE enum sl_code expand_template(const char *text, const struct expand_sources *sources,
 					 struct buf *out, struct sl_error *error);
+/* "A || B" of the catalog: the first one whose names are all set. */
+SL_MUST_USE enum sl_code expand_first(const char *text, const struct expand_sources *sources,
+				      struct buf *out, struct sl_error *error);
+/* A URL of the catalog: "A || B" is the first one whose names are all set.  What a value may be depends on where it
+ * stands: a whole URL in front, part of a host, or one segment of the path, encoded.  what: "a base URL".
+ * SL_NOT_FOUND: names are not set, error names one of the first alternative; SL_INVALID: a value that cannot stand
+ * there. */
+SL_MUST_USE enum sl_code expand_url(const char *text, const char *what,
+				    const struct expand_sources *sources, struct buf *out,
+				    struct sl_error *error);
 
 #endif

@@ -1,15 +1,19 @@
 # Requests to providers, and the catalog of providers.
 noinst_LIBRARIES += libprovider.a
 libprovider_a_SOURCES = \
+	provider/asked.c provider/asked.h \
 	provider/catalog.c provider/catalog.h \
 	provider/credential.c provider/credential.h \
+	provider/definition.c provider/definition.h \
 	provider/expand.c provider/expand.h \
-	provider/limit.h \
+	provider/held.c provider/held.h \
+	provider/limit.c provider/limit.h \
 	provider/moment.c provider/moment.h \
 	provider/prepare.c provider/prepare.h \
 	provider/request.c provider/request.h \
 	provider/retry.c provider/retry.h \
 	provider/template.c provider/template.h \
+	provider/token.c provider/token.h provider/token_answer.c \
 	provider/url.c provider/url.h
 libprovider_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 
@@ -26,6 +30,7 @@ dist_catalog_DATA = \
 	provider/catalog/asana.json \
 	provider/catalog/ashby.json \
 	provider/catalog/attio.json \
+	provider/catalog/auth0-oauth2-cc.json \
 	provider/catalog/avoma.json \
 	provider/catalog/bamboohr-basic.json \
 	provider/catalog/beehiiv.json \
@@ -50,6 +55,7 @@ dist_catalog_DATA = \
 	provider/catalog/exa.json \
 	provider/catalog/facebook.json \
 	provider/catalog/fathom.json \
+	provider/catalog/fedex.json \
 	provider/catalog/figma.json \
 	provider/catalog/fireflies.json \
 	provider/catalog/fitbit.json \
@@ -100,6 +106,7 @@ dist_catalog_DATA = \
 	provider/catalog/mailgun.json \
 	provider/catalog/metabase.json \
 	provider/catalog/microsoft-excel.json \
+	provider/catalog/microsoft-oauth2-cc.json \
 	provider/catalog/microsoft-teams.json \
 	provider/catalog/microsoft.json \
 	provider/catalog/miro.json \
@@ -114,20 +121,26 @@ dist_catalog_DATA = \
 	provider/catalog/outreach.json \
 	provider/catalog/paddle.json \
 	provider/catalog/pagerduty.json \
+	provider/catalog/paypal-sandbox.json \
+	provider/catalog/paypal.json \
 	provider/catalog/perplexity.json \
 	provider/catalog/pipedrive.json \
 	provider/catalog/posthog.json \
 	provider/catalog/private-api-basic.json \
 	provider/catalog/private-api-bearer.json \
 	provider/catalog/private-api-generic.json \
+	provider/catalog/private-api-oauth2-cc.json \
+	provider/catalog/private-api-oauth2.json \
 	provider/catalog/quickbooks-sandbox.json \
 	provider/catalog/quickbooks.json \
+	provider/catalog/ramp-oauth2-cc.json \
 	provider/catalog/ramp.json \
 	provider/catalog/recruitee.json \
 	provider/catalog/reddit.json \
 	provider/catalog/replicate.json \
 	provider/catalog/resend.json \
 	provider/catalog/ring-central.json \
+	provider/catalog/salesforce-oauth2-cc.json \
 	provider/catalog/salesforce.json \
 	provider/catalog/salesloft.json \
 	provider/catalog/sendgrid.json \
@@ -140,6 +153,7 @@ dist_catalog_DATA = \
 	provider/catalog/slack.json \
 	provider/catalog/smartsheet.json \
 	provider/catalog/snowflake.json \
+	provider/catalog/spotify-oauth2-cc.json \
 	provider/catalog/spotify.json \
 	provider/catalog/squareup.json \
 	provider/catalog/strava.json \
@@ -149,9 +163,11 @@ dist_catalog_DATA = \
 	provider/catalog/teamtailor.json \
 	provider/catalog/todoist.json \
 	provider/catalog/twilio.json \
+	provider/catalog/twitch-oauth2-cc.json \
 	provider/catalog/twitter-v2.json \
 	provider/catalog/typeform.json \
 	provider/catalog/unauthenticated.json \
+	provider/catalog/ups.json \
 	provider/catalog/vercel.json \
 	provider/catalog/webflow.json \
 	provider/catalog/woocommerce.json \
@@ -162,6 +178,7 @@ dist_catalog_DATA = \
 	provider/catalog/youtube.json \
 	provider/catalog/zendesk.json \
 	provider/catalog/zoho-crm.json \
+	provider/catalog/zoom-oauth2-cc.json \
 	provider/catalog/zoom.json
 
 # Unit tests.  retry and request stand in for http/client themselves.
@@ -169,7 +186,10 @@ provider_tests = test_provider_catalog \
 	test_provider_credential \
 	test_provider_prepare \
 	test_provider_retry \
+	test_provider_limit \
+	test_provider_token \
 	test_provider_request \
+	test_provider_stream \
 	test_provider_http
 check_PROGRAMS += $(provider_tests)
 TESTS += $(provider_tests)
@@ -182,7 +202,13 @@ test_provider_prepare_SOURCES = tests/unit/test_provider_prepare.c
 test_provider_prepare_LDADD = $(provider_test_libs)
 test_provider_retry_SOURCES = tests/unit/test_provider_retry.c
 test_provider_retry_LDADD = libprovider.a $(base_test_libs) $(JANSSON_LIBS)
+test_provider_limit_SOURCES = tests/unit/test_provider_limit.c
+test_provider_limit_LDADD = libprovider.a $(base_test_libs) $(JANSSON_LIBS)
+test_provider_token_SOURCES = tests/unit/test_provider_token.c
+test_provider_token_LDADD = $(provider_test_libs)
 test_provider_request_SOURCES = tests/unit/test_provider_request.c
 test_provider_request_LDADD = libprovider.a $(base_test_libs) $(JANSSON_LIBS)
+test_provider_stream_SOURCES = tests/unit/test_provider_stream.c
+test_provider_stream_LDADD = libprovider.a $(base_test_libs) $(JANSSON_LIBS)
 test_provider_http_SOURCES = tests/unit/test_provider_http.c
 test_provider_http_LDADD = $(provider_test_libs)

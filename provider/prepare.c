@@ -63,90 +63,17 @@ sources_read(const struct provider_connection *connection, struct expand_sources
 	return SL_OK;
 }
 
-/* Whether the end of a base URL so far is its host: a value put there decides where the
- * credentials go. */
-static bool
-ends_in_host(const struct buf *base)
-{
-	const char *host = base->data != NULL ? strstr(base->data, "://") : NULL;
-
-	return host != NULL && strpbrk(host + 3, "/?#") == NULL;
-}
-
-static bool
-is_host_value(const char *value)
-{
-	return value[0] != '\0' &&
-	       value[strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				   "0123456789.-_:")] == '\0';
-}
-
-static bool
-is_url_value(const char *value)
-{
-	for (const char *c = value; *c != '\0'; c++)
-		if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f ||
-		    strchr("@?#\\", *c) != NULL)
-			return false;
-	return url_is_absolute(slice_text(value));
-}
-
 static enum sl_code
-base_add_value(struct making *m, struct slice name, struct buf *base)
+base_expand(struct making *m, struct buf *base)
 {
-	const char *value;
 	struct sl_error why;
-	enum sl_code code;
+	enum sl_code code =
+	    expand_url(m->provider->base_url, "a base URL", &m->sources, base, &why);
 
-	buf_clear(&m->value);
-	code = expand_value(name, &m->sources, &m->value, &why);
-	if (code == SL_INVALID && slice_is(name, "baseUrl")) {
-		buf_clear(&m->value);
-		code = expand_value(SLICE_LITERAL("connectionConfig.baseUrl"), &m->sources,
-				    &m->value, &why);
-	}
-	if (code != SL_OK)
-		return sl_fail(m->error, SL_INVALID, "missing_api_url: %s", why.text);
-	value = m->value.data != NULL ? m->value.data : "";
-	if (base->len == 0) {
-		if (!is_url_value(value))
-			goto refused;
-		buf_add_text(base, value);
-	} else if (ends_in_host(base)) {
-		if (!is_host_value(value))
-			goto refused;
-		buf_add_text(base, value);
-	} else {
-		if (strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
-			goto refused;
-		url_encode(base, buf_slice(&m->value));
-	}
-	return SL_OK;
-
-refused:
-	return sl_fail(m->error, SL_INVALID, "%.*s cannot be part of a base URL", (int)name.len,
-		       name.data);
-}
-
-static enum sl_code
-base_expand(struct making *m, const char *text, struct buf *base)
-{
-	struct slice literal, name;
-	bool done;
-
-	for (;;) {
-		enum sl_code code = template_next(&text, &literal, &name, &done, m->error);
-
-		if (code != SL_OK || done)
-			return code;
-		buf_add_slice(base, literal);
-		if (name.data != NULL)
-			code = base_add_value(m, name, base);
-		if (code != SL_OK)
-			return code;
-		if (base->over)
-			return sl_fail(m->error, SL_INVALID, "the base URL is too long");
-	}
+	if (code == SL_OK)
+		return SL_OK;
+	return sl_fail(m->error, SL_INVALID, "%s%s",
+		       code == SL_NOT_FOUND ? "missing_api_url: " : "", why.text);
 }
 
 /* The override is the function's own text: no credential is put into it. */
@@ -169,14 +96,14 @@ make_base(struct making *m, struct buf *base, enum url_elsewhere *elsewhere)
 	if (m->provider->base_url == NULL)
 		return sl_fail(m->error, SL_INVALID, "missing_api_url: %s has no base URL",
 			       m->provider->name);
-	return base_expand(m, m->provider->base_url, base);
+	return base_expand(m, base);
 }
 
 static enum sl_code
 expand(struct making *m, const char *text)
 {
 	buf_clear(&m->value);
-	return expand_template(text, &m->sources, &m->value, m->error);
+	return expand_first(text, &m->sources, &m->value, m->error);
 }
 
 static void

@@ -54,7 +54,7 @@ struct provider_ask {
 	int64_t deadline_mono_ms;
 	const char *user_agent; /* default when the headers have none */
 	/* NULL, or for whole bodies that are not held (http/client.h).  A body that is streamed in (on_want) is sent once:
-	 * such a request has no retries.  An answer that will be tried again is collected, up to
+	 * such a request has no retries once a byte of it was taken.  An answer that will be tried again is collected, up to
 	 * PROVIDER_HELD_MAX; one that is larger is not tried again.  on_head comes for the answer that stays. */
 	const struct http_stream *stream;
 };
@@ -63,9 +63,11 @@ struct provider_ask {
 /* One try, as it ended. */
 struct provider_try {
 	int number; /* from 1 */
-	const char *method, *shown_url; /* without what the provider's definition adds to the query */
+	const char *method,
+	    *shown_url; /* without what the provider's definition adds to the query */
 	const struct http_answer *answer; /* head only; its body may not be there */
-	int64_t ms;      /* from sending to the end of the head, or to the failure */
+	int64_t ms;      /* from sending to the end of the head of what is streamed, to the end of what is
+			    collected, or to the failure */
 	bool repeated;   /* another one follows, unless nothing can be done about a 401 */
 	int64_t wait_ms; /* before it */
 };
@@ -83,11 +85,13 @@ struct provider_events {
 	 * The answer's url is without what the provider's definition adds to the query (it may be a
 	 * key). */
 	void (*on_answer)(void *arg, const struct http_answer *answer);
-	/* After a try that will be repeated (for the operation log); may be NULL. */
+	/* A try will be repeated (for the operation log): after on_try, and behind a 401 from inside
+	 * provider_request_renew().  May be NULL. */
 	void (*on_retry)(void *arg, int attempt, int status, const char *code, int64_t wait_ms);
-	/* After each try that went out; may be NULL. */
+	/* After each try that went out, before anything else that is told of its end; may be NULL. */
 	void (*on_try)(void *arg, const struct provider_try *end);
-	/* A 401, with tries left: answer once by provider_request_renew().  NULL: a 401 is final. */
+	/* A 401, with tries left: answer once by provider_request_renew(), unless the request ends before (its
+	 * deadline makes the 401 the answer).  NULL: a 401 is final. */
 	void (*on_unauthorized)(void *arg, struct provider_request *request);
 };
 
@@ -102,8 +106,8 @@ SL_MUST_USE enum sl_code provider_request_start(struct loop *loop, struct http_c
 						struct sl_error *error);
 void provider_request_go(struct provider_request *request, bool allowed);
 /* Other credentials for the tries to come.  After on_unauthorized: connection NULL means that they have not changed, and
- * the 401 is the answer.  Also allowed between on_before_send and provider_request_go().  SL_INVALID as
- * provider_request_start(): the request goes on with what it had. */
+ * the 401 is the answer, as it is with SL_INVALID.  Also allowed between on_before_send and provider_request_go(): with
+ * SL_INVALID, as of provider_request_start(), the request goes on with what it had. */
 SL_MUST_USE enum sl_code provider_request_renew(struct provider_request *request,
 						const struct provider_connection *connection,
 						struct sl_error *error);

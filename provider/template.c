@@ -42,7 +42,8 @@ is_of_catalog(struct slice name)
 {
 	static const char *const prefixes[] = {"connectionConfig.", "metadata."};
 
-	if (is_credential(name) || slice_is(name, "baseUrl"))
+	if (is_credential(name) || slice_is(name, "baseUrl") || slice_is(name, "tokenUrl") ||
+	    slice_is(name, "authorizationUrl"))
 		return true;
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
 		size_t len = strlen(prefixes[i]);

@@ -24,6 +24,7 @@ static const char *const nouns[KEY_NOUNS] = {
     [KEY_LONG] = "long",
     [KEY_LONG_READY] = "long_ready",
     [KEY_LONG_WAKE] = "long_wake",
+    [KEY_GATES] = "gates",
 };
 
 void
@@ -93,14 +94,34 @@ keys_reply(const struct keys *keys, bool bell, const char *node, char out[KEYS_R
 	assert(len > 0 && len < KEYS_REPLY_SIZE);
 }
 
+static bool
+begins(struct slice name, const char *with)
+{
+	size_t len = strlen(with);
+
+	return name.len >= len && memcmp(name.data, with, len) == 0;
+}
+
 bool
 keys_outlives(const struct keys *keys, struct slice name)
 {
 	size_t len = strlen(keys->prefix);
+	struct slice noun;
 
-	return name.len >= len + 6 && memcmp(name.data, keys->prefix, len) == 0 &&
-	       (memcmp(name.data + len, "reply:", 6) == 0 ||
-		memcmp(name.data + len, "bell:", 5) == 0);
+	if (!begins(name, keys->prefix))
+		return false;
+	noun = (struct slice){name.data + len, name.len - len};
+	return begins(noun, "reply:") || begins(noun, "bell:") || begins(noun, "gate:") ||
+	       slice_is(name, keys->names[KEY_GATES]);
+}
+
+void
+keys_gate(const struct keys *keys, const char *place, bool out, char name[KEYS_GATE_SIZE])
+{
+	int len =
+	    snprintf(name, KEYS_GATE_SIZE, "%sgate:%s%s", keys->prefix, place, out ? ":out" : "");
+
+	assert(len > 0 && len < KEYS_GATE_SIZE);
 }
 
 void

@@ -23,6 +23,10 @@
  *            string: owner of a function's lock (lock.h), with its time to live
  *   reply:NODE, bell:NODE
  *            lists: what became of calls of that node, and its token
+ *   gates    zset: places with a window of their provider, by the end of its life
+ *   gate:PLACE
+ *            hash: the window of c<connection> or i<integration> (row ids; lua/gate_leave.lua);
+ *   gate:PLACE:out  zset: requests that are out, by the end of their lease
  *   bad:...  what stood where a list should be, put aside
  * Lua builds names of lists and env: itself, from the prefix; that is the only other place. */
 #ifndef SLUICE_QUEUE_KEYS_H
@@ -50,6 +54,7 @@ enum key_noun {
 	KEY_LONG,
 	KEY_LONG_READY,
 	KEY_LONG_WAKE,
+	KEY_GATES,
 	KEY_NOUNS, /* how many */
 };
 
@@ -59,6 +64,7 @@ enum key_noun {
 #define KEYS_LOCK_SIZE 128 /* of a lock's name, with its NUL */
 #define KEYS_SLOT_SIZE 32  /* of a slot's name, with its NUL */
 #define KEYS_REPLY_SIZE 128
+#define KEYS_GATE_SIZE 64
 #define KEYS_SLOTS_MAX 500 /* slots of a key */
 
 struct keys {
@@ -75,7 +81,10 @@ SL_MUST_USE bool keys_slot_parse(struct slice name, int64_t *key_id, int *slot);
 /* Where a node finds answers to its calls, or the bell that is rung for them.  node: at most 64
  * bytes of [A-Za-z0-9._-]. */
 void keys_reply(const struct keys *keys, bool bell, const char *node, char out[KEYS_REPLY_SIZE]);
-/* A key of this shard that a rebuild leaves alone: answers to calls, which expire by themselves. */
+/* The window of a place, "c42" or "i7", or who is out there. */
+void keys_gate(const struct keys *keys, const char *place, bool out, char name[KEYS_GATE_SIZE]);
+/* A key of this shard that a rebuild leaves alone: answers to calls and providers' windows, which expire by
+ * themselves. */
 bool keys_outlives(const struct keys *keys, struct slice name);
 /* The lock that functions of an environment call text (any bytes: its digest stands in the name). */
 void keys_lock(const struct keys *keys, int64_t environment_id, struct slice text,

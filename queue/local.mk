@@ -3,6 +3,7 @@ noinst_LIBRARIES += libqueue.a
 
 libqueue_a_SOURCES = \
 	queue/call.c queue/call.h \
+	queue/gate.c queue/gate.h \
 	queue/health.c queue/health.h \
 	queue/ready_ask.c \
 	queue/ready_limits.c \
@@ -46,7 +47,11 @@ queue_lua = \
 	queue/lua/call_push.lua \
 	queue/lua/call_take.lua \
 	queue/lua/call_withdraw.lua \
-	queue/lua/call_answer.lua
+	queue/lua/call_answer.lua \
+	queue/lua/gate_enter.lua \
+	queue/lua/gate_leave.lua \
+	queue/lua/gate_list.lua \
+	queue/lua/gate_clear.lua
 
 EXTRA_DIST += $(queue_lua) queue/lua/embed.awk
 BUILT_SOURCES += queue/scripts.c
@@ -65,6 +70,7 @@ queue_tests = test_queue_keys \
 	test_queue_depth \
 	test_queue_epoch \
 	test_queue_faults \
+	test_queue_gate \
 	test_queue_lock \
 	test_queue_model \
 	test_queue_pause \
@@ -86,6 +92,9 @@ test_queue_cluster_LDADD = $(queue_test_libs)
 test_queue_faults_SOURCES = tests/integration/test_queue_faults.c
 test_queue_faults_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_faults_LDADD = $(queue_test_libs)
+test_queue_gate_SOURCES = tests/integration/test_queue_gate.c
+test_queue_gate_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+test_queue_gate_LDADD = $(queue_test_libs)
 test_queue_lock_SOURCES = tests/integration/test_queue_lock.c
 test_queue_lock_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 test_queue_lock_LDADD = $(queue_test_libs)

@@ -27,6 +27,10 @@ enum script_id { /* in the order in which local.mk names the files */
 		 SCRIPT_CALL_TAKE,
 		 SCRIPT_CALL_WITHDRAW,
 		 SCRIPT_CALL_ANSWER,
+		 SCRIPT_GATE_ENTER,
+		 SCRIPT_GATE_LEAVE,
+		 SCRIPT_GATE_LIST,
+		 SCRIPT_GATE_CLEAR,
 		 SCRIPT_COUNT,
 };
 

@@ -69,11 +69,24 @@ pool_free(struct pool *pool)
 	loop_free_later(pool->loop, free_struct, pool);
 }
 
+int
+pool_most(const struct pool *pool)
+{
+	int most = pool->settings.processes_max;
+
+	return pool->running > most ? pool->running : most;
+}
+
+static int
+runs_most(const struct pool *pool)
+{
+	return pool->settings.processes_max + pool->settings.waiting_max;
+}
+
 bool
 pool_has_room(const struct pool *pool)
 {
-	return !pool->freeing && zygote_is_usable(pool) &&
-	       pool->running < pool->settings.processes_max;
+	return !pool->freeing && zygote_is_usable(pool) && pool->running < runs_most(pool);
 }
 
 bool
@@ -236,7 +249,7 @@ pool_pump(struct pool *pool)
 		waiting += process->state == PROCESS_WAITING ? 1 : 0;
 		pressing += process->state == PROCESS_WAITING && process->run != NULL ? 1 : 0;
 	}
-	while (waiting > 0 && existing < pool->settings.processes_max) {
+	while (waiting > 0 && existing < pool_most(pool)) {
 		struct process *first = find_waiting(pool);
 
 		if (first == NULL || !zygote_fork(pool, first))
@@ -293,9 +306,9 @@ pool_run(struct pool *pool, const struct pool_function *function, const char *ki
 
 	if (pool->freeing || !zygote_is_usable(pool))
 		return sl_fail(error, SL_UNAVAILABLE, "no runner right now");
-	if (pool->running >= pool->settings.processes_max)
+	if (pool->running >= runs_most(pool))
 		return sl_fail(error, SL_EXHAUSTED, "all %d runner processes are busy",
-			       pool->settings.processes_max);
+			       runs_most(pool));
 	if (function->code_len > PAYLOAD_MAX || input.len > PAYLOAD_MAX ||
 	    context.len > PAYLOAD_MAX - input.len)
 		return sl_fail(error, SL_INVALID, "the function or its input is over %u bytes",
@@ -459,7 +472,7 @@ pool_warm(struct pool *pool, const struct pool_function *function, pool_warm_cb 
 {
 	struct census census = count_processes(pool);
 	struct process *process, *goes = NULL;
-	int most = pool->settings.processes_max;
+	int most = pool_most(pool);
 
 	if (pool->freeing || pool->zygote.state != ZYGOTE_UP)
 		return sl_fail(error, SL_UNAVAILABLE, "no runner right now");

@@ -25,10 +25,11 @@ enum pool_isolation {
 
 struct pool_settings {
 	const char *runner_path; /* sluice-runner */
-	int processes_max;       /* function processes at most; also the number of runs at once */
-	int64_t heap_bytes;      /* cap of a run's JavaScript heap */
-	int64_t idle_ms;         /* an idle function process ends after this long */
-	int64_t cpu_ms;          /* CPU time one run may use */
+	int processes_max;       /* function processes at most, and runs at once */
+	int waiting_max;    /* runs beyond that, of those that only wait: with a process each */
+	int64_t heap_bytes; /* cap of a run's JavaScript heap */
+	int64_t idle_ms;    /* an idle function process ends after this long */
+	int64_t cpu_ms;     /* CPU time one run may use */
 	enum pool_isolation isolation;
 };
 

@@ -6,7 +6,7 @@
  *   pool_end      what the end of a process means for its run; security events
  *   pool_zygote   the root process: spawn, fork requests, restart
  *
- * processes_max bounds processes that exist, killed ones included until the zygote has reaped them:
+ * processes_max, or the number of runs where that is larger, bounds processes that exist, killed ones included until the zygote has reaped them:
  * a run whose process has to wait for that is in a WAITING process. */
 #ifndef SLUICE_RUNTIME_POOL_INTERNAL_H
 #define SLUICE_RUNTIME_POOL_INTERNAL_H
@@ -103,7 +103,7 @@ struct run {
 	} open[CALLS_OPEN_MAX];
 	int calls_open;
 	size_t open_bytes;
-	bool aborted; /* run_abort(): whatever comes, it ends as RUN_ABORTED */
+	bool aborted;           /* run_abort(): whatever comes, it ends as RUN_ABORTED */
 	struct run_death death; /* as far as it is known */
 	const struct run_events *events;
 	void *arg;
@@ -120,7 +120,7 @@ struct pool {
 	int image_count;
 	int running; /* runs that have not ended */
 	int64_t last_tag, last_run;
-	uint64_t chance; /* never 0 */
+	uint64_t chance;         /* never 0 */
 	struct loop_timer *soon; /* for what must not happen inside a caller's call */
 	void (*room_cb)(void *arg);
 	void *room_arg;
@@ -154,11 +154,12 @@ struct process *process_new(struct pool *pool, const struct pool_function *funct
 void process_attach(struct process *process, struct run *run); /* arms the deadline */
 void process_send_run(struct process *process, const char *kind, struct slice input,
 		      struct slice context);
+int pool_most(const struct pool *pool);                         /* processes, now */
 bool process_exists(const struct process *process);             /* counts against processes_max */
 void process_on_fork_sent(struct process *process, int memory); /* takes memory */
 /* Tells who asked for it to be loaded ahead, once. */
 void process_end_warming(struct process *process, enum sl_code code);
-void process_on_forked(struct process *process, pid_t pid, int pidfd); /* takes pidfd */
+void process_on_forked(struct process *process, pid_t pid, int pidfd);   /* takes pidfd */
 void process_on_gone(struct process *process, int status, int64_t peak); /* bytes */
 /* Kills it; its run, if any, must have been detached or is ended by the caller next. */
 void process_retire(struct process *process);

@@ -220,6 +220,11 @@ struct account_connection {
 	const char *end_user;              /* JSON object or "null" */
 	const char *webhook_url_override;  /* "" if none */
 	int64_t created_ms, updated_ms, last_fetched_ms;
+	/* How the last refresh of its credentials went (sql/refresh.h); the moments are of this process's monotonic
+	 * clock, 0: none.  Read only. */
+	const char *failure_log_id; /* "": nothing that its owner must know of */
+	int64_t failed_mono_ms, refreshed_mono_ms;
+	int failing_days; /* in a row */
 };
 typedef void account_connections_cb(void *arg, enum sl_code code,
 				    const struct account_connection *rows, int count,

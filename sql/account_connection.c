@@ -1,22 +1,16 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "sql/account.h"
 #include "sql/account_rows.h"
-
-#define CONNECTION_COLUMNS                                                                     \
-	"c.id, c.environment_id, c.integration_id, c.connection_id, i.unique_key, i.provider," \
-	" c.credentials, c.seal_row, c.connection_config, c.metadata, c.tags, c.end_user,"     \
-	" c.webhook_url_override, " ACCOUNT_MS("c.created_at") ", " ACCOUNT_MS(                \
-	    "c.updated_at") ", " ACCOUNT_MS("c.last_fetched_at")
-#define CONNECTION_FROM " FROM connection c JOIN integration i ON i.id = c.integration_id "
 
 /* $2 connection id, $3 search, $4 end user, $5 organization: null for any; $6 integrations, $7 and
  * $8 names and values of tags: empty for any; $9 limit: 0 for all.  json_view() reads a document
  * that jsonb cannot hold as null: it matches no filter. */
 static const struct unit_statement connection_list = {
     "connection_list",
-    "SELECT " CONNECTION_COLUMNS CONNECTION_FROM "WHERE c.environment_id = $1::bigint"
+    "SELECT " ACCOUNT_CONNECTION_COLUMNS ACCOUNT_CONNECTION_FROM "WHERE c.environment_id = $1::bigint"
     " AND ($2::text IS NULL OR c.connection_id = $2::text)"
     " AND (cardinality($6::text[]) = 0 OR i.unique_key = ANY ($6::text[]))"
     " AND ($3::text IS NULL OR position(lower($3::text) IN lower(c.connection_id)) > 0 OR"
@@ -31,13 +25,21 @@ static const struct unit_statement connection_list = {
 
 static const struct unit_statement connection_find = {
     "connection_find",
-    "SELECT " CONNECTION_COLUMNS CONNECTION_FROM "WHERE i.environment_id = $1::bigint"
+    "SELECT " ACCOUNT_CONNECTION_COLUMNS ACCOUNT_CONNECTION_FROM "WHERE i.environment_id = $1::bigint"
     " AND i.unique_key = $2::text AND c.connection_id = $3::text"};
 
 static const struct unit_statement connection_by_id = {
-    "connection_by_id", "SELECT " CONNECTION_COLUMNS CONNECTION_FROM "WHERE c.id = $1::bigint"};
+    "connection_by_id", "SELECT " ACCOUNT_CONNECTION_COLUMNS ACCOUNT_CONNECTION_FROM "WHERE c.id = $1::bigint"};
 
 /* updated_at differs from created_at exactly when a row was there. */
+/* Credentials that somebody has just given have not failed, and a refresh of those before comes too late. */
+static const struct unit_statement connection_refreshed = {
+    "connection_refreshed",
+    "UPDATE refresh SET claim = claim + 1, claimed_until = NULL, refreshed_at = NULL, failed_at = NULL,"
+    " failing_day = NULL, failing_days = 0, cause = '', log_id = NULL"
+    " WHERE connection_id = (SELECT id FROM connection WHERE integration_id = $1::bigint"
+    "  AND connection_id = $2::text)"};
+
 static const struct unit_statement connection_upsert = {
     "connection_upsert",
     "WITH c AS (INSERT INTO connection AS o (environment_id, integration_id, connection_id,"
@@ -50,8 +52,9 @@ static const struct unit_statement connection_upsert = {
     "  webhook_url_override = excluded.webhook_url_override, last_fetched_at = now(),"
     "  updated_at = greatest(now(), o.created_at + interval '1 millisecond')"
     "  RETURNING *)"
-    " SELECT " CONNECTION_COLUMNS ", c.updated_at <> c.created_at, " ACCOUNT_NOTIFY(
-	"c.environment_id") " FROM c JOIN integration i ON i.id = c.integration_id"};
+    " SELECT " ACCOUNT_CONNECTION_COLUMNS ", c.updated_at <> c.created_at, " ACCOUNT_NOTIFY(
+	"c.environment_id") " FROM c JOIN integration i ON i.id = c.integration_id"
+			    " LEFT JOIN refresh r ON r.connection_id = c.id"};
 
 static const struct unit_statement connection_patch = {
     "connection_patch",
@@ -89,8 +92,16 @@ static const struct unit_statement connection_metadata = {
 				 "  = (SELECT count(DISTINCT id) FROM unnest($1::bigint[]) w(id)), 'SL409',"
 				 "  'the metadata changed meanwhile') FROM u"};
 
-static void
-connection_read(struct account_connection *row, const PGresult *result, int i)
+/* How long ago by the ledger's clock, as a moment of this process's; null: never. */
+static int64_t
+mono_of(const PGresult *result, int i, int column)
+{
+	return PQgetisnull(result, i, column) ? 0
+					      : clock_mono_ms() - value_int(result, i, column);
+}
+
+void
+account_connection_read(struct account_connection *row, const PGresult *result, int i)
 {
 	row->id = value_int(result, i, 0);
 	row->environment_id = value_int(result, i, 1);
@@ -108,6 +119,10 @@ connection_read(struct account_connection *row, const PGresult *result, int i)
 	row->created_ms = value_int(result, i, 13);
 	row->updated_ms = value_int(result, i, 14);
 	row->last_fetched_ms = value_int(result, i, 15);
+	row->failure_log_id = value_text(result, i, 16);
+	row->failed_mono_ms = mono_of(result, i, 17);
+	row->failing_days = (int)value_int(result, i, 18);
+	row->refreshed_mono_ms = mono_of(result, i, 19);
 }
 
 static void
@@ -121,10 +136,20 @@ account_on_connections(void *arg, const struct unit_answer *answer)
 
 	rows = sl_calloc((size_t)count + 1, sizeof(*rows));
 	for (int i = 0; i < count; i++)
-		connection_read(&rows[i], account_rows(answer), i);
+		account_connection_read(&rows[i], account_rows(answer), i);
 	call->cb.connections(call->arg, code, rows, count, code == SL_OK ? NULL : &error);
 	free(rows);
 	free(call);
+}
+
+void
+account_send_connections(struct account *account, struct unit *unit, const char *one,
+			 account_connections_cb *cb, void *arg)
+{
+	struct account_call *call = account_call_new(arg, one);
+
+	call->cb.connections = cb;
+	account_send(account, unit, account_on_connections, call);
 }
 
 static void
@@ -197,8 +222,8 @@ account_on_upsert(void *arg, const struct unit_answer *answer)
 	enum sl_code code = account_outcome(call, answer, &count, &error);
 
 	if (code == SL_OK) {
-		connection_read(&row, account_rows(answer), 0);
-		call->cb.connection(call->arg, SL_OK, &row, value_bool(account_rows(answer), 0, 16),
+		account_connection_read(&row, account_rows(answer), 0);
+		call->cb.connection(call->arg, SL_OK, &row, value_bool(account_rows(answer), 0, 20),
 				    NULL);
 	} else {
 		call->cb.connection(call->arg, code, NULL, false, &error);
@@ -214,6 +239,9 @@ account_connection_upsert(struct account *account, const struct account_connecti
 	struct unit *unit = unit_new();
 
 	call->cb.connection = cb;
+	unit_add(unit, &connection_refreshed);
+	unit_bind_int(unit, row->integration_id);
+	unit_bind_text(unit, row->connection_id);
 	unit_add(unit, &connection_upsert);
 	unit_bind_int(unit, row->environment_id);
 	unit_bind_int(unit, row->integration_id);

@@ -33,7 +33,7 @@ libsql_a_SOURCES = \
 	sql/account_function.c \
 	sql/account_integration.c \
 	sql/checkpoint.c sql/checkpoint.h \
-	sql/refresh.h \
+	sql/refresh.c sql/refresh.h \
 	sql/dead.c sql/dead.h sql/dead_store.h \
 	sql/dead_quarantine.c \
 	sql/delivery.c sql/delivery.h sql/delivery_store.h \

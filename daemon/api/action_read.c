@@ -144,8 +144,8 @@ look(void *arg)
 		    poll);
 }
 
-void
-action_wait_gone(struct api_call *call)
+static void
+on_gone(struct api_call *call)
 {
 	for (struct poll *poll = waiting; poll != NULL; poll = poll->next) {
 		if (poll->call != call)
@@ -207,6 +207,7 @@ action_read(struct api_call *call)
 	}
 	poll = api_state(call, sizeof(*poll));
 	poll->call = call;
+	call->on_gone = on_gone;
 	if (!uuid_parse(slice_text(call->segment[1]), poll->id)) {
 		api_fail_issue(call, "invalid_uri_params", "invalid_format", "id",
 			       "the action id must be a UUID");

@@ -97,6 +97,7 @@ show_worker(struct json_writer *w, const struct node_row *row, bool leads)
 	show_number(w, doing, "runners");
 	show_number(w, doing, "running");
 	show_number(w, doing, "calls");
+	show_number(w, doing, "waiting");
 	jw_member_raw(w, "jobs", jobs.type == JSON_ARRAY_ ? jobs.raw : (struct slice){"[]", 2});
 	jw_object_end(w);
 }

@@ -18,6 +18,7 @@
 
 #define WEBHOOKS_MAX 4000 /* incoming webhooks a minute; said, not enforced (wire.md 1.5) */
 #define SPARE_CONNECTIONS 256
+#define STREAM_HEAD_MAX (256 * 1024) /* a provider's headers, and ours */
 
 struct api {
 	struct daemon *daemon;
@@ -72,6 +73,14 @@ request_segments(struct http_request *request, const char **segment, int max)
 	return segments;
 }
 
+static bool
+is_proxied(const struct http_request *request)
+{
+	struct slice path = http_request_path(request);
+
+	return path.len >= 7 && memcmp(path.data, "/proxy/", 7) == 0;
+}
+
 /* The route, or NULL with allow set to the methods that the path does have ("" if none). */
 static const struct api_route *
 find_route(struct http_request *request, struct buf *allow)
@@ -80,10 +89,13 @@ find_route(struct http_request *request, struct buf *allow)
 	int segments = request_segments(request, segment, 10);
 	const char *method = http_request_method(request);
 
-	if (segments < 0)
+	bool proxied = is_proxied(request); /* of any depth and spelling */
+
+	if (segments < 0 && !proxied)
 		return NULL;
 	for (const struct api_route *route = api_routes; route->method != NULL; route++) {
-		if (!path_matches(route->path, segment, segments))
+		if (proxied ? (route->flags & API_STREAM) == 0
+			    : !path_matches(route->path, segment, segments))
 			continue;
 		if (strcmp(route->method, method) == 0 || strcmp(route->method, "*") == 0)
 			return route;
@@ -108,7 +120,9 @@ on_head(void *arg, struct http_request *request, struct http_verdict *verdict)
 	buf_init(&allow, 256);
 	route = find_route(request, &allow);
 	if (route != NULL) {
-		verdict->body_max = route->body_max;
+		verdict->stream = (route->flags & API_STREAM) != 0;
+		verdict->body_max =
+		    verdict->stream ? config_int(api->daemon->config, "proxy_body_max") : route->body_max;
 	} else if (allow.len > 0) {
 		verdict->status = 405;
 		verdict->error_code = "method_not_allowed";
@@ -123,7 +137,6 @@ on_head(void *arg, struct http_request *request, struct http_verdict *verdict)
 		verdict->extra_headers = CORS_HEADERS;
 	}
 	buf_fini(&allow);
-	(void)api;
 }
 
 /* ---- the call -----------------------------------------------------------------------------------
@@ -172,6 +185,31 @@ reply(struct api_call *call, int status, const char *content_type, struct slice 
 	reply.close = call->daemon->draining;
 	http_request_reply(call->request, &reply);
 	buf_fini(&headers);
+	call_free(call);
+}
+
+void
+api_stream_head(struct api_call *call, int status, const char *content_type,
+		const char *extra_headers, bool own_limits, int64_t length)
+{
+	struct http_reply reply = {.status = status, .content_type = content_type};
+	struct buf headers;
+
+	buf_init(&headers, STREAM_HEAD_MAX);
+	buf_add_text(&headers, CORS_HEADERS);
+	if (own_limits)
+		buf_add_text(&headers, call->rate_headers);
+	buf_add_text(&headers, extra_headers);
+	reply.extra_headers = headers.data;
+	reply.close = call->daemon->draining;
+	http_request_reply_head(call->request, &reply, length);
+	buf_fini(&headers);
+}
+
+void
+api_stream_end(struct api_call *call, bool whole)
+{
+	http_request_reply_end(call->request, whole);
 	call_free(call);
 }
 
@@ -482,9 +520,10 @@ on_request(void *arg, struct http_request *request)
 	call->daemon = api->daemon;
 	call->request = request;
 	call->route = route;
-	call->segments = request_segments(request, call->segment, 10);
 	http_request_set_data(request, call);
-	if (http_request_query_pairs(request) < 0) {
+	if ((route->flags & API_STREAM) == 0)
+		call->segments = request_segments(request, call->segment, 10);
+	if ((route->flags & API_STREAM) == 0 && http_request_query_pairs(request) < 0) {
 		api_fail_issue(call, "invalid_query_params", "custom", "",
 			       "the query string has a bad escape or is not UTF-8");
 		return;
@@ -505,8 +544,8 @@ on_gone(void *arg, struct http_request *request)
 	struct api_call *call = http_request_data(request);
 
 	(void)arg;
-	if (call != NULL)
-		action_wait_gone(call);
+	if (call != NULL && call->on_gone != NULL)
+		call->on_gone(call);
 }
 
 struct api *

@@ -32,6 +32,9 @@ enum {
 	/* A key of scope operator is known without asking the ledger (call->key may be NULL), so that this is
 	 * answered when the ledger is away. */
 	API_DOCTOR = 1024,
+	/* The handler comes with the head; path and query are taken as they are, the body is read and the answer
+	 * written bit by bit (http/server.h, streams; api_stream_head()). */
+	API_STREAM = 2048,
 };
 
 struct api_call {
@@ -47,6 +50,8 @@ struct api_call {
 	void *kept[24]; /* api_keep(): freed with the call */
 	int kept_count;
 	void *state; /* the handler's own; freed with the call (put it there by api_state()) */
+	/* The client went away; the call is still owed its reply.  NULL: nothing is done about it. */
+	void (*on_gone)(struct api_call *call);
 };
 
 typedef void api_handler(struct api_call *call);
@@ -99,6 +104,12 @@ void api_reply_headers(struct api_call *call, int status, struct slice json,
 void api_reply_empty(struct api_call *call, int status); /* 204 */
 void api_reply_success(struct api_call *call);           /* 200 {"success":true} */
 
+/* The head of an answer that follows by http_request_write() and ends with api_stream_end().  extra_headers: whole
+ * lines; own_limits false: without what this API says of its own rate limit.  length -1: not known. */
+void api_stream_head(struct api_call *call, int status, const char *content_type,
+		     const char *extra_headers, bool own_limits, int64_t length);
+void api_stream_end(struct api_call *call, bool whole); /* the call is gone */
+
 /* 429 too_many_request of wire.md 1.5. */
 void api_fail_rate(struct api_call *call, int retry_s);
 /* {"error":{"code":code,"message":text}}; text NULL: no message. */
@@ -124,9 +135,6 @@ void api_fail_sl(struct api_call *call, enum sl_code code, const struct sl_error
  * Retry-After that fits; else as api_fail_sl(). */
 void api_fail_submit(struct api_call *call, int64_t environment_id, enum sl_code code,
 		     const struct sl_error *error);
-
-/* action.c: the client of a call went away; a long poll ends now. */
-void action_wait_gone(struct api_call *call);
 
 /* ---- checks that fail the call by themselves: false means it is answered and gone ------------ */
 /* Required header, exactly once.  *out is borrowed. */

@@ -43,9 +43,10 @@ add_end_user(struct json_writer *w, struct json_value user)
 }
 
 /* The keys of every object in order, for they are signed as they are. */
-void
-auth_event_write(const char *environment, const char *auth_mode, const char *operation,
-		 const struct account_connection *row, struct buf *out)
+static void
+write_body(const char *environment, const char *auth_mode, const char *operation,
+	   const struct account_connection *row, const char *error_type, const char *error_text,
+	   struct buf *out)
 {
 	struct json_writer w;
 
@@ -55,12 +56,34 @@ auth_event_write(const char *environment, const char *auth_mode, const char *ope
 	jw_member_text(&w, "connectionId", row->connection_id);
 	add_end_user(&w, stored(row->end_user));
 	jw_member_text(&w, "environment", environment);
+	if (error_type != NULL) {
+		jw_key(&w, "error");
+		jw_object(&w);
+		jw_member_text(&w, "description", error_text);
+		jw_member_text(&w, "type", error_type);
+		jw_object_end(&w);
+	}
 	jw_member_text(&w, "from", "nango");
 	jw_member_text(&w, "operation", operation);
 	jw_member_text(&w, "provider", row->provider);
 	jw_member_text(&w, "providerConfigKey", row->unique_key);
-	jw_member_bool(&w, "success", true);
+	jw_member_bool(&w, "success", error_type == NULL);
 	add_object(&w, "tags", stored(row->tags));
 	jw_member_text(&w, "type", "auth");
 	jw_object_end(&w);
+}
+
+void
+auth_event_write(const char *environment, const char *auth_mode, const char *operation,
+		 const struct account_connection *row, struct buf *out)
+{
+	write_body(environment, auth_mode, operation, row, NULL, NULL, out);
+}
+
+void
+auth_event_write_failure(const char *environment, const char *auth_mode,
+			 const struct account_connection *row, const char *error_type,
+			 const char *error_text, struct buf *out)
+{
+	write_body(environment, auth_mode, "refresh", row, error_type, error_text, out);
 }

@@ -12,5 +12,9 @@
 /* Appends the body of a success.  operation: "creation" or "override". */
 void auth_event_write(const char *environment, const char *auth_mode, const char *operation,
 		      const struct account_connection *row, struct buf *out);
+/* Likewise of a refresh that has failed: error_text is for the owner of the connection. */
+void auth_event_write_failure(const char *environment, const char *auth_mode,
+			      const struct account_connection *row, const char *error_type,
+			      const char *error_text, struct buf *out);
 
 #endif

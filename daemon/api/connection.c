@@ -10,6 +10,7 @@
 #include "daemon/api/identity.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/show.h"
+#include "daemon/egress/fresh.h"
 #include "daemon/event.h"
 
 #define LIST_LIMIT_MAX 2000
@@ -218,7 +219,7 @@ connection_list(struct api_call *call)
 struct one {
 	struct api_call *call;
 	const char *integration;
-	bool refresh_token;
+	bool refresh_token, force;
 	struct identity identity;
 };
 
@@ -281,15 +282,66 @@ on_integration_of_missing(void *arg, enum sl_code code, const struct account_int
 		api_fail_sl(one->call, code, error);
 }
 
+/* 424, with the connection as it is, but for its credentials. */
 static void
-on_read(void *arg, enum sl_code code, const struct account_connection *row, int count,
-	const struct sl_error *error)
+fail_refresh(struct api_call *call, const struct fresh_answer *answer)
+{
+	struct json_writer w;
+	struct sl_error failed;
+	struct buf shown, out;
+
+	buf_init(&shown, API_BODY_MAX);
+	buf_init(&out, API_BODY_MAX);
+	jw_init(&w, &out);
+	jw_object(&w);
+	jw_key(&w, "error");
+	jw_object(&w);
+	jw_member_text(&w, "code", answer->wire_code);
+	jw_member_text(&w, "message", answer->text);
+	if (show_connection(call->daemon->ring, answer->row, 0, &shown, &failed) == SL_OK)
+		jw_member_raw(&w, "payload", buf_slice(&shown));
+	jw_object_end(&w);
+	jw_object_end(&w);
+	buf_fini(&shown);
+	show_reply(call, 424, &out);
+}
+
+static void
+on_fresh(void *arg, const struct fresh_answer *answer)
 {
 	struct one *one = arg;
 	struct api_call *call = one->call;
 	struct sl_error failed;
 	unsigned flags = 0;
 	struct buf out;
+
+	if (answer->code == SL_INVALID) {
+		fail_refresh(call, answer);
+		return;
+	}
+	if (answer->code != SL_OK) {
+		(void)sl_fail(&failed, answer->code, "%s", answer->text);
+		api_fail_sl(call, answer->code, &failed);
+		return;
+	}
+	if (api_has_scope(call->key, READ_CREDENTIALS))
+		flags |= SHOW_CREDENTIALS | (one->refresh_token ? SHOW_REFRESH_TOKEN : 0);
+	buf_init(&out, API_BODY_MAX);
+	if (show_connection(call->daemon->ring, answer->row, flags, &out, &failed) == SL_OK) {
+		show_reply(call, 200, &out);
+		return;
+	}
+	show_buf_wipe(&out);
+	api_fail_sl(call, SL_INTERNAL, &failed);
+}
+
+static void
+on_read(void *arg, enum sl_code code, const struct account_connection *row, int count,
+	const struct sl_error *error)
+{
+	struct one *one = arg;
+	struct api_call *call = one->call;
+	struct fresh_ask ask = {.row = row, .force = one->force};
 
 	(void)count;
 	if (code == SL_NOT_FOUND) { /* what is missing? */
@@ -301,17 +353,7 @@ on_read(void *arg, enum sl_code code, const struct account_connection *row, int 
 		api_fail_sl(call, code, error);
 		return;
 	}
-	if (api_has_scope(call->key, READ_CREDENTIALS))
-		flags |= SHOW_CREDENTIALS | (one->refresh_token ? SHOW_REFRESH_TOKEN : 0);
-	buf_init(&out, API_BODY_MAX);
-	if (show_connection(call->daemon->ring, row, flags, &out, &failed) == SL_OK) {
-		show_reply(call, 200, &out);
-		return;
-	}
-	show_buf_wipe(&out);
-	api_fail(
-	    call, 424, "invalid_credentials",
-	    "the stored credentials cannot be opened with the keys of this server; import the connection again");
+	fresh_get(call->daemon->fresh, &ask, on_fresh, one);
 }
 
 void
@@ -320,13 +362,13 @@ connection_read(struct api_call *call)
 	static const char *const names[] = {"provider_config_key", "force_refresh", "refresh_token",
 					    "refresh_github_app_jwt_token", NULL};
 	struct one *one = read_name(call, names);
-	bool force, jwt;
+	bool jwt;
 
-	if (one == NULL || !read_flag(call, "force_refresh", &force) ||
+	if (one == NULL || !read_flag(call, "force_refresh", &one->force) ||
 	    !read_flag(call, "refresh_token", &one->refresh_token) ||
 	    !read_flag(call, "refresh_github_app_jwt_token", &jwt))
 		return;
-	if ((force || jwt || one->refresh_token) && !api_has_scope(call->key, READ_CREDENTIALS)) {
+	if ((one->force || jwt || one->refresh_token) && !api_has_scope(call->key, READ_CREDENTIALS)) {
 		api_fail(call, 403, "forbidden", "this key lacks the scope " READ_CREDENTIALS);
 		return;
 	}

@@ -357,6 +357,7 @@ on_connection_row(void *arg, enum sl_code code, const struct account_connection 
 		connection->row.tags = own(object, row->tags);
 		connection->row.end_user = own(object, row->end_user);
 		connection->row.webhook_url_override = own(object, row->webhook_url_override);
+		connection->row.failure_log_id = own(object, row->failure_log_id);
 	}
 	loaded(arg, code, connection, error);
 }

@@ -99,6 +99,7 @@ read_credentials(struct api_call *call, const struct provider *provider, const c
 					    "scopes", "webhook_secret", NULL};
 	struct json_value credentials;
 	const char *wrong = NULL, *name = NULL;
+	bool required;
 	struct buf plain, sealed;
 	struct json_writer w;
 	char path[80];
@@ -108,10 +109,13 @@ read_credentials(struct api_call *call, const struct provider *provider, const c
 		return false;
 	if (credentials.type == JSON_NONE)
 		return true;
-	if (provider->auth_mode != AUTH_OAUTH2 || !type_is(credentials, provider->auth_mode_name)) {
+	/* Connections with client credentials bring a client of their own; its integration may hold one for all. */
+	required = provider->auth_mode == AUTH_OAUTH2;
+	if ((!required && provider->auth_mode != AUTH_OAUTH2_CC) ||
+	    !type_is(credentials, provider->auth_mode_name)) {
 		api_fail_issue(
 		    call, "invalid_body", "invalid_value", "credentials.type",
-		    provider->auth_mode == AUTH_OAUTH2
+		    required || provider->auth_mode == AUTH_OAUTH2_CC
 			? "credentials.type must be %s for this provider"
 			: "integrations of a provider with %s hold no credentials; connections do",
 		    provider->auth_mode_name);
@@ -125,7 +129,7 @@ read_credentials(struct api_call *call, const struct provider *provider, const c
 	jw_member_text(&w, "type", provider->auth_mode_name);
 	for (int i = 1; wrong == NULL && names[i] != NULL; i++) {
 		name = names[i];
-		wrong = add_credential(credentials, name, i <= 2, &w);
+		wrong = add_credential(credentials, name, required && i <= 2, &w);
 	}
 	jw_object_end(&w);
 	if (wrong == NULL) {

@@ -28,6 +28,8 @@ api_handler admin_dead_list, admin_dead_read, admin_dead_replay, admin_dead_dele
     admin_quarantine_list, admin_quarantine_delete;
 /* admin_queue.c, admin_steer.c */
 api_handler admin_queue_list, admin_queue_pause, admin_queue_drain, admin_queue_resume;
+/* admin_gate.c */
+api_handler admin_gate_list, admin_gate_clear;
 /* admin_job.c, admin_job_create.c */
 api_handler admin_job_list, admin_job_read, admin_job_retry, admin_job_cancel, admin_job_kill,
     admin_job_create;
@@ -61,5 +63,7 @@ api_handler webhook_delivery_list, webhook_delivery_read, webhook_delivery_resen
 api_handler endpoint_call;
 /* health.c */
 api_handler health_read, ready_read, metrics_read;
+/* proxy.c */
+api_handler proxy_call;
 
 #endif

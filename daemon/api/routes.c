@@ -26,6 +26,7 @@ const struct api_route api_routes[] = {
      action_cancel},
 
     {"*", "/v1/*", NULL, API_JSON_ANY, API_BODY_MAX, endpoint_call},
+    {"*", "/proxy/*", "environment:proxy", API_RAW | API_STREAM, 0, proxy_call},
 
     {"POST", "/sync/trigger", SYNC "execute", API_JSON | API_NO_QUERY, MIB, sync_trigger},
     {"POST", "/sync/start", SYNC "execute", API_JSON | API_NO_QUERY, MIB, sync_steer_start},
@@ -142,6 +143,11 @@ const struct api_route api_routes[] = {
     {"GET", "/admin/v1/quarantine", NULL, API_ACCOUNT | API_OPERATOR, 0, admin_quarantine_list},
     {"DELETE", "/admin/v1/quarantine", NULL, API_ACCOUNT | API_OPERATOR | API_JSON_OPTIONAL, MIB,
      admin_quarantine_delete},
+    {"GET", "/admin/v1/gates", NULL, OPERATORS, 0, admin_gate_list},
+    {"DELETE", "/admin/v1/gates/:environment/:integration", NULL,
+     OPERATORS | API_JSON_OPTIONAL | API_NO_QUERY, MIB, admin_gate_clear},
+    {"DELETE", "/admin/v1/gates/:environment/:integration/:connection", NULL,
+     OPERATORS | API_JSON_OPTIONAL | API_NO_QUERY, MIB, admin_gate_clear},
     {"GET", "/admin/v1/queues", NULL, API_ACCOUNT | API_OPERATOR, 0, admin_queue_list},
     {"GET", "/admin/v1/queues/:environment/jobs", NULL, API_ACCOUNT | API_OPERATOR, 0,
      admin_job_list},

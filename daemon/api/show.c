@@ -52,6 +52,21 @@ show_open_credentials(const struct secret_ring *ring, const struct account_conne
 	return secret_open(ring, slice_text(row->credentials), row->seal_row, out, error);
 }
 
+/* Its credentials could not be refreshed; the log tells why under that id. */
+static void
+show_errors(const struct account_connection *row, struct json_writer *w)
+{
+	jw_key(w, "errors");
+	jw_array(w);
+	if (row->failure_log_id[0] != '\0') {
+		jw_object(w);
+		jw_member_text(w, "type", "auth");
+		jw_member_text(w, "log_id", row->failure_log_id);
+		jw_object_end(w);
+	}
+	jw_array_end(w);
+}
+
 /* What S and F have in common. */
 static void
 show_base(const struct account_connection *row, struct json_writer *w)
@@ -60,7 +75,7 @@ show_base(const struct account_connection *row, struct json_writer *w)
 	jw_member_text(w, "connection_id", row->connection_id);
 	jw_member_text(w, "provider_config_key", row->unique_key);
 	jw_member_text(w, "provider", row->provider);
-	jw_member_raw(w, "errors", SLICE_LITERAL("[]"));
+	show_errors(row, w);
 	jw_member_raw(w, "end_user", slice_text(row->end_user));
 	jw_member_raw(w, "tags", slice_text(row->tags));
 	jw_member_raw(w, "metadata", slice_text(row->metadata));

@@ -34,10 +34,11 @@ struct fresh_answer {
 	/* SL_OK; SL_INVALID: they are no good, wire_code says why; SL_UNAVAILABLE: the ledger is away;
 	 * SL_NOT_FOUND: the connection is gone. */
 	enum sl_code code;
-	/* "invalid_credentials", "connection_refresh_backoff", "connection_refresh_exhausted"; NULL: SL_OK */
+	/* "invalid_credentials", "connection_refresh_backoff", "connection_refresh_exhausted"; "unknown_connection",
+	 * "server_error" (SL_UNAVAILABLE); NULL: SL_OK */
 	const char *wire_code;
 	const char *text;                     /* for humans, without secrets; NULL: SL_OK */
-	const struct account_connection *row; /* as it is stored now, also with SL_INVALID; borrowed */
+	const struct account_connection *row; /* as it is stored now, also with SL_INVALID; NULL otherwise; borrowed */
 	struct slice credentials;             /* opened JSON; borrowed, wiped behind the callback */
 };
 
@@ -48,5 +49,6 @@ void fresh_free(struct fresh *fresh); /* what waits is answered SL_UNAVAILABLE f
 /* cb once, from inside when nothing has to be asked for.  Connections whose type is not refreshed are opened
  * and given as they are. */
 void fresh_get(struct fresh *fresh, const struct fresh_ask *ask, fresh_cb *cb, void *arg);
+bool fresh_is_idle(const struct fresh *fresh); /* no refresh is under way */
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "daemon/api/directory.h"
 #include "daemon/daemon.h"
+#include "daemon/egress/gate.h"
 #include "http/client.h"
 #include "provider/request.h"
 
@@ -20,9 +21,10 @@ struct egress; /* opaque: one request with all its tries */
 struct egress_ask {
 	const struct directory_connection *connection;   /* held until the end */
 	const struct directory_integration *integration; /* held until the end */
-	struct provider_ask ask; /* as in provider/request.h; texts are copied, its stream borrowed */
-	const char *by;          /* for the log: "function=NAME", "proxy", ...; copied */
-	const char *job;         /* id, or "" */
+	struct provider_ask
+	    ask;         /* as in provider/request.h; texts are copied, its stream borrowed */
+	const char *by;  /* for the log: "function=NAME", "proxy", ...; copied */
+	const char *job; /* id, or "" */
 };
 
 struct egress_events {
@@ -43,5 +45,9 @@ struct egress *egress_start(struct daemon *daemon, const struct egress_ask *ask,
 void egress_go(struct egress *egress, bool allowed);
 void egress_resume(struct egress *egress); /* of a stream that was paused */
 void egress_cancel(struct egress *egress); /* on_answer does not follow */
+
+/* The place whose window such a request waits for. */
+void egress_place(const struct daemon *daemon, const struct directory_connection *connection,
+		  const struct directory_integration *integration, struct gate_place *out);
 
 #endif

@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "base/metrics.h"
 #include "daemon/scheduler/outgoing.h"
+#include "daemon/scheduler/refresher.h"
 #include "daemon/scheduler/schedule.h"
 #include "daemon/scheduler/recount.h"
 #include "daemon/scheduler/retention.h"
@@ -45,6 +46,7 @@ struct scheduler {
 	struct retention *retention;
 	struct recount *recount;
 	struct outgoing *outgoing;
+	struct refresher *refresher;
 	struct loop_timer *timer;
 	struct map *sessions; /* id -> seen */
 	bool was_leader, asking_lead, asking_sessions, asking_retries, asking_partitions;
@@ -361,6 +363,7 @@ on_tick(void *arg)
 	retention_tick(scheduler->retention);
 	recount_tick(scheduler->recount);
 	outgoing_tick(scheduler->outgoing);
+	refresher_tick(scheduler->refresher);
 }
 
 bool
@@ -384,6 +387,7 @@ scheduler_new(struct daemon *daemon, const char *conninfo)
 	scheduler->retention = retention_new(daemon, conninfo);
 	scheduler->recount = recount_new(daemon, conninfo);
 	scheduler->outgoing = outgoing_new(daemon, conninfo);
+	scheduler->refresher = refresher_new(daemon);
 	scheduler->sessions = map_new();
 	scheduler->timer = loop_timer_new(daemon->loop, on_tick, scheduler);
 	loop_timer_every(scheduler->timer, TICK_MS);
@@ -412,6 +416,7 @@ scheduler_free(struct scheduler *scheduler)
 	retention_free(scheduler->retention);
 	recount_free(scheduler->recount);
 	outgoing_free(scheduler->outgoing);
+	refresher_free(scheduler->refresher);
 	reclaim_free(scheduler->reclaim);
 	/* Redis still answers, with failures, what is under way. */
 	loop_free_later(scheduler->daemon->loop, free_now, scheduler);

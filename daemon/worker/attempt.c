@@ -82,6 +82,8 @@ attempt_finish(struct attempt *attempt, enum job_state state, bool aborted, stru
 	if (attempt->placed)
 		dispatch_unnest(attempt->daemon->dispatch);
 	attempt_enter(attempt, ATTEMPT_ENDED);
+	if (attempt->limit.connection_id != 0)
+		end.closed_ms = gate_closed_ms(attempt->daemon->gates, &attempt->limit);
 	if (tells) {
 		sync_left_init(&left, attempt, state, output);
 		end.run = &left.run;
@@ -543,6 +545,7 @@ attempt_start(struct daemon *daemon, const struct attempt_ask *ask, attempt_cb *
 	attempt->gate = attempt_gate_new(attempt);
 	attempt->checkpoint.last = &attempt->checkpoint.first;
 	attempt->fence = ask->fence;
+	attempt->lent = ask->lent;
 	attempt->cb = cb;
 	attempt->arg = arg;
 	/* From the loop, so that cb never comes before the caller has the pointer. */

@@ -15,6 +15,7 @@
 #include "base/secret.h"
 #include "daemon/api/directory.h"
 #include "daemon/daemon.h"
+#include "daemon/egress/gate.h"
 #include "runtime/pool.h"
 #include "sql/sync.h"
 
@@ -28,6 +29,9 @@ struct attempt_ask {
 	/* Not NULL: no effect before attempt_fenced(), which this asks for: fence(arg), at most once a
 	 * start. */
 	void (*fence)(void *arg);
+	/* NULL, or told when its place may be used by another, because it waits for a provider's window, and
+	 * (false) when it needs one again, at the end at the latest.  arg is cb's. */
+	void (*lent)(void *arg, bool lent);
 	/* JSON text, copied; empty: none.  JOB_ACTION: the function's input.  JOB_SYNC:
 	 * {"sync":row id,"emptyCache":bool}.  JOB_WEBHOOK: {"sync":row id,"payload":any}.
 	 * JOB_EVENT: none. */
@@ -52,6 +56,7 @@ struct attempt_end {
 	struct slice output;               /* output JSON, or the error object; borrowed */
 	const struct settle_run *run;      /* what it leaves; NULL: nothing; borrowed */
 	const struct attempt_death *death; /* NULL: it did not; borrowed */
+	int64_t closed_ms; /* for so long it would wait for a provider's window; 0: for none */
 };
 
 typedef void attempt_cb(void *arg, const struct attempt_end *end);
@@ -106,7 +111,8 @@ struct attempt {
 	/* Runs inside this one, whose job, session and effects are its own; NULL: stands alone. */
 	struct attempt *parent;
 	int depth;
-	bool placed; /* holds one of dispatch's places for nested runs */
+	bool placed;  /* holds one of dispatch's places for nested runs */
+	bool is_lent; /* the place that it runs in: see attempt_wait.c */
 	const struct directory_environment *environment; /* held */
 	const struct directory_function *function;       /* held */
 	const struct directory_connection *connection;   /* held */
@@ -136,6 +142,8 @@ struct attempt {
 	char *why_died;  /* owned */
 	struct attempt_death death;
 	void (*fence)(void *arg); /* NULL: none is needed any more */
+	void (*lent)(void *arg, bool lent);
+	struct gate_place limit; /* that it was last held up by; connection_id 0: by none */
 	attempt_cb *cb;
 	void *arg;
 };
@@ -164,6 +172,11 @@ struct attempt *attempt_start_nested(struct attempt *parent, const struct attemp
  * session's last beat is good.  May be called from inside; never once the attempt has ended. */
 typedef void attempt_effect_cb(void *arg, bool allowed);
 void attempt_effect(struct attempt *attempt, attempt_effect_cb *cb, void *arg);
+
+/* A request of it came to nothing behind this window. */
+void attempt_note_limit(struct attempt *attempt, const struct gate_place *place);
+/* Its calls are other ones now, or wait, or do not any more: lends its place, or takes it back. */
+void attempt_look_at_calls(struct attempt *attempt);
 
 /* What the function asks for now, for those who will wonder what it died of; at: behind the op, may be NULL,
  * is cut off at its query. */

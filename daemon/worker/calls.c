@@ -23,6 +23,7 @@ struct calls {
 	struct daemon *daemon;
 	struct call *first, **last; /* those that wait */
 	int waiting, running;
+	int lent;     /* of those that run: places that others may have */
 	int expected; /* places for calls that are being taken from Redis */
 	int64_t limit_ms;
 	struct loop_timer *timer; /* the first one's expiry */
@@ -49,6 +50,16 @@ take_first(struct calls *calls)
 	return call;
 }
 
+static void
+on_lent(void *arg, bool lent)
+{
+	const struct call *call = arg;
+
+	call->calls->lent += lent ? 1 : -1;
+	if (lent)
+		call->calls->on_end(call->calls->arg);
+}
+
 static struct call *
 call_new(struct calls *calls, const struct attempt_ask *ask, attempt_cb *cb, void *arg)
 {
@@ -58,6 +69,7 @@ call_new(struct calls *calls, const struct attempt_ask *ask, attempt_cb *cb, voi
 	call->ask = *ask;
 	call->input = sl_memdup(ask->input.data, ask->input.len);
 	call->ask.input.data = call->input;
+	call->ask.lent = on_lent;
 	call->expires_ms = clock_mono_ms() + calls->limit_ms;
 	call->cb = cb;
 	call->arg = arg;
@@ -187,7 +199,7 @@ calls_pass_on(struct calls *calls, calls_taker *taker, void *arg)
 int
 calls_places(const struct calls *calls)
 {
-	return calls->running + calls->expected;
+	return calls->running - calls->lent + calls->expected;
 }
 
 int

@@ -11,12 +11,13 @@
 
 struct calls; /* opaque */
 
-/* on_end: a call ended, there may be room. */
+/* on_end: a call ended or lends its place, there may be room. */
 struct calls *calls_new(struct daemon *daemon, void (*on_end)(void *arg), void *arg);
 void calls_free(struct calls *calls); /* once none runs and none waits */
 int calls_running(const struct calls *calls);
 int calls_waiting(const struct calls *calls);
-int calls_places(const struct calls *calls); /* those that run and those expected */
+int calls_places(
+    const struct calls *calls); /* those that run and do not lend theirs, and those expected */
 /* SL_EXHAUSTED: too many wait.  cb as in attempt_start(). */
 SL_MUST_USE enum sl_code calls_add(struct calls *calls, const struct attempt_ask *ask,
 				   attempt_cb *cb, void *arg, struct sl_error *error);

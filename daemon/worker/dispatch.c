@@ -80,6 +80,22 @@ dispatch_unnest(struct dispatch *dispatch)
 }
 
 bool
+dispatch_lend(struct dispatch *dispatch, bool nested)
+{
+	if (!room_lend(dispatch->room))
+		return false;
+	dispatch->nested -= nested ? 1 : 0;
+	return true;
+}
+
+void
+dispatch_take_back(struct dispatch *dispatch, bool nested)
+{
+	room_unlend(dispatch->room);
+	dispatch->nested += nested ? 1 : 0;
+}
+
+bool
 dispatch_may_effect(const struct dispatch *dispatch)
 {
 	return session_may_effect(dispatch->session);
@@ -500,8 +516,11 @@ void
 dispatch_load(const struct dispatch *dispatch, struct dispatch_load *out)
 {
 	*out = (struct dispatch_load){.runners = dispatch->room->runners,
-				      .calls = calls_running(dispatch->calls)};
+				      .calls = calls_running(dispatch->calls),
+				      .waiting = dispatch->room->waiting};
 	dispatch_each_run(dispatch, count_run, &out->running);
+	for (int i = 0; i < dispatch->lane_count; i++)
+		out->running -= dispatch->room->shares[i].all.lent;
 }
 
 const char *

@@ -37,7 +37,8 @@ void dispatch_short(struct dispatch *dispatch, const char *why);
 
 struct dispatch_load {
 	int runners; /* places for jobs */
-	int running; /* jobs whose function runs */
+	int running; /* jobs whose function runs, but for those that lend their places */
+	int waiting; /* runs that wait for a provider's window and lend theirs */
 	int calls;   /* sync calls that run */
 };
 void dispatch_load(const struct dispatch *dispatch, struct dispatch_load *out);
@@ -66,6 +67,10 @@ void dispatch_calls_wait(struct dispatch *dispatch, int shard);
  * other: a chain of calls is as deep as there are places, and what finds none gives up in time. */
 bool dispatch_nest(struct dispatch *dispatch);
 void dispatch_unnest(struct dispatch *dispatch); /* the place is free again */
+/* A run that waits for a provider's window lends its place (nested: one of dispatch_nest(), too), until it is taken
+ * back; false: runners_waiting of them do so already. */
+bool dispatch_lend(struct dispatch *dispatch, bool nested);
+void dispatch_take_back(struct dispatch *dispatch, bool nested);
 /* Function processes that a worker with these settings may have: for all that run at once, and more,
  * which wait.  Keys take turns, so with fewer processes than keys in work the one that was evicted is
  * the next one needed (doc/performance.md). */

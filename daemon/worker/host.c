@@ -111,6 +111,7 @@ host_answer(struct host_call *call, bool ok, struct slice meta, struct slice bod
 	unlink_call(call);
 	call->attempt = NULL;
 	loop_free_later(attempt->daemon->loop, call_free, call);
+	attempt_look_at_calls(attempt);
 }
 
 void
@@ -224,6 +225,7 @@ host_cancel_all(struct attempt *attempt)
 		if (nested != NULL) /* its end frees the call */
 			attempt_abort(nested);
 	}
+	attempt_look_at_calls(attempt);
 }
 
 void
@@ -418,4 +420,5 @@ host_serve(struct attempt *attempt, int64_t call_id, struct slice op, struct sli
 			   call->op->name, job_kind_name(attempt->kind));
 	else
 		start(call);
+	attempt_look_at_calls(attempt);
 }

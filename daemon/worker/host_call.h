@@ -46,6 +46,7 @@ struct host_call {
 	int header_count;
 	void *kept[HOST_HEADERS_MAX * 2 + 32];
 	int kept_count;
+	bool waits;   /* for a provider's window */
 	bool pending; /* something is under way and will come back */
 };
 

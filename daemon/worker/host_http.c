@@ -32,6 +32,16 @@ on_before_send(void *arg, struct egress *egress)
 	attempt_effect(call->attempt, on_effect_answer, call);
 }
 
+static void
+on_waiting(void *arg, bool waiting)
+{
+	struct host_call *call = arg;
+
+	call->waits = waiting;
+	if (call->attempt != NULL)
+		attempt_look_at_calls(call->attempt);
+}
+
 /* A header that stands several times is one member: a list for set-cookie, else one text (RFC 9110
  * section 5.3).  Written where it stands first. */
 static void
@@ -78,6 +88,20 @@ host_write_answer(struct json_writer *w, const struct http_answer *got)
 	jw_object_end(w);
 }
 
+/* The job's next try had better come behind the window. */
+static void
+note_limit(const struct host_call *call, const struct http_answer *got)
+{
+	struct daemon *daemon = call->attempt->daemon;
+	struct gate_place place;
+
+	if (got->failure == HTTP_ANSWERED && got->status < 400)
+		return;
+	egress_place(daemon, call->connection, call->integration, &place);
+	if (gate_closed_ms(daemon->gates, &place) > 0)
+		attempt_note_limit(call->attempt, &place);
+}
+
 static void
 on_http_answer(void *arg, const struct http_answer *got)
 {
@@ -87,6 +111,7 @@ on_http_answer(void *arg, const struct http_answer *got)
 
 	FAULT_POINT("provider_answered");
 	call->egress = NULL;
+	note_limit(call, got);
 	if (got->failure != HTTP_ANSWERED) {
 		host_fail(call, got->code != NULL ? got->code : "ERR_NETWORK", got->text);
 		return;
@@ -174,6 +199,7 @@ void
 host_http(struct host_call *call)
 {
 	static const struct egress_events events = {.on_before_send = on_before_send,
+						    .on_waiting = on_waiting,
 						    .on_answer = on_http_answer};
 	struct daemon *daemon = call->attempt->daemon;
 	struct json_value retry_header = json_get(call->meta, "retryHeader");

@@ -250,6 +250,16 @@ on_turn_idle(void *arg, struct turn *turn)
 		loop_soon(lane->daemon->loop, on_later, lane);
 }
 
+static void
+on_turn_lent(void *arg, struct turn *turn)
+{
+	struct lane *lane = arg;
+
+	room_lend_turn(lane->room, lane->shard, turn->is_long, turn->lent);
+	if (turn->lent)
+		lane->events->changed(lane->arg);
+}
+
 static bool
 has_slot(const struct lane *lane, int64_t key_id, int slot)
 {
@@ -259,12 +269,14 @@ has_slot(const struct lane *lane, int64_t key_id, int slot)
 	return false;
 }
 
+static const struct turn_events turn_events = {on_turn_idle, on_turn_lent};
+
 static void
 take_turn(struct lane *lane, const struct lease_turn *taken)
 {
 	bool taken_already = has_slot(lane, taken->key_id, taken->slot); /* by an orphan */
 	struct turn *turn =
-	    turn_new(lane->daemon, lane->shard, taken, lane->held, on_turn_idle, lane);
+	    turn_new(lane->daemon, lane->shard, taken, lane->held, &turn_events, lane);
 
 	FAULT_POINT("turn_taken");
 	turn->next = lane->turns;

@@ -17,6 +17,7 @@ room_new(const struct config *config, const struct calls *calls, int shards)
 	if (room->sync_runners >= room->runners && room->runners > 1)
 		room->sync_runners = room->runners - 1;
 	room->call_runners = (int)config_int(config, "call_runners");
+	room->waiting_max = (int)config_int(config, "runners_waiting");
 	room->calls = calls;
 	room->shares = sl_calloc((size_t)shards, sizeof(*room->shares));
 	room->share_count = shards;
@@ -39,12 +40,18 @@ part_of(const struct room *room, int shard, bool longs)
 }
 
 static int
+places_of(const struct room_part *part)
+{
+	return part->turns - part->lent + part->reserved;
+}
+
+static int
 taken(const struct room *room, bool longs)
 {
 	int places = 0;
 
 	for (int i = 0; i < room->share_count; i++)
-		places += part_of(room, i, longs)->turns + part_of(room, i, longs)->reserved;
+		places += places_of(part_of(room, i, longs));
 	return places;
 }
 
@@ -101,7 +108,7 @@ share_of(const struct room *room, bool longs, int shard, int left, int handed, c
 	int mine = 0, next;
 
 	for (int i = 0; i < room->share_count; i++)
-		places[i] = part_of(room, i, longs)->turns + part_of(room, i, longs)->reserved;
+		places[i] = places_of(part_of(room, i, longs));
 	places[shard] -= handed;
 	for (; left > 0 && (next = poorest(room, longs, places, hungry)) >= 0; left--) {
 		mine += next == shard ? 1 : 0;
@@ -157,4 +164,31 @@ room_answered(struct room *room, int shard)
 {
 	room->shares[shard].all.reserved = 0;
 	room->shares[shard].longs.reserved = 0;
+}
+
+bool
+room_lend(struct room *room)
+{
+	if (room->waiting >= room->waiting_max)
+		return false;
+	room->waiting++;
+	return true;
+}
+
+void
+room_unlend(struct room *room)
+{
+	assert(room->waiting > 0);
+	room->waiting--;
+}
+
+void
+room_lend_turn(struct room *room, int shard, bool is_long, bool lent)
+{
+	struct room_share *share = &room->shares[shard];
+
+	share->all.lent += lent ? 1 : -1;
+	if (is_long)
+		share->longs.lent += lent ? 1 : -1;
+	assert(share->all.lent >= 0 && share->longs.lent >= 0);
 }

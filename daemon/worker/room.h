@@ -3,6 +3,9 @@
  * Runs of syncs may last for hours: turns of theirs (long ones) may have some of the places only, so that
  * there is always one that comes free soon.
  *
+ * A run that waits for a provider's window lends its place, up to runners_waiting of them: it goes on at once
+ * when the wait is over, beyond the limits if need be, and nothing else is started until that is made up for.
+ *
  * A turn has a place, and so has a call.  Shards do not know of each other, so this is where they are kept
  * fair: a free place is for the shard that has the fewest of them among those that may have work, and
  * between equals for the one that asked longest ago.  A shard with endless work has all places only while
@@ -18,7 +21,8 @@
 struct calls;
 
 struct room_part {
-	int turns;     /* that it has */
+	int turns; /* that it has */
+	int lent; /* of these: their runs wait for a provider's window, others may have their places */
 	int reserved;  /* that it asked for and has no answer about */
 	bool hungry;   /* it may have more work than it was given */
 	int64_t asked; /* when it last asked for places: a count */
@@ -36,6 +40,7 @@ struct room_places {
 
 struct room {
 	int runners, sync_runners, call_runners;
+	int waiting_max, waiting;  /* runs whose places are lent */
 	const struct calls *calls; /* borrowed */
 	struct room_share *shares; /* owned */
 	int share_count;
@@ -54,5 +59,11 @@ struct room_places room_for_share(const struct room *room, int shard, struct roo
 /* It asks for them; room_answered() follows. */
 void room_ask(struct room *room, int shard, struct room_places places);
 void room_answered(struct room *room, int shard);
+
+/* A run begins to wait, and its place is lent (false: too many are already); room_unlend() ends that.  The turn it
+ * is of, if any, says so to its shard's share by room_lend_turn(). */
+bool room_lend(struct room *room);
+void room_unlend(struct room *room);
+void room_lend_turn(struct room *room, int shard, bool is_long, bool lent);
 
 #endif

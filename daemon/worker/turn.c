@@ -104,7 +104,7 @@ read_entries(struct turn *turn, const struct lease_turn *taken)
 
 struct turn *
 turn_new(struct daemon *daemon, int shard, const struct lease_turn *taken, const struct held *held,
-	 void (*on_idle)(void *arg, struct turn *turn), void *arg)
+	 const struct turn_events *events, void *arg)
 {
 	struct turn *turn = sl_alloc(sizeof(*turn));
 	int64_t first_seq = INT64_MAX, tenure;
@@ -118,7 +118,7 @@ turn_new(struct daemon *daemon, int shard, const struct lease_turn *taken, const
 	turn->previous_tenure = taken->holder_tenure;
 	turn->clean = true;
 	turn->started_ms = clock_mono_ms();
-	turn->on_idle = on_idle;
+	turn->events = events;
 	turn->arg = arg;
 	read_entries(turn, taken);
 	for (int i = 0; i < turn->count; i++)
@@ -133,7 +133,7 @@ turn_new(struct daemon *daemon, int shard, const struct lease_turn *taken, const
 void
 turn_free(struct turn *turn)
 {
-	assert(turn->attempt == NULL && turn->settling == 0);
+	assert(turn->attempt == NULL && turn->settling == 0 && !turn->lent);
 	for (int i = 0; i < turn->count; i++)
 		free(turn->entry[i].bytes);
 	free(turn->entry);
@@ -198,6 +198,15 @@ on_attempt_end(void *arg, const struct attempt_end *end)
 }
 
 static void
+on_lent(void *arg, bool lent)
+{
+	struct turn *turn = arg;
+
+	turn->lent = lent;
+	turn->events->lent(turn->arg, turn);
+}
+
+static void
 start_entry(struct turn *turn, struct slice input)
 {
 	const struct envelope *envelope = &turn->entry[turn->at].envelope;
@@ -212,6 +221,7 @@ start_entry(struct turn *turn, struct slice input)
 	    .webhook = envelope->webhook,
 	    .input = input,
 	    .fence = turn->unclaimed ? turn_fence : NULL,
+	    .lent = on_lent,
 	};
 
 	FAULT_POINT("attempt_start");
@@ -253,7 +263,7 @@ turn_idle(struct turn *turn)
 {
 	assert(turn->state != TURN_HANDING);
 	turn->state = TURN_HANDING;
-	turn->on_idle(turn->arg, turn);
+	turn->events->idle(turn->arg, turn);
 }
 
 /* Nothing is left to start, and all of it is settled. */

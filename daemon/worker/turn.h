@@ -59,16 +59,21 @@ struct turn {
 	bool unsure; /* an entry was started and is not done: judge it before it is started again */
 	bool orphan; /* its lease is gone, its session is not: it ends, and is not handed in */
 	struct attempt *attempt;
+	bool lent; /* its run waits for a provider's window, and others may have its place */
 	bool dead; /* the session or lease it was taken under is gone: drop it without a trace */
-	void (*on_idle)(void *arg, struct turn *turn); /* state became HANDING */
+	const struct turn_events *events; /* borrowed */
 	void *arg;
 };
 
+struct turn_events {
+	void (*idle)(void *arg, struct turn *turn); /* state became HANDING */
+	void (*lent)(void *arg, struct turn *turn); /* it is, or is not any more */
+};
+
 /* Copies what was taken from a shard; held: keys that may be kept.  What is no job of this key goes to
- * quarantine.  on_idle follows when the turn can be handed in. */
+ * quarantine.  events->idle follows when the turn can be handed in. */
 struct turn *turn_new(struct daemon *daemon, int shard, const struct lease_turn *taken,
-		      const struct held *held, void (*on_idle)(void *arg, struct turn *turn),
-		      void *arg);
+		      const struct held *held, const struct turn_events *events, void *arg);
 void turn_start(struct turn *turn);
 void turn_refuse(struct turn *turn); /* instead of turn_start(): hands it back after a while */
 void turn_stop(struct turn *turn);   /* after the running attempt nothing more is started */

@@ -111,9 +111,9 @@ on_death(void *arg, enum sl_code code, bool ended, bool dead, const struct sl_er
 }
 
 /* First wait doubled per try, between half and all of it, so that jobs that failed together do not
- * come back together. */
+ * come back together.  A provider's window that is closed for longer is waited for. */
 static int64_t
-backoff_ms(struct daemon *daemon, int attempt)
+backoff_ms(struct daemon *daemon, int attempt, int64_t closed_ms)
 {
 	int64_t wait = config_int(daemon->config, "retry_first");
 	uint16_t random;
@@ -123,7 +123,8 @@ backoff_ms(struct daemon *daemon, int attempt)
 	if (wait > RETRY_CAP_MS)
 		wait = RETRY_CAP_MS;
 	secret_random(&random, sizeof(random));
-	return wait / 2 + wait * random / 65536 / 2;
+	wait = wait / 2 + wait * random / 65536 / 2;
+	return wait > closed_ms ? wait : closed_ms;
 }
 
 static struct outcome *
@@ -162,7 +163,7 @@ record_death(struct turn *turn, const struct attempt_end *end)
 		 number, end->death->begun, death.signal, (long long)death.memory);
 	settle_death(turn->daemon->settle, outcome->job_id, number, end->death->begun, &death,
 		     (int)config_int(turn->daemon->config, "deaths_max"),
-		     backoff_ms(turn->daemon, number), end->output, on_death, outcome);
+		     backoff_ms(turn->daemon, number, 0), end->output, on_death, outcome);
 }
 
 void
@@ -182,7 +183,8 @@ turn_record(struct turn *turn, const struct attempt_end *end)
 		outcome->trouble = end->run->trouble;
 	if (end->state == JOB_FAILED && number <= entry->envelope.max_retries) {
 		settle_retry(turn->daemon->settle, outcome->job_id, number,
-			     backoff_ms(turn->daemon, number), entry->vouched, on_retry, outcome);
+			     backoff_ms(turn->daemon, number, end->closed_ms), entry->vouched,
+			     on_retry, outcome);
 	} else {
 		outcome->state = end->state;
 		outcome->told = end->run != NULL && end->run->event_count > 0;

@@ -230,6 +230,24 @@ def oauth2_shows_its_refresh_token_only_when_asked(rig):
 
 
 @test
+def client_credentials_are_of_the_connection(rig):
+    assert rig.request("POST", "/integrations", {"provider": "private-api-oauth2-cc", "unique_key": "cc", "integration_config": {
+        "baseUrl": "http://127.0.0.1:9", "tokenUrl": "http://127.0.0.1:9/token"}}).status == 200
+    whole = {"type": "OAUTH2_CC", "token": "t", "client_id": "i", "client_secret": "canary-cc", "expires_at": "2040-01-02T03:04:05.000Z",
+             "client_certificate": "-----BEGIN CERTIFICATE-----\nA\n", "client_private_key": "-----BEGIN PRIVATE KEY-----\nB\n"}
+    made = rig.request("POST", "/connections", {"provider_config_key": "cc", "connection_id": "c", "credentials": whole})
+    assert made.status == 201 and made.json["credentials"] == {**whole, "raw": {}}, made
+    assert rig.request("GET", "/connections/c?provider_config_key=cc").json["credentials"] == {**whole, "raw": {}}
+    later = {name: whole[name] for name in ("type", "client_id", "client_secret")}
+    made = rig.request("POST", "/connections", {"provider_config_key": "cc", "connection_id": "later", "credentials": later})
+    assert made.status == 201 and made.json["credentials"] == {**later, "raw": {}}, made
+    for bad, path in (({"client_secret": None}, "client_secret"), ({"client_id": ""}, "client_id"), ({"expires_at": "soon"}, "expires_at"),
+                      ({"client_certificate": "a\1"}, "client_certificate"), ({"type": "OAUTH2"}, "type"), ({"more": 1}, "more")):
+        refused(rig.request("POST", "/connections", {"provider_config_key": "cc", "credentials": {**whole, **bad}}),
+                "invalid_body", ["credentials", path])
+
+
+@test
 def credentials_are_shown_to_keys_with_the_scope_only(rig):
     create(rig, "scoped")
     number = rig.postgres.query("SELECT id FROM environment WHERE name = 'dev'")[0][0]

@@ -74,6 +74,17 @@ def credentials_of_an_integration_are_sealed_and_come_back(rig):
 
 
 @test
+def an_integration_with_client_credentials_needs_no_client_of_its_own(rig):
+    make(rig, "cc", "microsoft-oauth2-cc", credentials={"type": "OAUTH2_CC", "scopes": "a b"})
+    assert rig.request("GET", "/integrations/cc?include=credentials").json["data"]["credentials"] == {
+        "type": "OAUTH2_CC", "client_id": None, "client_secret": None, "scopes": "a b", "webhook_secret": None}
+    make(rig, "cc-own", "microsoft-oauth2-cc", credentials={**OAUTH2, "type": "OAUTH2_CC"})
+    make(rig, "cc-none", "microsoft-oauth2-cc")
+    refused(rig.request("POST", "/integrations", {"provider": "microsoft-oauth2-cc", "unique_key": "cc-bad", "credentials": OAUTH2}),
+            "invalid_body", ["credentials", "type"])
+
+
+@test
 def a_patch_changes_what_it_names_and_nothing_else(rig):
     first = make(rig, "patched", "private-api-generic", display_name="First", forward_webhooks=False,
                  integration_config={"baseUrl": "https://a.example", "keyName": "X"}, custom={"a": "1"})

@@ -11,6 +11,7 @@ static const struct config_row rows[] = {
     {"runners", CONFIG_INT, "16", 1, 4096, "", NULL, 0},
     {"sync_runners", CONFIG_INT, "12", 1, 4096, "", NULL, 0},
     {"call_runners", CONFIG_INT, "8", 0, 4096, "", NULL, 0},
+    {"runners_waiting", CONFIG_INT, "3", 0, 4096, "", NULL, 0},
     {NULL, CONFIG_TEXT, NULL, 0, 0, NULL, NULL, 0},
 };
 static int calls; /* that run */
@@ -162,6 +163,63 @@ a_shard_that_has_runs_only_asks_for_no_more_than_their_places(void)
 	room_free(room);
 }
 
+static void
+a_turn_whose_run_waits_lends_its_place(void)
+{
+	struct room *room = ROOM("4", "2", 2);
+
+	hungry(room, 0, true, true);
+	take(room, 0);
+	check_int(room_left(room), ==, 0);
+	check(room_lend(room));
+	room_lend_turn(room, 0, true, true);
+	check_int(room->shares[0].all.turns, ==, 4); /* it has them all the same */
+	hungry(room, 0, false, false);
+	hungry(room, 1, true, true);
+	check_share(room, 1, 1, 1);
+	check(room_lend(room));
+	room_lend_turn(room, 0, false, true);
+	check_share(room, 1, 2, 1); /* a place of no long turn is for others, too */
+	take(room, 1);
+	check_share(room, 1, 0, 0);
+	room_lend_turn(room, 0, true, false); /* it goes on at once, */
+	room_unlend(room);
+	check_int(room_left(room), ==, -1); /* and that is made up for */
+	room->shares[1].all.turns--;
+	check_share(room, 1, 0, 0);
+	room_lend_turn(room, 0, false, false);
+	room_unlend(room);
+	room_free(room);
+}
+
+static void
+a_call_has_the_place_that_a_run_lends(void)
+{
+	struct room *room = ROOM("2", "1", 1);
+
+	hungry(room, 0, true, false);
+	take(room, 0);
+	calls = 8;
+	check_int(room_for_calls(room), ==, 0);
+	room_lend_turn(room, 0, false, true);
+	check_int(room_for_calls(room), ==, 1);
+	room_lend_turn(room, 0, false, false);
+	room_free(room);
+}
+
+static void
+no_more_runs_lend_their_places_than_the_setting_says(void)
+{
+	struct room *room = ROOM("10", "6", 1);
+
+	for (int i = 0; i < 3; i++)
+		check(room_lend(room));
+	check(!room_lend(room));
+	room_unlend(room);
+	check(room_lend(room));
+	room_free(room);
+}
+
 int
 main(void)
 {
@@ -170,5 +228,8 @@ main(void)
 	CHECK_RUN(places_asked_for_are_nobody_elses);
 	CHECK_RUN(a_shard_whose_runs_wait_gets_the_next_place_for_them);
 	CHECK_RUN(a_shard_that_has_runs_only_asks_for_no_more_than_their_places);
+	CHECK_RUN(a_turn_whose_run_waits_lends_its_place);
+	CHECK_RUN(a_call_has_the_place_that_a_run_lends);
+	CHECK_RUN(no_more_runs_lend_their_places_than_the_setting_says);
 	return check_done();
 }

@@ -155,6 +155,37 @@ a_definition_says_all_that_a_request_needs(void)
 }
 
 static void
+a_definition_says_how_tokens_are_had(void)
+{
+	struct catalog *catalog = shipped();
+	const struct provider *p = catalog_find(catalog, "notion");
+
+	check_text(p->token_url, "https://api.notion.com/v1/oauth/token");
+	check_int(p->token_client, ==, TOKEN_CLIENT_BASIC);
+	check(p->token_json);
+	p = catalog_find(catalog, "github");
+	check_int(p->token_client, ==, TOKEN_CLIENT_BODY);
+	check(!p->token_json);
+	check(!p->limits_per_app);
+	check_int(p->limit_code_count, ==, 1);
+	check_int(p->limit_codes[0], ==, 403);
+	check_text(catalog_find(catalog, "figma")->refresh_url,
+		   "https://api.figma.com/v1/oauth/refresh");
+	p = catalog_find(catalog, "zoom-oauth2-cc");
+	check_int(p->auth_mode, ==, AUTH_OAUTH2_CC);
+	check_int(p->token_param_count, ==, 2);
+	check_text(p->token_params[1].name, "grant_type");
+	check_text(p->headers[0].value, "Bearer ${accessToken}");
+	check(catalog_find(catalog, "spotify")->limits_per_app);
+	p = catalog_find(catalog, "discord");
+	check_text(p->retry_body_path, "retry_after");
+	check_int(p->retry_body_unit, ==, RETRY_UNIT_S);
+	check_text(catalog_find(catalog, "private-api-oauth2")->token_url, "${tokenUrl}");
+	check_int(catalog_find(catalog, "private-api-oauth2-cc")->auth_mode, ==, AUTH_OAUTH2_CC);
+	catalog_free(catalog);
+}
+
+static void
 the_json_of_each_is_what_the_wire_shows(void)
 {
 	struct catalog *catalog = shipped();
@@ -175,7 +206,7 @@ the_json_of_each_is_what_the_wire_shows(void)
 		check_int(json_get(all, "categories").type, ==, JSON_ARRAY_);
 		check_int(json_path(all, "proxy.base_url").type, ==, JSON_TEXT);
 		check((json_get(all, "token_url").type == JSON_TEXT) ==
-		      (p->auth_mode == AUTH_OAUTH2));
+		      (p->auth_mode == AUTH_OAUTH2 || p->auth_mode == AUTH_OAUTH2_CC));
 	}
 	catalog_free(catalog);
 }
@@ -198,9 +229,35 @@ bad_definitions_are_named_with_file_and_member(void)
 	    {"{}", "bad.json: display_name is missing"},
 	    {"{\"display_name\":7}", "bad.json: display_name must be a text"},
 	    {"{\"name\":\"bad\"}", "bad.json: name is not a member that we know"},
-	    {ROOT("MAGIC", "{}"), "bad.json: auth_mode must be NONE, API_KEY, BASIC or OAUTH2"},
+	    {ROOT("MAGIC", "{}"), "bad.json: auth_mode must be NONE, API_KEY, BASIC, OAUTH2 or "
+				  "OAUTH2_CC"},
 	    {ROOT("OAUTH2", "{}"),
 	     "bad.json: authorization_url must be there for OAUTH2, and only then"},
+	    {ROOT("OAUTH2_CC", "{}"),
+	     "bad.json: token_url must be there for OAUTH2 and OAUTH2_CC, and only then"},
+	    {ROOT("OAUTH2_CC", "{},\"token_url\":\"https://x/ || ftp://x/\""),
+	     "bad.json: token_url is not an http or https URL without query"},
+	    {ROOT("OAUTH2_CC", "{},\"token_url\":\"https://x/\",\"refresh_url\":\"https://x/\""),
+	     "bad.json: refresh_url must be there for OAUTH2, and only then"},
+	    {ROOT("OAUTH2_CC",
+		  "{},\"token_url\":\"https://x/\",\"token_request_auth_method\":\"post\""),
+	     "bad.json: token_request_auth_method must be body or basic"},
+	    {ROOT("OAUTH2_CC", "{},\"token_url\":\"https://x/\",\"body_format\":\"xml\""),
+	     "bad.json: body_format must be form or json"},
+	    {ROOT("OAUTH2_CC", "{},\"token_url\":\"https://x/\",\"token_params\":{\"a\":1}"),
+	     "bad.json: token_params.a must be a printable text"},
+	    {ROOT("OAUTH2_CC", "{},\"token_url\":\"https://x/\",\"token_expires_in_ms\":7"),
+	     "bad.json: token_expires_in_ms must be from a second to ten years"},
+	    {ROOT("NONE", "{},\"body_format\":\"json\""),
+	     "bad.json: body_format is for OAUTH2 and OAUTH2_CC only"},
+	    {ROOT("NONE", "{},\"rate_limit\":{\"scope\":\"world\"}"),
+	     "bad.json: rate_limit.scope must be connection or app"},
+	    {ROOT("NONE", "{\"retry\":{\"in_body\":{\"path\":\"a\"}}}"),
+	     "bad.json: proxy.retry.in_body.unit is missing"},
+	    {ROOT("NONE", "{\"retry\":{\"in_body\":{\"path\":\"a\",\"unit\":\"min\"}}}"),
+	     "bad.json: proxy.retry.in_body.unit must be s, ms or at"},
+	    {ROOT("NONE", "{\"retry\":{\"limit_code\":[200]}}"),
+	     "bad.json: proxy.retry.limit_code must hold statuses from 400 to 599"},
 	    {ROOT("NONE", "{},\"webhook\":\"magic\""), "bad.json: webhook must be generic"},
 	    {ROOT("NONE", "[]"), "bad.json: proxy must be an object"},
 	    {ROOT("NONE", "{\"url\":\"x\"}"), "bad.json: proxy.url is not a member that we know"},
@@ -293,6 +350,7 @@ main(void)
 		return 99;
 	CHECK_RUN(all_shipped_definitions_load);
 	CHECK_RUN(a_definition_says_all_that_a_request_needs);
+	CHECK_RUN(a_definition_says_how_tokens_are_had);
 	CHECK_RUN(the_json_of_each_is_what_the_wire_shows);
 	CHECK_RUN(bad_definitions_are_named_with_file_and_member);
 	CHECK_RUN(files_that_are_no_definitions_are_left_alone);

@@ -11,6 +11,8 @@ static const struct provider basic = {
     .name = "b", .auth_mode = AUTH_BASIC, .auth_mode_name = "BASIC"};
 static const struct provider oauth2 = {
     .name = "o", .auth_mode = AUTH_OAUTH2, .auth_mode_name = "OAUTH2"};
+static const struct provider client = {
+    .name = "c", .auth_mode = AUTH_OAUTH2_CC, .auth_mode_name = "OAUTH2_CC"};
 static const struct provider none = {.name = "n", .auth_mode = AUTH_NONE, .auth_mode_name = "NONE"};
 
 static struct buf out;
@@ -210,6 +212,36 @@ a_refresh_token_is_shown_only_when_asked_for(void)
 }
 
 static void
+client_credentials_may_come_without_a_token(void)
+{
+	static const char whole[] =
+	    "{\"type\":\"OAUTH2_CC\",\"token\":\"t\",\"client_id\":\"i\",\"client_secret\":\"s\","
+	    "\"client_certificate\":\"-----BEGIN\\nA\\n\",\"client_private_key\":\"-----K\\n\","
+	    "\"expires_at\":\"2026-11-22T05:12:00.000Z\"}";
+	char with_raw[400];
+
+	check_text(sealed(&client, "{\"type\":\"OAUTH2_CC\",\"client_id\":\"i\","
+				   "\"client_secret\":\"s\"}"),
+		   "{\"type\":\"OAUTH2_CC\",\"client_id\":\"i\",\"client_secret\":\"s\"}");
+	check_text(sealed(&client, whole), whole);
+	check(sealed(&client, "{\"type\":\"OAUTH2_CC\",\"client_id\":\"i\"}") == NULL);
+	check_text(error.text, "credentials.client_secret is required");
+	check(sealed(&client, "{\"type\":\"OAUTH2_CC\",\"client_id\":\"i\\n\","
+			      "\"client_secret\":\"s\"}") == NULL);
+	check_text(error.text, "credentials.client_id holds a control character");
+	check(sealed(&client, "{\"type\":\"OAUTH2_CC\",\"client_id\":\"i\",\"client_secret\":\"s\","
+			      "\"client_certificate\":\"a\\u0001\"}") == NULL);
+	check_text(legacy(&client, "{\"client_id\":\"i\",\"client_secret\":\"s\"}"),
+		   "{\"type\":\"OAUTH2_CC\",\"client_id\":\"i\",\"client_secret\":\"s\"}");
+	check_text(
+	    shown("{\"type\":\"OAUTH2_CC\",\"client_id\":\"i\",\"client_secret\":\"s\"}", false),
+	    "{\"type\":\"OAUTH2_CC\",\"client_id\":\"i\",\"client_secret\":\"s\",\"raw\":{}}");
+	snprintf(with_raw, sizeof(with_raw), "%.*s,\"raw\":{\"access_token\":\"t\"}}",
+		 (int)sizeof(whole) - 2, whole);
+	check_text(shown(with_raw, false), with_raw);
+}
+
+static void
 other_modes_are_shown_as_they_were_sealed(void)
 {
 	check_text(shown("{\"type\":\"API_KEY\",\"apiKey\":\"k\"}", false),
@@ -284,6 +316,7 @@ main(void)
 	CHECK_RUN(keys_are_limited_and_tokens_are_longer);
 	CHECK_RUN(the_legacy_form_gives_the_same);
 	CHECK_RUN(a_refresh_token_is_shown_only_when_asked_for);
+	CHECK_RUN(client_credentials_may_come_without_a_token);
 	CHECK_RUN(other_modes_are_shown_as_they_were_sealed);
 	CHECK_RUN(templates_get_their_values);
 	CHECK_RUN(values_are_never_expanded_again);

@@ -23,6 +23,8 @@ static struct http_client *client, *strict_client;
 static struct evhttp *near, *far; /* far is another origin: its port differs */
 static int near_port, far_port, visits;
 
+#define LARGE (6 << 20)
+
 /* --- the server --- */
 
 static void
@@ -57,6 +59,29 @@ echo(struct evhttp_request *req)
 	evbuffer_free(out);
 }
 
+/* A refusal that asks to come again, with a body that nobody would hold. */
+static void
+large(struct evhttp_request *req)
+{
+	struct evbuffer *out = evbuffer_new();
+
+	for (int i = 0; i < LARGE / 8; i++)
+		evbuffer_add_printf(out, "%07d ", i);
+	evhttp_add_header(evhttp_request_get_output_headers(req), "Retry-After", "0");
+	evhttp_send_reply(req, 503, "Busy", out);
+	evbuffer_free(out);
+}
+
+static void
+count(struct evhttp_request *req)
+{
+	struct evbuffer *out = evbuffer_new();
+
+	evbuffer_add_printf(out, "%zu", evbuffer_get_length(evhttp_request_get_input_buffer(req)));
+	evhttp_send_reply(req, 200, "OK", out);
+	evbuffer_free(out);
+}
+
 static void
 serve(struct evhttp_request *req, void *arg)
 {
@@ -67,6 +92,10 @@ serve(struct evhttp_request *req, void *arg)
 	if (strcmp(path, "/busy") == 0 && visits < 3) {
 		evhttp_add_header(evhttp_request_get_output_headers(req), "Retry-After", "0");
 		evhttp_send_reply(req, 503, "Busy", NULL);
+	} else if (strcmp(path, "/large") == 0) {
+		large(req);
+	} else if (strcmp(path, "/count") == 0) {
+		count(req);
 	} else if (strcmp(path, "/loop") == 0) {
 		redirect(req, near_port, "/loop");
 	} else if (strcmp(path, "/near") == 0) {
@@ -312,6 +341,120 @@ a_cancelled_request_is_silent(void)
 	check_int(ends, ==, 0);
 }
 
+/* --- streams --- */
+
+static struct provider_request *streamed;
+static size_t received, to_send;
+static int heads, head_status, pauses;
+static bool in_order;
+static char piece[9]; /* the number under way */
+
+static void
+resume(void *arg)
+{
+	(void)arg;
+	if (ends == 0)
+		provider_request_resume(streamed);
+}
+
+static bool
+on_head(void *arg, const struct http_answer *head)
+{
+	(void)arg;
+	heads++;
+	head_status = head->status;
+	return true;
+}
+
+static bool
+on_body(void *arg, struct slice bytes)
+{
+	(void)arg;
+	if (pauses < 20 && received >= (size_t)pauses * (LARGE / 20)) {
+		pauses++;
+		loop_soon(loop, resume, NULL);
+		return false;
+	}
+	for (size_t i = 0; i < bytes.len; i++, received++) {
+		piece[received % 8] = bytes.data[i];
+		if (received % 8 == 7)
+			in_order = in_order && (size_t)atol(piece) == received / 8;
+	}
+	return true;
+}
+
+static int64_t
+on_want(void *arg, char *out, size_t size)
+{
+	size_t len = size < to_send ? size : to_send;
+
+	(void)arg;
+	if (to_send == 0)
+		return HTTP_STREAM_END;
+	if (pauses < 5) {
+		pauses++;
+		loop_soon(loop, resume, NULL);
+		return 0;
+	}
+	memset(out, 'u', len);
+	to_send -= len;
+	return (int64_t)len;
+}
+
+static void
+a_large_answer_passes_in_pieces_also_when_it_was_to_be_repeated(void)
+{
+	static const struct http_stream stream = {
+	    .on_head = on_head, .on_body = on_body, .stall_ms = 5000};
+
+	reset("/large");
+	ask.retries = 3;
+	ask.stream = &stream;
+	heads = pauses = 0;
+	received = 0;
+	in_order = true;
+	streamed = start(client, near_port);
+	finish();
+	check_int(visits, ==, 1);
+	check_int(heads, ==, 1);
+	check_int(head_status, ==, 503);
+	check_int(received, ==, LARGE);
+	check(in_order);
+	check_int(pauses, ==, 20);
+	check_int(end_status, ==, 503);
+
+	reset("/busy"); /* a small one is held, and the last is passed on */
+	ask.retries = 3;
+	ask.stream = &stream;
+	heads = 0;
+	received = 0;
+	streamed = start(client, near_port);
+	finish();
+	check_int(visits, ==, 3);
+	check_int(heads, ==, 1);
+	check_int(head_status, ==, 200);
+	check_int(received, >, 10);
+}
+
+static void
+a_body_streams_in_with_pauses(void)
+{
+	static const struct http_stream stream = {
+	    .on_want = on_want, .length = LARGE, .stall_ms = 5000};
+
+	reset("/count");
+	ask.method = "POST";
+	ask.retries = 3;
+	ask.stream = &stream;
+	pauses = 0;
+	to_send = LARGE;
+	streamed = start(client, near_port);
+	finish();
+	check_int(end_status, ==, 200);
+	check_text(end_body, "6291456");
+	check_int(visits, ==, 1);
+}
+
 int
 main(void)
 {
@@ -332,6 +475,8 @@ main(void)
 	CHECK_RUN(a_refused_connection_is_repeated_until_the_deadline_forbids);
 	CHECK_RUN(addresses_that_are_not_allowed_are_not_called);
 	CHECK_RUN(a_cancelled_request_is_silent);
+	CHECK_RUN(a_large_answer_passes_in_pieces_also_when_it_was_to_be_repeated);
+	CHECK_RUN(a_body_streams_in_with_pauses);
 	http_client_free(client);
 	http_client_free(strict_client);
 	evhttp_free(near);

@@ -429,6 +429,43 @@ an_override_is_no_template(void)
 }
 
 static void
+an_override_gets_the_credentials_wherever_it_leads(void)
+{
+	const struct provider_ask ask = {.endpoint = "/a%2Fb/c%20d?x=%2F",
+					 .base_url_override = "https://other.test/v9/"};
+
+	check_int(prepared_of(&oauth, "{\"access_token\":\"at\"}", "", "", &ask), ==, SL_OK);
+	check_text(prepared.url, "https://other.test/v9/a%2Fb/c%20d?x=%2F");
+	check_text(header("authorization"), "Bearer at");
+}
+
+static void
+the_first_alternative_that_is_set_is_sent(void)
+{
+	static const struct provider_pair headers[] = {
+	    {"x-version", "${connectionConfig.version} || 2022-11-28"},
+	    {"x-who", "${connectionConfig.a} || ${connectionConfig.b} || nobody"}};
+	static const struct provider provider = {.name = "v",
+						 .base_url =
+						     "https://${connectionConfig.sub}.x.test || "
+						     "https://x.test",
+						 .headers = headers,
+						 .header_count = 2};
+	const struct provider_ask ask = {.endpoint = "a"};
+
+	check_int(prepared_of(&provider, "{}", "{}", "", &ask), ==, SL_OK);
+	check_text(prepared.url, "https://x.test/a");
+	check_text(header("x-version"), "2022-11-28");
+	check_text(header("x-who"), "nobody");
+	check_int(prepared_of(&provider, "{}",
+			      "{\"sub\":\"eu\",\"version\":\"7 || 8\",\"b\":\"b\"}", "", &ask),
+		  ==, SL_OK);
+	check_text(prepared.url, "https://eu.x.test/a");
+	check_text(header("x-version"), "7 || 8"); /* a value is never looked at again */
+	check_text(header("x-who"), "b");
+}
+
+static void
 what_is_too_long_is_refused(void)
 {
 	static char text[70000];
@@ -461,6 +498,8 @@ main(void)
 	CHECK_RUN(the_integration_says_where_a_generic_key_goes);
 	CHECK_RUN(a_value_cannot_leave_its_place_in_a_base_url);
 	CHECK_RUN(an_override_is_no_template);
+	CHECK_RUN(an_override_gets_the_credentials_wherever_it_leads);
+	CHECK_RUN(the_first_alternative_that_is_set_is_sent);
 	CHECK_RUN(what_is_too_long_is_refused);
 	prepare_fini(&prepared);
 	buf_fini(&url);

@@ -59,6 +59,13 @@ http_call_cancel(struct http_call *call)
 	loop_soon(loop, answer_call, call);
 }
 
+void
+http_call_resume(struct http_call *call)
+{
+	(void)call;
+	check(!"nothing is streamed here");
+}
+
 const char *
 http_answer_header(const struct http_answer *answer, const char *name)
 {
@@ -79,7 +86,7 @@ static int ends, asks, retries, last_retry_status;
 static int64_t last_wait_ms;
 static enum http_failure end_failure;
 static int end_status;
-static char end_code[64], end_url[256];
+static char end_code[64], end_url[256], end_body[64];
 
 enum leave { LEAVE_YES, LEAVE_NO, LEAVE_LATER, LEAVE_CANCEL };
 static enum leave leave;
@@ -117,6 +124,8 @@ on_answer(void *arg, const struct http_answer *answer)
 	end_status = answer->status;
 	snprintf(end_code, sizeof(end_code), "%s", answer->code != NULL ? answer->code : "");
 	snprintf(end_url, sizeof(end_url), "%s", answer->url);
+	snprintf(end_body, sizeof(end_body), "%.*s", (int)answer->body.len,
+		 answer->body.len > 0 ? answer->body.data : "");
 }
 
 static bool cancel_on_retry;
@@ -134,7 +143,70 @@ on_retry(void *arg, int attempt, int status, const char *code, int64_t wait_ms)
 		provider_request_cancel(request);
 }
 
-static const struct provider_events events = {on_before_send, on_answer, on_retry};
+/* --- tries that end, and credentials that are refused --- */
+
+static struct provider_try tries[16];
+static int try_count, try_status[16], refusals;
+enum renewal { RENEW_OTHER, RENEW_SAME, RENEW_BAD, RENEW_LATER, RENEW_CANCEL };
+static enum renewal renewal;
+
+static enum sl_code
+renew(struct provider_request *of, const char *credentials)
+{
+	const struct provider_connection other = {.provider = &provider,
+						  .credentials = slice_text(credentials)};
+
+	return provider_request_renew(of, credentials != NULL ? &other : NULL, &error);
+}
+
+static void
+on_try(void *arg, const struct provider_try *end)
+{
+	check(arg == &ask);
+	check_int(ends, ==, 0);
+	check_int(end->number, ==, sent);
+	check_int(strncmp(end->shown_url, "https://x.test/a", 16), ==, 0);
+	check(strstr(end->shown_url, "key=") == NULL);
+	check_int(end->ms, >=, 0);
+	try_status[try_count] = end->answer->status;
+	tries[try_count++] = *end;
+}
+
+static void
+on_unauthorized(void *arg, struct provider_request *of)
+{
+	check(arg == &ask);
+	check(of == request);
+	check_int(try_count, ==, sent); /* on_try was first */
+	check(tries[try_count - 1].repeated);
+	refusals++;
+	switch (renewal) {
+	case RENEW_OTHER:
+		check_int(renew(of, "{\"apiKey\":\"other\"}"), ==, SL_OK);
+		return;
+	case RENEW_SAME:
+		check_int(renew(of, NULL), ==, SL_OK);
+		check_int(ends, ==, 0); /* not from inside our own call */
+		return;
+	case RENEW_BAD:
+		check_int(renew(of, "{}"), ==, SL_INVALID);
+		return;
+	case RENEW_LATER:
+		return;
+	case RENEW_CANCEL:
+		provider_request_cancel(of);
+		return;
+	}
+}
+
+static const struct provider_events plain_events = {
+    .on_before_send = on_before_send, .on_answer = on_answer, .on_retry = on_retry};
+static const struct provider_events all_events = {.on_before_send = on_before_send,
+						  .on_answer = on_answer,
+						  .on_retry = on_retry,
+						  .on_try = on_try,
+						  .on_unauthorized = on_unauthorized};
+static const struct provider_events *events;
 
 static void
 reset(void)
@@ -149,6 +221,10 @@ reset(void)
 	leave = LEAVE_YES;
 	hang = cancel_on_retry = false;
 	request = asked = NULL;
+	events = &plain_events;
+	try_count = refusals = 0;
+	renewal = RENEW_OTHER;
+	end_body[0] = '\0';
 	error = (struct sl_error){0};
 	for (int i = 0; i < 16; i++)
 		script[i] = (struct http_answer){
@@ -162,7 +238,7 @@ start(void)
 	const struct provider_connection connection = {.provider = &provider,
 						       .credentials = slice_text(credentials)};
 	enum sl_code code =
-	    provider_request_start(loop, NULL, &connection, &ask, &events, &ask, &request, &error);
+	    provider_request_start(loop, NULL, &connection, &ask, events, &ask, &request, &error);
 
 	check_int(asks, ==, 0);
 	check_int(sent, ==, 0);
@@ -266,7 +342,8 @@ the_requests_own_list_and_header_are_used(void)
 	script[1].status = 200;
 	run();
 	check_int(sent, ==, 2);
-	check_int(last_wait_ms, ==, 10);
+	check_int(last_wait_ms, >=, 10);
+	check_int(last_wait_ms, <=, 12); /* with jitter, never less */
 }
 
 static void
@@ -364,6 +441,159 @@ a_cancelled_request_says_nothing_more(void)
 }
 
 static void
+each_try_is_told_with_what_follows(void)
+{
+	static const struct http_header soon = {"retry-after", "0.04"};
+
+	reset();
+	events = &all_events;
+	ask.retries = 1;
+	script[0].headers = &soon;
+	script[1].status = 200;
+	run();
+	check_int(try_count, ==, 2);
+	check_int(try_status[0], ==, 503);
+	check(tries[0].repeated);
+	check_int(tries[0].wait_ms, >=, 40);
+	check_int(tries[0].wait_ms, <=, 50); /* a quarter more at most */
+	check_int(last_wait_ms, ==, tries[0].wait_ms);
+	check_int(try_status[1], ==, 200);
+	check(!tries[1].repeated);
+}
+
+static void
+a_401_is_repeated_with_the_credentials_of_a_refresh(void)
+{
+	static const struct http_header mine = {"x-mine", "kept"};
+	char query[] = "q=1";
+
+	reset();
+	events = &all_events;
+	ask.retries = 3;
+	ask.headers = &mine;
+	ask.header_count = 1;
+	ask.query = query;
+	script[0].status = 401;
+	script[1].status = 200;
+	provider.query_count = 1;
+	check_int(start(), ==, SL_OK);
+	ask.headers = NULL; /* what it needs again is its own */
+	query[0] = 'z';
+	for (int i = 0; i < 200 && ends == 0; i++)
+		loop_turn(loop, 20);
+	check_int(refusals, ==, 1);
+	check_int(sent, ==, 2);
+	check_int(asks, ==, 2);
+	check_int(end_status, ==, 200);
+	check_text(last_url, "https://x.test/a?q=1&key=other");
+	check_int(last_ask.header_count, >=, 1);
+}
+
+static void
+a_401_that_changes_nothing_is_final(void)
+{
+	static const int wanted[] = {401};
+
+	for (renewal = RENEW_SAME; renewal <= RENEW_BAD; renewal++) {
+		enum renewal now = renewal;
+
+		reset();
+		renewal = now;
+		events = &all_events;
+		ask.retries = 3;
+		ask.retry_on = wanted;
+		ask.retry_on_count = 1;
+		script[0].status = 401;
+		script[0].body = SLICE_LITERAL("who are you?");
+		run();
+		check_int(sent, ==, 1);
+		check_int(refusals, ==, 1);
+		check_int(retries, ==, 0);
+		check_int(end_status, ==, 401);
+		check_text(end_body, "who are you?");
+		check_text(end_url, "https://x.test/a");
+	}
+	reset(); /* nobody who could help */
+	ask.retries = 3;
+	ask.retry_on = wanted;
+	ask.retry_on_count = 1;
+	script[0].status = 401;
+	run();
+	check_int(sent, ==, 1);
+	reset(); /* no tries left */
+	events = &all_events;
+	script[0].status = 401;
+	run();
+	check_int(refusals, ==, 0);
+	check_int(sent, ==, 1);
+	reset(); /* a second 401 with the last try */
+	events = &all_events;
+	ask.retries = 1;
+	script[0].status = script[1].status = 401;
+	run();
+	check_int(refusals, ==, 1);
+	check_int(sent, ==, 2);
+	check_int(end_status, ==, 401);
+}
+
+static void
+a_refresh_is_waited_for_until_the_deadline(void)
+{
+	reset();
+	events = &all_events;
+	ask.retries = 1;
+	renewal = RENEW_LATER;
+	script[0].status = 401;
+	script[1].status = 200;
+	check_int(start(), ==, SL_OK);
+	turn(8);
+	check_int(refusals, ==, 1);
+	check_int(ends, ==, 0);
+	check_int(renew(request, "{\"apiKey\":\"late\"}"), ==, SL_OK);
+	turn(8);
+	check_int(ends, ==, 1);
+	check_int(end_status, ==, 200);
+	check_text(last_url, "https://x.test/a?key=late");
+
+	reset();
+	events = &all_events;
+	ask.retries = 1;
+	renewal = RENEW_LATER;
+	ask.deadline_mono_ms = clock_mono_ms() + 40;
+	script[0].status = 401;
+	run();
+	check_int(sent, ==, 1);
+	check_int(end_status, ==, 401);
+
+	reset();
+	events = &all_events;
+	ask.retries = 1;
+	renewal = RENEW_CANCEL;
+	script[0].status = 401;
+	check_int(start(), ==, SL_OK);
+	turn(8);
+	check_int(refusals, ==, 1);
+	check_int(ends, ==, 0);
+}
+
+static void
+credentials_may_be_renewed_before_a_try(void)
+{
+	reset();
+	leave = LEAVE_LATER;
+	script[0].status = 200;
+	check_int(start(), ==, SL_OK);
+	turn(5);
+	check_int(renew(asked, "{}"), ==, SL_INVALID); /* goes on with what it had */
+	check_int(renew(asked, "{\"apiKey\":\"fresh\"}"), ==, SL_OK);
+	check_int(renew(asked, NULL), ==, SL_OK);
+	provider_request_go(asked, true);
+	turn(5);
+	check_text(last_url, "https://x.test/a?key=fresh");
+	check_int(ends, ==, 1);
+}
+
+static void
 events_that_are_not_wanted_may_be_left_out(void)
 {
 	static const struct provider_events few = {.on_answer = on_answer};
@@ -419,6 +649,11 @@ main(void)
 	CHECK_RUN(a_request_that_may_not_go_ends_as_script_aborted);
 	CHECK_RUN(leave_may_come_later);
 	CHECK_RUN(a_cancelled_request_says_nothing_more);
+	CHECK_RUN(each_try_is_told_with_what_follows);
+	CHECK_RUN(a_401_is_repeated_with_the_credentials_of_a_refresh);
+	CHECK_RUN(a_401_that_changes_nothing_is_final);
+	CHECK_RUN(a_refresh_is_waited_for_until_the_deadline);
+	CHECK_RUN(credentials_may_be_renewed_before_a_try);
 	CHECK_RUN(events_that_are_not_wanted_may_be_left_out);
 	CHECK_RUN(what_cannot_be_sent_is_refused_at_once);
 	loop_free(loop);

@@ -344,6 +344,82 @@ waits_are_capped_and_never_negative(void)
 	}
 }
 
+static void
+a_body_says_how_long_where_headers_do_not(void)
+{
+	static const struct {
+		enum retry_unit unit;
+		const char *body;
+		int64_t want;
+	} rows[] = {
+	    {RETRY_UNIT_S, "{\"e\":{\"w\":1.5}}", 1500},
+	    {RETRY_UNIT_S, "{\"e\":{\"w\":\"2\"}}", 2000},
+	    {RETRY_UNIT_MS, "{\"e\":{\"w\":1500}}", 1500},
+	    {RETRY_UNIT_MS, "{\"e\":{\"w\":0.5}}", 1},
+	    {RETRY_UNIT_AT, "{\"e\":{\"w\":1795324350}}", 30000},
+	    {RETRY_UNIT_AT, "{\"e\":{\"w\":\"2026-11-22T05:12:30Z\"}}", 30000},
+	    {RETRY_UNIT_AT, "{\"e\":{\"w\":1795324319}}", 3000}, /* past */
+	    {RETRY_UNIT_S, "{\"e\":{\"w\":-1}}", 3000},
+	    {RETRY_UNIT_S, "{\"e\":{\"w\":null}}", 3000},
+	    {RETRY_UNIT_S, "{\"e\":7}", 3000},
+	    {RETRY_UNIT_S, "<html>", 3000},
+	    {RETRY_UNIT_S, "", 3000},
+	};
+	static const struct http_header header = {"retry-after", "9"};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct provider provider = {.retry_body_path = "e.w",
+						  .retry_body_unit = rows[i].unit};
+		const struct retry_rules rules = {.provider = &provider};
+		struct http_answer answer = status(429);
+
+		answer.body = slice_text(rows[i].body);
+		if (retry_wait_ms(&rules, &answer, 1, NOW_MS) != rows[i].want)
+			printf("# row %s\n", rows[i].body);
+		check_int(retry_wait_ms(&rules, &answer, 1, NOW_MS), ==, rows[i].want);
+		answer.headers = &header;
+		answer.header_count = 1;
+		check_int(retry_wait_ms(&rules, &answer, 1, NOW_MS), ==, 9000);
+	}
+}
+
+static void
+jitter_adds_within_its_bounds_and_never_takes_away(void)
+{
+	int64_t most_own = 0, most_asked = 0;
+
+	for (uint32_t random = 0; random < 5000; random++) {
+		int64_t own = retry_spread_ms(3000, false, random * 2654435761u),
+			asked = retry_spread_ms(10000, true, random * 2654435761u);
+
+		check_int(own, >=, 3000);
+		check_int(own, <=, 3600);
+		check_int(asked, >=, 10000);
+		check_int(asked, <=, 10250);
+		most_own = own > most_own ? own : most_own;
+		most_asked = asked > most_asked ? asked : most_asked;
+	}
+	check_int(most_own, >, 3500);
+	check_int(most_asked, >, 10200);
+	check_int(retry_spread_ms(RETRY_WAIT_CAP_MS, false, 4242), ==, RETRY_WAIT_CAP_MS);
+	check_int(retry_spread_ms(0, true, 4242), ==, 0);
+	check_int(retry_spread_ms(100, true, UINT32_MAX), <=, 125);
+}
+
+static void
+the_end_of_a_window_with_room_left_is_not_waited_for(void)
+{
+	const struct provider provider = {.retry_after_header = "x-reset-in",
+					  .retry_remaining_header = "x-left"};
+	const struct retry_rules rules = {.provider = &provider};
+	static const struct http_header room[] = {{"x-reset-in", "6m0s"}, {"x-left", "40"}},
+					full[] = {{"x-reset-in", "6m0s"}, {"x-left", "0"}};
+
+	check_int(wait_of(&rules, 500, room, 2), ==, 3000);
+	check_int(wait_of(&rules, 500, full, 2), ==, 360000);
+	check_int(wait_of(&rules, 429, room, 2), ==, 360000);
+}
+
 int
 main(void)
 {
@@ -361,5 +437,8 @@ main(void)
 	CHECK_RUN(the_largest_header_wins);
 	CHECK_RUN(a_window_with_room_left_does_not_hold_up_a_5xx);
 	CHECK_RUN(waits_are_capped_and_never_negative);
+	CHECK_RUN(a_body_says_how_long_where_headers_do_not);
+	CHECK_RUN(jitter_adds_within_its_bounds_and_never_takes_away);
+	CHECK_RUN(the_end_of_a_window_with_room_left_is_not_waited_for);
 	return check_done();
 }

@@ -25,6 +25,7 @@ every_noun_carries_the_shard(void)
 	check_text(keys.names[KEY_DEPTHS], "sluice:{s07}:depths");
 	check_text(keys.names[KEY_CALLS], "sluice:{s07}:calls");
 	check_text(keys.names[KEY_CALL_BYTES], "sluice:{s07}:call_bytes");
+	check_text(keys.names[KEY_GATES], "sluice:{s07}:gates");
 	keys_init(&keys, KEYS_SHARD_MAX);
 	check_text(keys.names[KEY_WORKERS], "sluice:{s9999}:workers");
 }
@@ -43,6 +44,24 @@ lists_are_named_by_lane_and_key(void)
 	keys_init(&keys, KEYS_SHARD_MAX);
 	keys_list(&keys, 'f', INT64_MIN, name);
 	check_text(name, "sluice:{s9999}:f:-9223372036854775808");
+}
+
+static void
+windows_outlive_a_rebuild(void)
+{
+	static const char *const others[] = {"sluice:{s07}:q:1", "sluice:{s07}:gat",
+					     "sluice:{s08}:gate:c1", "sluice:{s07}:gates1"};
+	struct keys keys;
+	char name[KEYS_GATE_SIZE];
+
+	keys_init(&keys, 7);
+	keys_gate(&keys, "c9223372036854775807", true, name);
+	check_text(name, "sluice:{s07}:gate:c9223372036854775807:out");
+	check(keys_outlives(&keys, slice_text(name)));
+	check(keys_outlives(&keys, slice_text("sluice:{s07}:gates")));
+	check(keys_outlives(&keys, slice_text("sluice:{s07}:reply:n")));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		check(!keys_outlives(&keys, slice_text(others[i])));
 }
 
 static void
@@ -151,6 +170,7 @@ main(void)
 {
 	CHECK_RUN(every_noun_carries_the_shard);
 	CHECK_RUN(lists_are_named_by_lane_and_key);
+	CHECK_RUN(windows_outlive_a_rebuild);
 	CHECK_RUN(slots_are_named_by_key_and_number);
 	CHECK_RUN(answers_to_calls_outlive_a_rebuild_and_nothing_else_does);
 	CHECK_RUN(locks_are_named_by_environment_and_digest);
