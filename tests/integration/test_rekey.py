@@ -88,8 +88,16 @@ def run_sync(rig, connection, number):
                                                          "metadata": {"n": number}})
     assert done.status < 300, done
     before = len(rig.witness.seen(f"/ok/{connection}"))
-    wait_until("the run is accepted", lambda: rig.request("POST", "/sync/trigger", sync).status < 300, 10, 0.05)
-    wait_until("the run ends", lambda: len(rig.witness.seen(f"/ok/{connection}")) > before, 30)
+    done = rig.request("POST", "/sync/trigger", sync)
+    assert done.status == 200 and done.headers["x-sluice-started"] == "1", done
+
+    def ended():
+        answer = rig.request("GET", f"/sync/status?syncs=items&provider_config_key=w&connection_id={connection}")
+        [entry] = answer.json["syncs"]
+        return entry if entry["status"] != "RUNNING" else None
+    entry = wait_until("the run ends", ended, 30)
+    assert entry["latestExecutionStatus"] == "SUCCESS", (entry, list(rig.describe()))
+    assert len(rig.witness.seen(f"/ok/{connection}")) == before + 1, "not the run that was meant"
 
 
 def places(rig):
