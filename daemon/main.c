@@ -244,11 +244,14 @@ static int
 start_egress(struct daemon *daemon)
 {
 	char *directory = path_catalog(daemon->config);
+	struct guard_rules rules;
 	struct sl_error error;
 	int status = EX_OK;
 
-	if (guard_new(config_text(daemon->config, "egress_allow"), &daemon->guard, &error) != SL_OK)
-		status = fail(EX_CONFIG, "egress_allow: %s", error.text);
+	settings_guard_rules(daemon->config, &rules);
+	if (guard_new(NULL, &daemon->guard, &error) != SL_OK ||
+	    guard_set(daemon->guard, &rules, &error) != SL_OK)
+		status = fail(EX_CONFIG, "egress: %s", error.text);
 	else if (catalog_load(directory, &daemon->catalog, &error) != SL_OK)
 		status = fail(EX_CONFIG, "provider catalog: %s", error.text);
 	else if (http_client_new(daemon->loop, daemon->guard, &daemon->client, &error) != SL_OK ||

@@ -31,12 +31,21 @@ reload_provider_client(struct daemon *daemon)
 			  PROVIDERS_IDLE);
 }
 
+static void
+reload_guard(struct daemon *daemon)
+{
+	struct guard_rules rules;
+	struct sl_error error;
+
+	settings_guard_rules(daemon->config, &rules);
+	if (guard_set(daemon->guard, &rules, &error) != SL_OK)
+		log_error("egress_rules", "error=%s", log_text(error.text)); /* they were checked */
+}
+
 /* Of a value that is kept somewhere, the keeper is told. */
 static void
 tell_keeper(struct daemon *daemon, const char *name)
 {
-	struct sl_error error;
-
 	if (strcmp(name, "log_level") == 0)
 		settings_log_level(daemon->config);
 	else if (strcmp(name, "queued_max") == 0 || strcmp(name, "backlog_max") == 0)
@@ -52,9 +61,8 @@ tell_keeper(struct daemon *daemon, const char *name)
 		directory_forget(daemon->directory); /* kept with each environment */
 	else if (strcmp(name, "provider_connections") == 0)
 		reload_provider_client(daemon);
-	else if (strcmp(name, "egress_allow") == 0 &&
-		 guard_allow(daemon->guard, config_text(daemon->config, name), &error) != SL_OK)
-		log_error("egress_allow", "error=%s", log_text(error.text)); /* it was checked */
+	else if (strncmp(name, "egress_", 7) == 0)
+		reload_guard(daemon);
 }
 
 static void

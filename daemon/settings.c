@@ -45,6 +45,23 @@ check_roles(const char *text, struct sl_error *error)
 	return SL_OK;
 }
 
+static bool
+policy_parse(const char *text, enum guard_policy *out)
+{
+	static const char *const names[] = {
+	    [GUARD_DENYLIST] = "denylist",
+	    [GUARD_ALLOWLIST] = "allowlist",
+	    [GUARD_PERMISSIVE] = "permissive",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], text) == 0) {
+			*out = (enum guard_policy)i;
+			return true;
+		}
+	return false;
+}
+
 static enum sl_code
 check_allow(const char *text, struct sl_error *error)
 {
@@ -53,6 +70,26 @@ check_allow(const char *text, struct sl_error *error)
 
 	guard_free(guard);
 	return code;
+}
+
+static enum sl_code
+check_policy(const char *text, struct sl_error *error)
+{
+	enum guard_policy policy;
+
+	if (!policy_parse(text, &policy))
+		return sl_fail(error, SL_INVALID,
+			       "egress_policy is \"%s\"; it is denylist, allowlist or permissive", text);
+	return SL_OK;
+}
+
+void
+settings_guard_rules(const struct config *config, struct guard_rules *out)
+{
+	out->policy = GUARD_DENYLIST;
+	(void)policy_parse(config_text(config, "egress_policy"), &out->policy);
+	out->allow = config_text(config, "egress_allow");
+	out->deny = config_text(config, "egress_deny");
 }
 
 static enum sl_code
@@ -164,9 +201,15 @@ const struct config_row settings_rows[] = {
     {"keys_file", CONFIG_TEXT, NULL, 0, 0,
      "File for the first API keys: made if missing (0600), and what it names exists after start.",
      NULL, CONFIG_SECRET},
+    {"egress_policy", CONFIG_TEXT, "denylist", 0, 0,
+     "What functions, the proxy and webhooks may reach: denylist (all but inner networks and egress_deny), allowlist (only egress_allow) or permissive (private and link-local addresses, too).",
+     check_policy, CONFIG_LIVE},
     {"egress_allow", CONFIG_TEXT, "", 0, 0,
-     "CIDR blocks that functions and the proxy may reach although they are loopback, private or link-local.",
+     "CIDR blocks that may be reached although they are loopback, private or link-local; for allowlist all that may be reached, host names (api.example.org, *.example.org) too.",
      check_allow, CONFIG_LIVE},
+    {"egress_deny", CONFIG_TEXT, "", 0, 0,
+     "CIDR blocks and host names that may not be reached, whatever egress_allow says.", check_allow,
+     CONFIG_LIVE},
     {"api_rate_limit", CONFIG_INT, "100000", 1, INT64_C(1000000000),
      "Points (requests) per account and minute before the API of this node answers 429; a request without a good key costs 10 of its address.",
      NULL, CONFIG_LIVE},
@@ -378,6 +421,12 @@ settings_check(const struct config *config, struct sl_error *error)
 		    error, SL_INVALID,
 		    "database_direct_url is not set; database_pooling = transaction needs it, "
 		    "past the pooler, for what needs a session");
+	if (strcmp(config_text(config, "egress_policy"), "allowlist") != 0 &&
+	    guard_list_has_name(config_text(config, "egress_allow")))
+		return sl_fail(error, SL_INVALID,
+			       "egress_allow (from %s) names a host; that is for egress_policy = "
+			       "allowlist, otherwise it takes CIDR blocks",
+			       config_source(config, "egress_allow"));
 	if (standalone && roles != (ROLE_API | ROLE_WORKER | ROLE_SCHEDULER))
 		return sl_fail(error, SL_INVALID,
 			       "standalone runs all roles; remove the setting role");
@@ -416,7 +465,11 @@ settings_weaknesses(const struct config *config, struct buf *out)
 	if (config_int(config, "drain_timeout") == 0)
 		buf_add_text(out, "drain_timeout is 0, which weakens I13: a stop ends what runs at "
 				  "once, and jobs without a retry fail with worker_lost\n");
-	if (*config_text(config, "egress_allow") != '\0')
+	if (strcmp(config_text(config, "egress_policy"), "permissive") == 0)
+		buf_add_text(out, "egress_policy is permissive, which opens private, shared and "
+				  "link-local addresses to functions\n");
+	if (strcmp(config_text(config, "egress_policy"), "allowlist") != 0 &&
+	    *config_text(config, "egress_allow") != '\0')
 		buf_add_text(out,
 			     "egress_allow is set, which opens the inner network to functions: "
 			     "only what is named there\n");

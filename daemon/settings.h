@@ -30,4 +30,8 @@ void settings_log_level(const struct config *config); /* puts log_level into for
 /* Checks that span settings (what a role needs); the daemon does not start when this fails. */
 SL_MUST_USE enum sl_code settings_check(const struct config *config, struct sl_error *error);
 
+struct guard_rules;
+/* What the settings egress_* say; the texts are borrowed from config. */
+void settings_guard_rules(const struct config *config, struct guard_rules *out);
+
 #endif

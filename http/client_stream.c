@@ -59,7 +59,7 @@ client_wake(struct http_client *client)
 		} else if (call->state == CALL_RUNNING && call->start_due) {
 			call->start_due = false;
 			call_start_hop(call);
-		} else if (call->state == CALL_RUNNING && call->easy != NULL) {
+		} else if (call->state == CALL_RUNNING && (call->paused_in || call->paused_out)) {
 			go_on(call);
 		}
 		if (is_last)
@@ -177,8 +177,6 @@ stream_on_head(struct http_call *call)
 		return true;
 	call->headed = true;
 	call->moved_ms = clock_mono_ms();
-	if (call->paused_out && call->status >= 300) /* curl sends no more, and would wait for us */
-		call_wake(call);
 	call->streams_body = ask_on_head(call) && call->stream.on_body != NULL;
 	if (call->cancelled)
 		return false;

@@ -14,6 +14,19 @@
 #include "base/secret.h"
 #include "http/field.h"
 
+static bool
+is_allowed(const struct http_call *call, const struct sockaddr *address)
+{
+	char *host = NULL;
+	bool allowed;
+
+	if (curl_url_get(call->url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+		return false;
+	allowed = guard_allows(call->client->guard, host, address);
+	curl_free(host);
+	return allowed;
+}
+
 /* The guard's place: the very address curl is about to connect to. */
 static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -44,7 +57,7 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		snprintf(call->address, sizeof(call->address), "%s", call->unix_path);
 	else
 		snprintf(call->address, sizeof(call->address), "%s:%u", host, port);
-	if (call->unix_path == NULL && !guard_allows(call->client->guard, &address->addr)) {
+	if (call->unix_path == NULL && !is_allowed(call, &address->addr)) {
 		call->address_refused = true;
 		return CURL_SOCKET_BAD;
 	}
@@ -150,6 +163,8 @@ take_head(struct http_call *call)
 	if (again || call->status == 0)
 		return true;
 	call->follows_on = call_is_redirect(call);
+	if (call->paused_out && call->status >= 300) /* curl sends no more, but waits for us */
+		call_wake(call);
 	return call->follows_on || !call->streams || stream_on_head(call);
 }
 
@@ -329,6 +344,7 @@ forget_answer(struct http_call *call)
 	call->cut = false;
 	call->follows_on = false;
 	call->skipped = 0;
+	call->paused_in = call->paused_out = false;
 	call->socket_errno = 0;
 	call->status = 0;
 	call->address[0] = '\0';
@@ -405,11 +421,30 @@ start_round(struct http_call *call)
 	return true;
 }
 
+/* A kept connection is not asked about its address again. */
+static bool
+may_name(const struct http_call *call)
+{
+	char *host = NULL;
+	bool allowed;
+
+	if (curl_url_get(call->url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+		return false;
+	allowed = guard_allows_host(call->client->guard, host);
+	curl_free(host);
+	return allowed;
+}
+
 bool
 call_start_hop(struct http_call *call)
 {
 	call->looking = has_name(call);
 	call->looked = false;
+	if (call->unix_path == NULL && !may_name(call)) {
+		call_finish(call, HTTP_REFUSED_URL, "ERR_ADDRESS_NOT_ALLOWED",
+			    "the setting egress_deny refuses this host");
+		return false;
+	}
 	call_start_clock(call);
 	return start_round(call);
 }

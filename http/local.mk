@@ -18,7 +18,8 @@ http_tests = test_http_client \
 	test_http_head \
 	test_http_server \
 	test_http_stream \
-	test_http_stream_client
+	test_http_stream_client \
+	test_http_tls
 check_PROGRAMS += $(http_tests)
 TESTS += $(http_tests)
 http_test_libs = libhttp.a $(base_test_libs) $(CURL_LIBS)
@@ -34,3 +35,5 @@ test_http_stream_SOURCES = tests/unit/test_http_stream.c
 test_http_stream_LDADD = $(http_test_libs)
 test_http_stream_client_SOURCES = tests/unit/test_http_stream_client.c
 test_http_stream_client_LDADD = $(http_test_libs)
+test_http_tls_SOURCES = tests/unit/test_http_tls.c
+test_http_tls_LDADD = $(http_test_libs) -lssl

@@ -51,8 +51,8 @@ struct provider {
 	enum retry_unit retry_body_unit;
 	const int *retry_codes; /* statuses to retry instead of 401, 429, 5xx */
 	int retry_code_count;
-	const int
-	    *limit_codes; /* statuses beside 429 that refuse for the rate, when they say how long */
+	/* Statuses beside 429 that refuse for the rate, with Retry-After. */
+	const int *limit_codes;
 	int limit_code_count;
 	/* integration_config says where the key goes: keyPlacement, keyName, valueTemplate. */
 	bool key_from_integration;

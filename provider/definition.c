@@ -4,203 +4,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "provider/member.h"
 #include "provider/template.h"
-#include "provider/url.h"
-
-#define URL_MAX 4096
-
-/* One file under way: what its errors are about. */
-struct reading {
-	const char *file;
-	struct definition *entry;
-	struct sl_error *error;
-};
-
-static enum sl_code
-wrong(const struct reading *r, const char *member, const char *why)
-{
-	return sl_fail(r->error, SL_INVALID, "%s.json: %s %s", r->file, member, why);
-}
-
-enum member_kind { MEMBER_TEXT, MEMBER_BOOL, MEMBER_INT, MEMBER_OBJECT, MEMBER_ARRAY };
-
-struct member {
-	const char *name;
-	enum member_kind kind;
-	bool required;
-};
-
-static bool
-is_kind(const json_t *value, enum member_kind kind)
-{
-	switch (kind) {
-	case MEMBER_TEXT:
-		return json_is_string(value) && json_string_length(value) > 0;
-	case MEMBER_BOOL:
-		return json_is_boolean(value);
-	case MEMBER_INT:
-		return json_is_integer(value);
-	case MEMBER_OBJECT:
-		return json_is_object(value);
-	case MEMBER_ARRAY:
-		return json_is_array(value);
-	}
-	return false;
-}
-
-static const char *
-kind_name(enum member_kind kind)
-{
-	switch (kind) {
-	case MEMBER_TEXT:
-		return "must be a text";
-	case MEMBER_BOOL:
-		return "must be true or false";
-	case MEMBER_INT:
-		return "must be a whole number";
-	case MEMBER_OBJECT:
-		return "must be an object";
-	case MEMBER_ARRAY:
-		return "must be an array";
-	}
-	return "";
-}
-
-/* An object has the members of the table (which ends with a NULL name) and no others.  path is
- * "" or the object's own with a dot: "proxy.". */
-static enum sl_code
-check_members(const struct reading *r, json_t *object, const char *path, const struct member *table)
-{
-	const struct member *row;
-	char member[160];
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(object, key, value)
-	{
-		snprintf(member, sizeof(member), "%s%.80s", path, key);
-		for (row = table; row->name != NULL && strcmp(row->name, key) != 0; row++)
-			;
-		if (row->name == NULL)
-			return wrong(r, member, "is not a member that we know");
-		if (!is_kind(value, row->kind))
-			return wrong(r, member, kind_name(row->kind));
-	}
-	for (row = table; row->name != NULL; row++) {
-		snprintf(member, sizeof(member), "%s%s", path, row->name);
-		if (row->required && json_object_get(object, row->name) == NULL)
-			return wrong(r, member, "is missing");
-	}
-	return SL_OK;
-}
-
-static const char *
-text_of(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name));
-}
-
-static bool
-is_lower_token(const char *name)
-{
-	return name[0] != '\0' &&
-	       name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_")] == '\0';
-}
-
-static bool
-is_printable(const char *text)
-{
-	for (; *text != '\0'; text++)
-		if (*text < 0x20 || *text > 0x7e)
-			return false;
-	return true;
-}
-
-/* A URL of ours with placeholders in it is judged with harmless values in their places. */
-static enum sl_code
-check_one_url(const struct reading *r, const char *member, const char *text)
-{
-	struct slice literal, name;
-	struct buf url;
-	struct url parts;
-	struct sl_error why;
-	bool done = false, bad = false;
-
-	if (!is_printable(text))
-		return wrong(r, member, "holds a byte that no URL has");
-	if (template_check(text, &why) != SL_OK)
-		return wrong(r, member, why.text);
-	if (template_has_credential(text))
-		return wrong(r, member, "must not hold a credential");
-	buf_init(&url, URL_MAX);
-	while (!bad && !done) {
-		bad = template_next(&text, &literal, &name, &done, NULL) != SL_OK;
-		if (bad || done)
-			break;
-		buf_add_slice(&url, literal);
-		if (name.data != NULL)
-			buf_add_text(&url, url.len == 0 ? "https://x" : "x");
-	}
-	bad = bad || url.over || url_split(buf_slice(&url), &parts, NULL) != SL_OK ||
-	      parts.query.len > 0 || memchr(url.data, '#', url.len) != NULL;
-	buf_fini(&url);
-	return bad ? wrong(r, member, "is not an http or https URL without query") : SL_OK;
-}
-
-/* "A || B": see expand_url(). */
-static enum sl_code
-check_url(const struct reading *r, const char *member, const char *text)
-{
-	enum sl_code code = SL_OK;
-
-	for (const char *next; code == SL_OK && text != NULL; text = next) {
-		char *one;
-
-		next = strstr(text, " || ");
-		one = next != NULL ? sl_strndup(text, (size_t)(next - text)) : sl_strdup(text);
-		code = check_one_url(r, member, one);
-		free(one);
-		next = next != NULL ? next + 4 : NULL;
-	}
-	return code;
-}
-
-static int
-compare_pairs(const void *a, const void *b)
-{
-	return strcmp(((const struct provider_pair *)a)->name,
-		      ((const struct provider_pair *)b)->name);
-}
-
-/* Rows of an object of texts, at path ("proxy.headers"); one row more than there is, for a default. */
-static enum sl_code
-read_pairs(const struct reading *r, json_t *object, const char *path, struct provider_pair **out,
-	   int *count)
-{
-	json_t *value;
-	struct sl_error why;
-	char member[160];
-	const char *key;
-
-	*out = sl_calloc(json_object_size(object) + 1, sizeof(**out));
-	*count = 0;
-	json_object_foreach(object, key, value)
-	{
-		const char *text = json_string_value(value);
-
-		snprintf(member, sizeof(member), "%s.%.80s", path, key);
-		if (strcmp(path, "proxy.headers") == 0 && !is_lower_token(key))
-			return wrong(r, member, "is not a header's name in lower case");
-		if (text == NULL || !is_printable(text) || !is_printable(key) || key[0] == '\0')
-			return wrong(r, member, "must be a printable text");
-		if (template_check(text, &why) != SL_OK)
-			return wrong(r, member, why.text);
-		(*out)[(*count)++] = (struct provider_pair){key, text};
-	}
-	if (*count > 1)
-		qsort(*out, (size_t)*count, sizeof(**out), compare_pairs);
-	return SL_OK;
-}
 
 /* {"path":"error.retry_after","unit":"s"} */
 static enum sl_code
@@ -214,13 +19,13 @@ read_in_body(const struct reading *r, json_t *in_body)
 
 	if (in_body == NULL)
 		return SL_OK;
-	if (check_members(r, in_body, "proxy.retry.in_body.", table) != SL_OK)
+	if (member_check_all(r, in_body, "proxy.retry.in_body.", table) != SL_OK)
 		return SL_INVALID;
-	while (unit < 3 && strcmp(units[unit], text_of(in_body, "unit")) != 0)
+	while (unit < 3 && strcmp(units[unit], member_text(in_body, "unit")) != 0)
 		unit++;
 	if (unit == 3)
-		return wrong(r, "proxy.retry.in_body.unit", "must be s, ms or at");
-	r->entry->provider.retry_body_path = text_of(in_body, "path");
+		return member_wrong(r, "proxy.retry.in_body.unit", "must be s, ms or at");
+	r->entry->provider.retry_body_path = member_text(in_body, "path");
 	r->entry->provider.retry_body_unit = (enum retry_unit)unit;
 	return SL_OK;
 }
@@ -239,7 +44,7 @@ read_codes(const struct reading *r, json_t *retry, const char *name, int **out, 
 
 		snprintf(member, sizeof(member), "proxy.retry.%s", name);
 		if (number < 400 || number > 599)
-			return wrong(r, member, "must hold statuses from 400 to 599");
+			return member_wrong(r, member, "must hold statuses from 400 to 599");
 		(*out)[(*count)++] = (int)number;
 	}
 	return SL_OK;
@@ -258,21 +63,21 @@ read_retry(const struct reading *r, json_t *retry)
 	provider->retry_after_header = "retry-after";
 	if (retry == NULL)
 		return SL_OK;
-	if (check_members(r, retry, "proxy.retry.", table) != SL_OK)
+	if (member_check_all(r, retry, "proxy.retry.", table) != SL_OK)
 		return SL_INVALID;
 	for (int i = 0; i < 4; i++) {
-		const char *name = text_of(retry, table[i].name);
+		const char *name = member_text(retry, table[i].name);
 		char member[64];
 
 		snprintf(member, sizeof(member), "proxy.retry.%s", table[i].name);
-		if (name != NULL && !is_lower_token(name))
-			return wrong(r, member, "is not a header's name in lower case");
+		if (name != NULL && !member_is_token(name))
+			return member_wrong(r, member, "is not a header's name in lower case");
 	}
-	provider->retry_at_header = text_of(retry, "at");
-	provider->retry_remaining_header = text_of(retry, "remaining");
-	provider->retry_limit_header = text_of(retry, "limit");
-	if (text_of(retry, "after") != NULL)
-		provider->retry_after_header = text_of(retry, "after");
+	provider->retry_at_header = member_text(retry, "at");
+	provider->retry_remaining_header = member_text(retry, "remaining");
+	provider->retry_limit_header = member_text(retry, "limit");
+	if (member_text(retry, "after") != NULL)
+		provider->retry_after_header = member_text(retry, "after");
 	if (read_codes(r, retry, "error_code", &r->entry->codes, &provider->retry_code_count) !=
 		SL_OK ||
 	    read_codes(r, retry, "limit_code", &r->entry->limit_codes,
@@ -281,15 +86,6 @@ read_retry(const struct reading *r, json_t *retry)
 	provider->retry_codes = r->entry->codes;
 	provider->limit_codes = r->entry->limit_codes;
 	return read_in_body(r, json_object_get(retry, "in_body"));
-}
-
-static bool
-is_one_of(const char *text, const char *const *words)
-{
-	for (; *words != NULL; words++)
-		if (strcmp(text, *words) == 0)
-			return true;
-	return false;
 }
 
 /* wire.md section 14.4 */
@@ -315,14 +111,14 @@ read_paginate(const struct reading *r, json_t *paginate)
 
 	if (paginate == NULL)
 		return SL_OK;
-	if (check_members(r, paginate, "proxy.paginate.", table) != SL_OK)
+	if (member_check_all(r, paginate, "proxy.paginate.", table) != SL_OK)
 		return SL_INVALID;
-	if (!is_one_of(text_of(paginate, "type"), types))
-		return wrong(r, "proxy.paginate.type", "must be cursor, link or offset");
-	method = text_of(paginate, "offset_calculation_method");
-	if (method != NULL && !is_one_of(method, methods))
-		return wrong(r, "proxy.paginate.offset_calculation_method",
-			     "must be by-response-size or per-page");
+	if (!member_is_one_of(member_text(paginate, "type"), types))
+		return member_wrong(r, "proxy.paginate.type", "must be cursor, link or offset");
+	method = member_text(paginate, "offset_calculation_method");
+	if (method != NULL && !member_is_one_of(method, methods))
+		return member_wrong(r, "proxy.paginate.offset_calculation_method",
+				    "must be by-response-size or per-page");
 	r->entry->paginate = json_dumps(paginate, JSON_COMPACT);
 	if (r->entry->paginate == NULL)
 		abort(); /* out of memory, as in base/alloc */
@@ -351,11 +147,13 @@ settle_auth(const struct reading *r)
 	switch (provider->auth_mode) {
 	case AUTH_NONE:
 		if (placed || provider->key_from_integration)
-			return wrong(r, "proxy", "holds a credential, but auth_mode is NONE");
+			return member_wrong(r, "proxy",
+					    "holds a credential, but auth_mode is NONE");
 		return SL_OK;
 	case AUTH_API_KEY:
 		if (placed == provider->key_from_integration)
-			return wrong(r, "proxy", "must say in one way where the API key goes");
+			return member_wrong(r, "proxy",
+					    "must say in one way where the API key goes");
 		return SL_OK;
 	case AUTH_BASIC:
 		fallback = "Basic ${basic}";
@@ -366,7 +164,7 @@ settle_auth(const struct reading *r)
 		break;
 	}
 	if (provider->key_from_integration)
-		return wrong(r, "proxy.key_from", "is for API keys only");
+		return member_wrong(r, "proxy.key_from", "is for API keys only");
 	for (int i = 0; i < provider->header_count; i++)
 		placed |= strcmp(provider->headers[i].name, "authorization") == 0;
 	if (!placed)
@@ -385,21 +183,21 @@ read_proxy(const struct reading *r, json_t *proxy)
 	    {NULL, MEMBER_TEXT, false}};
 	struct definition *entry = r->entry;
 	struct provider *provider = &entry->provider;
-	const char *key_from = text_of(proxy, "key_from");
+	const char *key_from = member_text(proxy, "key_from");
 
-	if (check_members(r, proxy, "proxy.", table) != SL_OK)
+	if (member_check_all(r, proxy, "proxy.", table) != SL_OK)
 		return SL_INVALID;
-	provider->base_url = text_of(proxy, "base_url");
+	provider->base_url = member_text(proxy, "base_url");
 	if (provider->base_url != NULL &&
-	    check_url(r, "proxy.base_url", provider->base_url) != SL_OK)
+	    member_check_url(r, "proxy.base_url", provider->base_url) != SL_OK)
 		return SL_INVALID;
 	if (key_from != NULL && strcmp(key_from, "integration_config") != 0)
-		return wrong(r, "proxy.key_from", "must be integration_config");
+		return member_wrong(r, "proxy.key_from", "must be integration_config");
 	provider->key_from_integration = key_from != NULL;
-	if (read_pairs(r, json_object_get(proxy, "headers"), "proxy.headers", &entry->headers,
-		       &provider->header_count) != SL_OK ||
-	    read_pairs(r, json_object_get(proxy, "query"), "proxy.query", &entry->query,
-		       &provider->query_count) != SL_OK)
+	if (member_read_pairs(r, json_object_get(proxy, "headers"), "proxy.headers",
+			      &entry->headers, &provider->header_count) != SL_OK ||
+	    member_read_pairs(r, json_object_get(proxy, "query"), "proxy.query", &entry->query,
+			      &provider->query_count) != SL_OK)
 		return SL_INVALID;
 	provider->headers = entry->headers;
 	provider->query = entry->query;
@@ -417,13 +215,14 @@ read_auth_mode(const struct reading *r)
 					    [AUTH_OAUTH2] = "OAUTH2",
 					    [AUTH_OAUTH2_CC] = "OAUTH2_CC"};
 	struct provider *provider = &r->entry->provider;
-	const char *given = text_of(r->entry->root, "auth_mode");
+	const char *given = member_text(r->entry->root, "auth_mode");
 	size_t mode = 0;
 
 	while (mode < sizeof(names) / sizeof(names[0]) && strcmp(names[mode], given) != 0)
 		mode++;
 	if (mode == sizeof(names) / sizeof(names[0]))
-		return wrong(r, "auth_mode", "must be NONE, API_KEY, BASIC, OAUTH2 or OAUTH2_CC");
+		return member_wrong(r, "auth_mode",
+				    "must be NONE, API_KEY, BASIC, OAUTH2 or OAUTH2_CC");
 	provider->auth_mode = (enum auth_mode)mode;
 	provider->auth_mode_name = names[mode];
 	return SL_OK;
@@ -434,13 +233,13 @@ static enum sl_code
 read_url(const struct reading *r, const char *name, bool may, bool must, const char *modes,
 	 const char **out)
 {
-	const char *url = text_of(r->entry->root, name);
+	const char *url = member_text(r->entry->root, name);
 	char why[80];
 
 	snprintf(why, sizeof(why), "must be there for %s, and only then", modes);
 	if (url == NULL ? must : !may)
-		return wrong(r, name, why);
-	if (url != NULL && check_url(r, name, url) != SL_OK)
+		return member_wrong(r, name, why);
+	if (url != NULL && member_check_url(r, name, url) != SL_OK)
 		return SL_INVALID;
 	*out = url;
 	return SL_OK;
@@ -450,14 +249,14 @@ read_url(const struct reading *r, const char *name, bool may, bool must, const c
 static enum sl_code
 read_choice(const struct reading *r, const char *name, const char *a, const char *b, bool *second)
 {
-	const char *given = text_of(r->entry->root, name);
+	const char *given = member_text(r->entry->root, name);
 	char why[64];
 
 	*second = given != NULL && strcmp(given, b) == 0;
 	if (given == NULL || *second || strcmp(given, a) == 0)
 		return SL_OK;
 	snprintf(why, sizeof(why), "must be %s or %s", a, b);
-	return wrong(r, name, why);
+	return member_wrong(r, name, why);
 }
 
 #define TOKEN_TTL_MAX_MS (10 * 365 * 24 * 3600 * INT64_C(1000))
@@ -471,7 +270,7 @@ read_token_ttl(const struct reading *r)
 	if (value == NULL)
 		return SL_OK;
 	if (ms < 1000 || ms > TOKEN_TTL_MAX_MS)
-		return wrong(r, "token_expires_in_ms", "must be from a second to ten years");
+		return member_wrong(r, "token_expires_in_ms", "must be from a second to ten years");
 	r->entry->provider.token_ttl_s = ms / 1000;
 	return SL_OK;
 }
@@ -480,7 +279,8 @@ static enum sl_code
 read_params(const struct reading *r, const char *name, struct provider_pair **out,
 	    const struct provider_pair **shown, int *count)
 {
-	enum sl_code code = read_pairs(r, json_object_get(r->entry->root, name), name, out, count);
+	enum sl_code code =
+	    member_read_pairs(r, json_object_get(r->entry->root, name), name, out, count);
 
 	*shown = *out;
 	return code;
@@ -506,9 +306,9 @@ read_token(const struct reading *r)
 		return SL_INVALID;
 	for (size_t i = 0; !any && i < sizeof(names) / sizeof(names[0]); i++)
 		if (json_object_get(entry->root, names[i]) != NULL)
-			return wrong(r, names[i], "is for OAUTH2 and OAUTH2_CC only");
+			return member_wrong(r, names[i], "is for OAUTH2 and OAUTH2_CC only");
 	if (json_object_get(entry->root, "token_params") != NULL && oauth2)
-		return wrong(r, "token_params", "is for OAUTH2_CC only");
+		return member_wrong(r, "token_params", "is for OAUTH2_CC only");
 	if (read_url(r, "refresh_url", oauth2, false, "OAUTH2", &provider->refresh_url) != SL_OK ||
 	    read_choice(r, "token_request_auth_method", "body", "basic", &basic) != SL_OK ||
 	    read_choice(r, "body_format", "form", "json", &provider->token_json) != SL_OK)
@@ -533,23 +333,23 @@ read_rate_limit(const struct reading *r)
 
 	if (limit == NULL)
 		return SL_OK;
-	if (check_members(r, limit, "rate_limit.", table) != SL_OK)
+	if (member_check_all(r, limit, "rate_limit.", table) != SL_OK)
 		return SL_INVALID;
-	if (!is_one_of(text_of(limit, "scope"), scopes))
-		return wrong(r, "rate_limit.scope", "must be connection or app");
-	r->entry->provider.limits_per_app = strcmp(text_of(limit, "scope"), "app") == 0;
+	if (!member_is_one_of(member_text(limit, "scope"), scopes))
+		return member_wrong(r, "rate_limit.scope", "must be connection or app");
+	r->entry->provider.limits_per_app = strcmp(member_text(limit, "scope"), "app") == 0;
 	return SL_OK;
 }
 
 static enum sl_code
 read_webhook(const struct reading *r)
 {
-	const char *webhook = text_of(r->entry->root, "webhook");
+	const char *webhook = member_text(r->entry->root, "webhook");
 
 	if (webhook == NULL)
 		return SL_OK;
 	if (strcmp(webhook, "generic") != 0)
-		return wrong(r, "webhook", "must be generic");
+		return member_wrong(r, "webhook", "must be generic");
 	r->entry->provider.webhook = WEBHOOK_GENERIC;
 	return SL_OK;
 }
@@ -577,18 +377,18 @@ read_root(const struct reading *r)
 	size_t index;
 
 	if (!json_is_object(root))
-		return wrong(r, "the file", "must hold one object");
-	if (check_members(r, root, "", table) != SL_OK)
+		return member_wrong(r, "the file", "must hold one object");
+	if (member_check_all(r, root, "", table) != SL_OK)
 		return SL_INVALID;
-	r->entry->provider.display_name = text_of(root, "display_name");
+	r->entry->provider.display_name = member_text(root, "display_name");
 	json_array_foreach(json_object_get(root, "categories"), index, category)
 	{
-		if (!is_kind(category, MEMBER_TEXT))
-			return wrong(r, "categories", "must hold texts");
+		if (!member_is_kind(category, MEMBER_TEXT))
+			return member_wrong(r, "categories", "must hold texts");
 	}
-	if (check_url(r, "docs", text_of(root, "docs")) != SL_OK || read_auth_mode(r) != SL_OK ||
-	    read_token(r) != SL_OK || read_rate_limit(r) != SL_OK || read_webhook(r) != SL_OK ||
-	    read_proxy(r, json_object_get(root, "proxy")) != SL_OK)
+	if (member_check_url(r, "docs", member_text(root, "docs")) != SL_OK ||
+	    read_auth_mode(r) != SL_OK || read_token(r) != SL_OK || read_rate_limit(r) != SL_OK ||
+	    read_webhook(r) != SL_OK || read_proxy(r, json_object_get(root, "proxy")) != SL_OK)
 		return SL_INVALID;
 	return settle_auth(r);
 }

@@ -117,18 +117,27 @@ told_ms(const struct retry_rules *rules, const struct http_answer *answer, int64
 	return larger(ms, retry_body_ms(provider, answer->body, wall_ms));
 }
 
+/* Of the statuses that may mean it, Retry-After or the body must say so: ends of windows come with any answer. */
 static bool
-is_limited(const struct provider *provider, int status, int64_t told, bool none_left)
+says_to_wait(const struct provider *provider, const struct http_answer *answer, int64_t wall_ms)
 {
-	if (status == 429)
+	return retry_after_ms(header_of(answer, "retry-after"), wall_ms) >= 0 ||
+	       retry_body_ms(provider, answer->body, wall_ms) >= 0;
+}
+
+static bool
+is_limited(const struct provider *provider, const struct http_answer *answer, bool none_left,
+	   int64_t wall_ms)
+{
+	if (answer->status == 429)
 		return true;
-	if (provider == NULL || status < 400)
+	if (provider == NULL || answer->status < 400)
 		return false;
 	if (none_left)
 		return true;
-	for (int i = 0; told >= 0 && i < provider->limit_code_count; i++)
-		if (provider->limit_codes[i] == status)
-			return true;
+	for (int i = 0; i < provider->limit_code_count; i++)
+		if (provider->limit_codes[i] == answer->status)
+			return says_to_wait(provider, answer, wall_ms);
 	return false;
 }
 
@@ -158,7 +167,7 @@ limit_read(const struct retry_rules *rules, const struct http_answer *answer, in
 			      provider->retry_remaining_header, provider->retry_at_header, wall_ms);
 	told = told_ms(rules, answer, wall_ms);
 	*out = (struct limit_news){
-	    .limited = is_limited(provider, answer->status, told, window.remaining == 0)};
+	    .limited = is_limited(provider, answer, window.remaining == 0, wall_ms)};
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
 		window = stricter(window, window_of(answer, families[i][0], families[i][1],
 						    families[i][2], wall_ms));

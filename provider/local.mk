@@ -8,6 +8,7 @@ libprovider_a_SOURCES = \
 	provider/expand.c provider/expand.h \
 	provider/held.c provider/held.h \
 	provider/limit.c provider/limit.h \
+	provider/member.c provider/member.h \
 	provider/moment.c provider/moment.h \
 	provider/prepare.c provider/prepare.h \
 	provider/request.c provider/request.h \

@@ -187,14 +187,17 @@ find_error(struct json_value object, char **name, char **text)
 {
 	struct json_value error = json_get(object, "error");
 
-	*name = text_of(object, "error");
-	*text = text_of(object, "error_description");
 	if (error.type == JSON_OBJECT_) {
 		*name = text_of(error, "type");
 		*text = text_of(error, "message");
+	} else {
+		*name = text_of(object, "error");
+		*text = NULL;
+		if (*name == NULL)
+			*name = text_of(object, "status");
 	}
-	if (*name == NULL && error.type != JSON_OBJECT_)
-		*name = text_of(object, "status");
+	if (*text == NULL)
+		*text = text_of(object, "error_description");
 	if (*text == NULL)
 		*text = text_of(object, "message");
 }

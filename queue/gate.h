@@ -10,7 +10,7 @@
 #define QUEUE_GATE_ASK_MAX 64    /* passes asked for at once (asserted) */
 #define QUEUE_GATE_NAME_SIZE 48  /* of a pass, with its NUL */
 #define QUEUE_GATE_OTHERS_MAX 64 /* of the same node (asserted) */
-#define QUEUE_GATE_LEASE_MS 60000
+#define QUEUE_GATE_LEASE_MS 15000
 #define QUEUE_GATE_LIST_MAX 1000
 
 struct queue_gate {

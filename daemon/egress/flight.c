@@ -613,17 +613,19 @@ on_token(void *arg, const struct http_answer *got)
 		settle_down(flight);
 		return;
 	}
-	if (got->failure == HTTP_REFUSED_URL)
+	if (got->failure == HTTP_REFUSED_URL) {
 		code = sl_fail(&error, SL_INVALID, "the token URL is refused: %.160s", got->text);
-	else if (got->failure != HTTP_ANSWERED)
+		flight->refusals++; /* by us: there is nothing to confirm */
+	} else if (got->failure != HTTP_ANSWERED) {
 		code = sl_fail(&error, SL_UNAVAILABLE, "the token endpoint: %.160s",
 			       got->text != NULL ? got->text : "no answer");
-	else if (json_check(buf_slice(&flight->plain), &credentials, NULL) != SL_OK)
+	} else if (json_check(buf_slice(&flight->plain), &credentials, NULL) != SL_OK) {
 		code = sl_fail(&error, SL_INVALID, "the stored credentials are not JSON");
-	else
+	} else {
 		code = token_answer(flight->provider, credentials, got->status,
 				    http_answer_header(got, "content-type"), got->body,
 				    clock_wall_ms(), &flight->renewed, &error);
+	}
 	judge(flight, code, &error);
 }
 

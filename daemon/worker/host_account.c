@@ -6,26 +6,83 @@
 #include "base/log.h"
 #include "daemon/api/metadata.h"
 #include "daemon/api/show.h"
+#include "daemon/egress/fresh.h"
 #include "daemon/worker/host_call.h"
 #include "provider/catalog.h"
 
 void
-host_connection(struct host_call *call)
+host_fail_credentials(struct host_call *call, const char *code, const char *text,
+		      const struct account_connection *row)
 {
+	struct json_writer w;
+	struct sl_error failed;
+	struct buf shown, out;
+
+	buf_init(&shown, HOST_ANSWER_MAX / 2);
+	buf_init(&out, HOST_ANSWER_MAX);
+	jw_init(&w, &out);
+	jw_object(&w);
+	jw_member_text(&w, "code", code);
+	jw_member_text(&w, "message", text);
+	jw_member_int(&w, "status", 424);
+	jw_key(&w, "body");
+	jw_object(&w);
+	jw_key(&w, "error");
+	jw_object(&w);
+	jw_member_text(&w, "code", code);
+	jw_member_text(&w, "message", text);
+	if (show_connection(call->attempt->daemon->ring, row, 0, &shown, &failed) == SL_OK)
+		jw_member_raw(&w, "payload", buf_slice(&shown));
+	jw_object_end(&w);
+	jw_object_end(&w);
+	jw_object_end(&w);
+	buf_fini(&shown);
+	if (out.over)
+		host_fail(call, code, text);
+	else
+		host_answer(call, false, buf_slice(&out), (struct slice){NULL, 0});
+	buf_fini(&out);
+}
+
+static void
+on_fresh(void *arg, const struct fresh_answer *answer)
+{
+	struct host_call *call = arg;
+	unsigned flags = SHOW_CREDENTIALS;
 	struct sl_error error;
 	struct buf out;
 
+	if (host_is_orphan(call))
+		return;
+	if (answer->code == SL_INVALID) {
+		host_fail_credentials(call, answer->wire_code, answer->text, answer->row);
+		return;
+	}
+	if (answer->code != SL_OK) {
+		if (answer->code == SL_UNAVAILABLE && host_retry(call, NULL))
+			return;
+		(void)sl_fail(&error, answer->code, "%s", answer->text);
+		host_fail_sl(call, answer->code, &error);
+		return;
+	}
+	if (json_is_yes(json_get(call->meta, "refreshToken")))
+		flags |= SHOW_REFRESH_TOKEN;
 	buf_init(&out, HOST_ANSWER_MAX);
-	if (show_connection(
-		call->attempt->daemon->ring, &call->connection->row,
-		SHOW_CREDENTIALS |
-		    (json_is_yes(json_get(call->meta, "refreshToken")) ? SHOW_REFRESH_TOKEN : 0),
-		&out, &error) != SL_OK)
+	if (show_connection(call->attempt->daemon->ring, answer->row, flags, &out, &error) != SL_OK)
 		host_fail(call, "invalid_credentials", error.text);
 	else
 		host_answer_json(call, &out);
-	secret_wipe(out.data, out.len);
-	buf_fini(&out);
+	show_buf_wipe(&out);
+}
+
+void
+host_connection(struct host_call *call)
+{
+	const struct fresh_ask ask = {.row = &call->connection->row,
+				      .force = json_is_yes(json_get(call->meta, "forceRefresh"))};
+
+	call->pending = true;
+	fresh_get(call->attempt->daemon->fresh, &ask, on_fresh, call);
 }
 
 static unsigned

@@ -55,6 +55,10 @@ void host_answer(struct host_call *call, bool ok, struct slice meta, struct slic
 void host_answer_json(struct host_call *call, const struct buf *out); /* whole or not at all */
 void host_fail(struct host_call *call, const char *code, const char *message);
 void host_failf(struct host_call *call, const char *code, const char *format, ...) SL_PRINTF(3, 4);
+/* As the API answers a read of a connection whose credentials are no good: 424, code, and the connection
+ * without them. */
+void host_fail_credentials(struct host_call *call, const char *code, const char *text,
+			   const struct account_connection *row);
 /* For what the ledger or a lookup of the connection said. */
 void host_fail_sl(struct host_call *call, enum sl_code code, const struct sl_error *error);
 /* For a write behind a fence (sql/sync.h): SL_CONFLICT is the end of this run. */

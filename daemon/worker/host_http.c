@@ -102,6 +102,15 @@ note_limit(const struct host_call *call, const struct http_answer *got)
 		attempt_note_limit(call->attempt, &place);
 }
 
+/* Nothing was sent: the credentials are no good. */
+static bool
+is_refusal(const struct http_answer *got)
+{
+	return got->failure == HTTP_CANCELLED && got->code != NULL &&
+	       (strcmp(got->code, "invalid_credentials") == 0 ||
+		strncmp(got->code, "connection_refresh_", strlen("connection_refresh_")) == 0);
+}
+
 static void
 on_http_answer(void *arg, const struct http_answer *got)
 {
@@ -112,6 +121,10 @@ on_http_answer(void *arg, const struct http_answer *got)
 	FAULT_POINT("provider_answered");
 	call->egress = NULL;
 	note_limit(call, got);
+	if (is_refusal(got)) {
+		host_fail_credentials(call, got->code, got->text, &call->connection->row);
+		return;
+	}
 	if (got->failure != HTTP_ANSWERED) {
 		host_fail(call, got->code != NULL ? got->code : "ERR_NETWORK", got->text);
 		return;

@@ -4,10 +4,11 @@
 -- connection (row ids); connection 0: the integration's own window and those of all its connections.
 -- Returns how many there were.  Repeatable.  Caller: queue_gate_clear() in queue/gate.c.
 local count = 0
-for _, place in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+local places = ARGV[3] == '0' and redis.call('ZRANGE', KEYS[1], 0, -1) or {'c' .. ARGV[3]}
+for _, place in ipairs(places) do
 	local key = ARGV[1] .. place
 	local held = redis.call('HMGET', key, 'integ', 'conn')
-	if held[1] == ARGV[2] and (ARGV[3] == '0' or place == 'c' .. ARGV[3]) then
+	if held[1] == ARGV[2] then
 		count = count + 1
 		redis.call('UNLINK', key, key .. ':out')
 		redis.call('ZREM', KEYS[1], place)

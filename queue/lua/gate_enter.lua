@@ -6,25 +6,27 @@
 -- window stays closed (0: it is open), 1 when passes are counted, and Redis's time in ms.
 -- Not repeatable: after a lost answer the passes end with their lease.  Caller: queue_gate_ask() in
 -- queue/gate.c.  A place of which nothing is known costs one HMGET, and nothing is written.
-local POLL, SPREAD = 50, 8
+local POLL, SPREAD, ARRIVE = 50, 8, 2000 -- ARRIVE: a request has reached its provider by then
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local want, lease = tonumber(ARGV[1]), tonumber(ARGV[#ARGV])
 local held = redis.call('HMGET', KEYS[1], 'until', 'rem', 'reset', 'limit', 'start', 'first', 'last', 'out', 'cap', 'len',
-	'wide', 'clean', 'probe', 'slide', 'probing', 'top')
+	'wide', 'clean', 'probe', 'slide', 'probing', 'top', 'shut')
 if not held[1] then
 	return {want, 0, 0, 0, now}
 end
-local closed, rem, reset, limit, start, first, last, out, cap, len, wide, clean, probe, slide, probing, top
+local closed, rem, reset, limit, start, first, last, out, cap, len, wide, clean, probe, slide, probing, top, shut_at
 for i = 1, #held do
 	held[i] = tonumber(held[i] or 0)
 end
-closed, rem, reset, limit, start, first, last, out, cap, len, wide, clean, probe, slide, probing, top = unpack(held)
+closed, rem, reset, limit, start, first, last, out, cap, len, wide, clean, probe, slide, probing, top, shut_at = unpack(held)
 if closed > now then
 	return {0, closed - now, closed - now, 1, now}
 end
 
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+-- Those that went well before a window's end were counted there, or died with their node.
+local ended = math.max(shut_at, reset <= now and reset or 0)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', math.max(now, ended - ARRIVE + lease))
 local flying = redis.call('ZCARD', KEYS[2])
 local may, wait, shut = 0, POLL, 0
 local set = {}

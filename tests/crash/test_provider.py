@@ -132,8 +132,8 @@ class Stub:
         self._limited(sock, "limit-huge", b"315360000")
 
 
-def ask(fleet, path, retries=0, base=None):
-    return fleet.call("ask", {"path": "/" + path, "retries": retries, "base": base or fleet.stub.url}, seconds=60)
+def ask(fleet, path, retries=0, base=None, **more):
+    return fleet.call("ask", {"path": "/" + path, "retries": retries, "base": base or fleet.stub.url}, seconds=60, **more)
 
 
 def memory_of(pid):
@@ -176,7 +176,8 @@ def _(fleet):
     answers, began = {}, time.monotonic()
 
     def one(path):
-        answers[path] = ask(fleet, path, retries=1)
+        fleet.connection(path)  # of its own: a limit is a connection's
+        answers[path] = ask(fleet, path, retries=1, connection=path)
     threads = [threading.Thread(target=one, args=(f"limit-{name}",)) for name in ("past", "garbage", "negative")]
     for thread in threads:
         thread.start()

@@ -3,16 +3,22 @@
  * The input is the bytes of a connection.  Two properties are checked: the verdict on each request
  * is the same however the bytes are cut, and each request that is taken reads the same to llhttp
  * (Debian's node-llhttp, sources under /usr/share/llhttp): method, target, headers, body and the
- * offset where it ends.  Build with clang -fsanitize=fuzzer,address,undefined. */
+ * offset where it ends.  The same bytes then go through a server that streams (http/stream.c): the
+ * requests it hands over are of those, in order and with the same bodies, also when each is answered
+ * before its body is read.  Build with clang -fsanitize=fuzzer,address,undefined. */
 #include <llhttp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/loop.h"
 #include "http/body.h"
 #include "http/field.h"
 #include "http/head.h"
+#include "http/server_state.h"
 #include "http/target.h"
 
 enum { BODY_CAP = 1 << 20, REQUESTS_MAX = 8 };
@@ -268,6 +274,204 @@ compare_with_llhttp(const char *bytes, size_t from, const struct seen *ours, uin
 	seen_fini(&other.seen);
 }
 
+/* A server whose requests all are streams, and what it handed over. */
+static struct streamed {
+	struct loop *loop;
+	struct http_server *server;
+	bool early;              /* each is answered before its body is read */
+	struct http_request *at; /* the one in work */
+	bool begun;
+	struct buf log;  /* of log_request() */
+	struct buf body; /* of the one in work */
+	char piece[100];
+	size_t held;
+} streamed;
+
+/* "METHOD target body", the last one as a number, "-" when it did not come whole or was not read. */
+static void
+log_request(struct buf *log, struct slice head, const struct buf *body)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	buf_add_slice(log, head);
+	if (body == NULL) {
+		buf_add_text(log, " -\n");
+		return;
+	}
+	for (size_t i = 0; i < body->len; i++)
+		hash = (hash ^ (unsigned char)body->data[i]) * 0x100000001b3u;
+	buf_printf(log, " %016llx %zu\n", (unsigned long long)hash, body->len);
+}
+
+static void
+streamed_log(const struct http_request *request, const struct buf *body)
+{
+	struct buf head;
+
+	buf_init(&head, SIZE_MAX / 2);
+	buf_printf(&head, "%s %.*s", request->head.method, (int)request->head.target.len,
+		   request->head.target.data);
+	log_request(&streamed.log, buf_slice(&head), body);
+	buf_fini(&head);
+}
+
+static void
+streamed_end(bool whole)
+{
+	struct http_request *request = streamed.at;
+
+	streamed_log(request, whole ? &streamed.body : NULL);
+	buf_clear(&streamed.body);
+	streamed.at = NULL;
+	http_request_reply_end(request, whole);
+}
+
+static void
+streamed_echo(void *arg)
+{
+	(void)arg;
+	while (streamed.at != NULL) {
+		int64_t n;
+
+		if (streamed.held > 0 &&
+		    !http_request_write(streamed.at, (struct slice){streamed.piece, streamed.held}))
+			return;
+		streamed.held = 0;
+		n = http_request_read(streamed.at, streamed.piece, sizeof(streamed.piece));
+		if (n == 0)
+			return;
+		if (n > 0 && !streamed.begun)
+			http_request_reply_head(streamed.at, &(struct http_reply){.status = 200},
+						-1);
+		streamed.begun = streamed.begun || n > 0;
+		if (n > 0) {
+			buf_add(&streamed.body, streamed.piece, (size_t)n);
+			streamed.held = (size_t)n;
+			continue;
+		}
+		if (!streamed.begun)
+			http_request_reply_head(streamed.at, &(struct http_reply){.status = 204},
+						-1);
+		streamed_end(n == HTTP_REQUEST_END);
+	}
+}
+
+static void
+streamed_on_head(void *arg, struct http_request *request, struct http_verdict *verdict)
+{
+	(void)arg;
+	(void)request;
+	verdict->stream = true;
+	verdict->body_max = BODY_CAP;
+}
+
+static void
+streamed_on_request(void *arg, struct http_request *request)
+{
+	static const struct http_request_events events = {streamed_echo, streamed_echo};
+
+	(void)arg;
+	must(streamed.at == NULL, "two requests of one connection are in work");
+	if (streamed.early) {
+		streamed_log(request, NULL);
+		http_request_fail(request, 401, "no", "not even looked at");
+		return;
+	}
+	streamed.at = request;
+	streamed.begun = false;
+	streamed.held = 0;
+	http_request_listen(request, &events, NULL);
+}
+
+static void
+streamed_on_gone(void *arg, struct http_request *request)
+{
+	(void)arg;
+	must(request == streamed.at, "a request is gone that was not in work");
+	must(http_request_read(request, streamed.piece, 1) == HTTP_REQUEST_BROKEN,
+	     "a request that is gone can be read");
+	if (!streamed.begun)
+		http_request_reply_head(request, &(struct http_reply){.status = 200}, -1);
+	streamed_end(false);
+}
+
+static void
+streamed_start(bool early)
+{
+	static const struct http_handler handler = {streamed_on_head, streamed_on_request,
+						    streamed_on_gone};
+	const struct http_server_settings settings = {0};
+
+	if (streamed.loop == NULL) {
+		streamed.loop = loop_new();
+		streamed.server = http_server_new(streamed.loop, &settings, &handler, NULL);
+	}
+	streamed.early = early;
+	buf_init(&streamed.log, SIZE_MAX / 2);
+	buf_init(&streamed.body, SIZE_MAX / 2);
+}
+
+/* The answers are read, and dropped, as they come. */
+static void
+streamed_turn(int fd)
+{
+	char bytes[4096];
+
+	loop_turn(streamed.loop, 0);
+	while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		continue;
+}
+
+/* Are the lines of part lines of whole, in the same order?  The server answers some by itself. */
+static bool
+is_part_of(const struct buf *part, const struct buf *whole)
+{
+	const char *at = part->data, *from = whole->data;
+
+	while (at != NULL && *at != '\0' && from != NULL && *from != '\0') {
+		size_t len = (size_t)(strchr(at, '\n') + 1 - at);
+
+		if (strncmp(at, from, len) == 0)
+			at += len;
+		from = strchr(from, '\n') + 1;
+	}
+	return at == NULL || *at == '\0';
+}
+
+/* log: what the parsers saw. */
+static void
+compare_with_streams(const char *bytes, size_t len, uint64_t state, bool early,
+		     const struct buf *log)
+{
+	int ends[2];
+	size_t at = 0;
+
+	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0, "no socket");
+	streamed_start(early);
+	conn_open(streamed.server, ends[0], "fuzz");
+	while (at < len && http_server_connections(streamed.server) > 0) {
+		size_t piece = next_piece(&state, len - at);
+		ssize_t n = send(ends[1], bytes + at, piece, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		at += n > 0 ? (size_t)n : 0;
+		if (state % 3 != 0 || n <= 0)
+			streamed_turn(ends[1]);
+	}
+	shutdown(ends[1], SHUT_WR);
+	for (int i = 0; i < 10000 && http_server_connections(streamed.server) > 0; i++)
+		streamed_turn(ends[1]);
+	must(http_server_connections(streamed.server) == 0, "a connection does not end");
+	must(streamed.at == NULL, "a request is left over");
+	if (!is_part_of(&streamed.log, log))
+		fprintf(stderr, "parsers:\n%s\nstreams:\n%s\n", log->data != NULL ? log->data : "",
+			streamed.log.data);
+	must(is_part_of(&streamed.log, log), "streams see other requests");
+	close(ends[1]);
+	loop_turn(streamed.loop, 0);
+	buf_fini(&streamed.log);
+	buf_fini(&streamed.body);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
@@ -275,9 +479,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *bytes = (const char *)data;
 	uint64_t state = 0x9e3779b97f4a7c15u;
+	struct buf log, early_log;
 	size_t from = 0;
 	bool taken = true;
 
+	buf_init(&log, SIZE_MAX / 2);
+	buf_init(&early_log, SIZE_MAX / 2);
 	for (size_t i = 0; i < size; i++)
 		state = (state ^ data[i]) * 0x100000001b3u;
 	state |= 1;
@@ -297,8 +504,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (taken)
 			compare_with_llhttp(bytes, from, &whole, state);
 		from = whole.end;
+		if (whole.text.len > 0) { /* its head was taken */
+			struct slice head = {
+			    whole.text.data,
+			    (size_t)(strchr(whole.text.data, '\n') - whole.text.data)};
+
+			log_request(&log, head, taken ? &whole.body : NULL);
+			log_request(&early_log, head, NULL);
+		}
 		seen_fini(&whole);
 		seen_fini(&cut);
 	}
+	if (from == size || !taken) { /* else there were more than REQUESTS_MAX */
+		compare_with_streams(bytes, size, state, false, &log);
+		compare_with_streams(bytes, size, state, true, &early_log);
+	}
+	buf_fini(&log);
+	buf_fini(&early_log);
 	return 0;
 }

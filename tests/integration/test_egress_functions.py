@@ -1,14 +1,19 @@
 """Requests of functions to a provider: who waits for a provider's limit, and what others may do meanwhile."""
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from rig import Rig, wait_until
 from tap import main, test
+from tokens import CLIENT, Tokens
 
 FUNCTIONS = {
     "go": "const r = await nango.get(input); return r.data;",
     "status": "try { return (await nango.get(input)).status } catch (e) { return e.response ? e.response.status : e.code }",
+    "account": "const caught = async (f) => { try { return await f() } catch (e) { return { message: e.message, status: e.response && e.response.status,"
+               " axios: e.isAxiosError, data: e.response && e.response.data } } };"
+               " const out = []; for (const [op, ...args] of input) out.push(await caught(() => nango[op](...args))); return out;",
     "inside": "return nango.triggerAction('w', nango.connectionId, 'go', input);",
 }
 
@@ -42,8 +47,7 @@ def lines(rig, part):
 def jobs_and_calls_go_on_while_as_many_jobs_as_there_are_places_wait(rig):
     paths = [limited(rig, "job-a"), limited(rig, "job-b")]
     waiting = [rig.submit("go", {"endpoint": path, "retries": 1}, connection=f"c{n}") for n, path in enumerate(paths)]
-    for path in paths:
-        rig.witness.wait_seen(path)
+    wait_until("both wait, and are counted so", lambda: gauges(rig) == {"sluice_running": 0, "sluice_runs_waiting": 2})
     assert rig.finish(rig.submit("go", {"endpoint": "/ok/job-c"}, connection="c2")).json["path"] == "/ok/job-c"
     assert rig.call("go", {"endpoint": "/ok/call"}).json["path"] == "/ok/call"
     assert [len(rig.witness.seen(path)) for path in paths] == [1, 1], "the places were held until the wait was over"
@@ -66,17 +70,8 @@ def calls_of_actions_in_actions_go_on_while_others_of_them_wait(rig):
 
 
 @test
-def a_run_that_waits_is_counted_as_one(rig):
-    path = limited(rig, "told")
-    job = rig.submit("go", {"endpoint": path, "retries": 1}, connection=own(rig, "told"))
-    wait_until("one waits", lambda: gauges(rig) == {"sluice_running": 0, "sluice_runs_waiting": 1})
-    assert rig.finish(job).json["n"] == 2
-    assert gauges(rig) == {"sluice_running": 0, "sluice_runs_waiting": 0}
-
-
-@test
 def a_run_that_is_cancelled_while_it_waits_lends_nothing_more(rig):
-    path = limited(rig, "cancelled", 30)
+    path = limited(rig, "cancelled", 10)
     job = rig.submit("go", {"endpoint": path, "retries": 1}, connection=own(rig, "cancelled"))
     wait_until("it waits", lambda: gauges(rig)["sluice_runs_waiting"] == 1)
     assert rig.request("DELETE", f"/action/{job}").status == 200
@@ -105,12 +100,92 @@ def a_401_is_final_unless_the_credentials_changed(rig):
     def changed(call):
         if call.headers["authorization"].endswith("-old"):
             rig.connection("turned", api_key="key-new")
-            return 401, {}, b"{}"
+            return 401, {"retry-after": "0"}, b"{}"
         return 200, {}, b"{}"
     rig.witness.routes["turned"] = changed
     rig.connection("turned", api_key="key-old")
     assert rig.call("status", {"endpoint": "/turned", "retries": 3, "retryOn": [401]}, connection="turned").json == 200
     assert [c.headers["authorization"] for c in rig.witness.seen("/turned")] == ["Bearer key-old", "Bearer key-new"]
+
+
+@test
+def a_wait_that_is_longer_than_the_run_may_last_is_not_begun(rig):
+    path = limited(rig, "late", 60)
+    ask = {"endpoint": path, "retries": 2}
+    assert rig.call("status", ask, connection=own(rig, "late")).json == 429  # the answer at hand
+    assert rig.call("status", {**ask, "retryHeader": {"after": "retry-after"}}, connection="late").json == "ETIMEDOUT"  # it was not sent
+    assert len(rig.witness.seen(path)) == 1
+
+
+@test
+def credentials_follow_to_another_origin_only_when_they_are_told_to(rig):
+    rig.connection("moved", api_key=rig.tokens.grant().access)
+    for forward, status in ((False, 401), (True, 200)):
+        rig.witness.script("moved", [(302, {"location": rig.tokens.url + "/resource"}, {})])
+        ask = {"endpoint": "/script/moved", "forwardHeadersOnRedirect": forward}
+        assert rig.call("status", ask, connection="moved").json == status, forward
+
+
+# ---- credentials
+
+def oauth(rig, name, family, left):
+    """A connection of the token server whose token ends in so many seconds."""
+    ends = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + left))
+    done = rig.request("POST", "/connections", {"provider_config_key": "oauth", "connection_id": name, "credentials": {
+        "type": "OAUTH2", "access_token": family.access, "refresh_token": family.refresh, "expires_at": ends}})
+    assert done.status == 201, done
+    return name
+
+
+def ask(rig, name, *steps):
+    answer = rig.call("account", list(steps), connection=name, integration="oauth")
+    assert answer.status == 200, answer
+    return answer.json
+
+
+@test
+def a_request_carries_a_token_that_is_good_to_use(rig):
+    family = rig.tokens.grant()
+    name, before = oauth(rig, "ends", family, 60), rig.tokens.count()
+    assert ask(rig, name, ["get", {"endpoint": "/resource"}], ["get", {"endpoint": "/resource"}])[1]["status"] == 200
+    assert rig.tokens.count() == before + 1
+
+
+@test
+def a_token_that_was_refused_is_refreshed_before_it_is_sent_again(rig):
+    family = rig.tokens.grant()
+    name, before = oauth(rig, "refused", family, 3600), rig.tokens.count()
+    family.access = "another"  # the provider has forgotten ours
+    got = ask(rig, name, ["get", {"endpoint": "/resource"}], ["get", {"endpoint": "/resource", "retries": 3}])
+    assert [each["status"] for each in got] == [401, 200], got
+    assert rig.tokens.count() == before + 1 and len(lines(rig, "/resource")) >= 3
+
+
+@test
+def getConnection_refreshes_as_it_is_told(rig):
+    family = rig.tokens.grant()
+    name = oauth(rig, "read", family, 3600)
+    old = family.access
+    first, again, forced, with_token, token = ask(rig, name, ["getConnection"], ["getConnection"], ["getConnection", None, None, {"forceRefresh": True}],
+                                                  ["getConnection", None, None, {"refreshToken": True}], ["getToken"])
+    assert first["credentials"]["access_token"] == again["credentials"]["access_token"] == old and "refresh_token" not in first["credentials"], first
+    assert forced["credentials"]["access_token"] == family.access != old, forced
+    assert with_token["credentials"]["refresh_token"] == family.refresh, with_token
+    assert token == family.access, token
+
+
+@test
+def credentials_that_cannot_be_refreshed_are_what_the_api_answers(rig):
+    name = oauth(rig, "dead", rig.tokens.grant(), -60)
+    refusal = (400, "application/json", b'{"error":"invalid_grant","error_description":"it was revoked"}')
+    rig.tokens.plan([refusal, refusal])
+    read, sent = ask(rig, name, ["getConnection"], ["get", {"endpoint": "/resource"}])
+    for got, code in ((read, "invalid_credentials"), (sent, "connection_refresh_backoff")):
+        assert got["axios"] and got["status"] == 424 and got["message"] == "Request failed with status code 424", got
+        assert got["data"]["error"]["code"] == code and got["data"]["error"]["payload"]["connection_id"] == name, got
+        assert got["data"]["error"]["payload"]["credentials"] == {}, got
+    answer = rig.call("go", {"endpoint": "/resource"}, connection=name, integration="oauth")
+    assert answer.status == 424 and answer.code == "script_http_error", answer
 
 
 # ---- the log
@@ -145,8 +220,27 @@ def no_secret_comes_up_in_the_log(rig):
     assert secret not in rig.nodes[0].log()
 
 
+class TokenRig(Rig):
+    def __enter__(self):
+        self.tokens = Tokens()
+        try:
+            return super().__enter__()
+        except BaseException:
+            self.tokens.stop()
+            raise
+
+    def __exit__(self, *exc):
+        super().__exit__(*exc)
+        self.tokens.stop()
+
+
 def prepare(rig):
     rig.prepare(FUNCTIONS)
+    done = rig.request("POST", "/integrations", {
+        "provider": "private-api-oauth2", "unique_key": "oauth", "credentials": {"type": "OAUTH2", "client_id": CLIENT[0], "client_secret": CLIENT[1]},
+        "integration_config": {"baseUrl": rig.tokens.url, "tokenUrl": rig.tokens.url + "/token", "authorizationUrl": rig.tokens.url}})
+    assert done.status == 200, done
+    rig.deploy({name: FUNCTIONS[name] for name in ("account", "go")}, "oauth")
     for n in range(3):
         rig.connection(f"c{n}")
     done = rig.request("PATCH", "/admin/v1/environments/dev", {"concurrency": {"by": "connection", "limit": 1}},
@@ -154,4 +248,4 @@ def prepare(rig):
     assert done.status == 200, done
 
 
-main(lambda: Rig(settings={"runners": "2", "call_runners": "0", "retry_first": "100ms"}, prepare=prepare))
+main(lambda: TokenRig(settings={"runners": "2", "call_runners": "0", "retry_first": "100ms", "action_timeout": "30s"}, prepare=prepare))

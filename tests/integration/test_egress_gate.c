@@ -226,6 +226,8 @@ run_fleet(bool tells_remaining, int per_window, int64_t window_ms, int each)
 	struct request *requests = sl_calloc((size_t)(PLACES * each), sizeof(*requests));
 	int64_t began_ms, took_ms, optimum_ms = (each / per_window - 1) * window_ms;
 	int count = PLACES * each, refused = 0, late = 0;
+	struct rig look = {0};
+	long long calls;
 
 	open_nodes(rig_url(), true);
 	until_up(true);
@@ -236,6 +238,8 @@ run_fleet(bool tells_remaining, int per_window, int64_t window_ms, int each)
 					       .start_ms = -window_ms,
 					       .told_ms = -1,
 					       .tells_remaining = tells_remaining};
+	look.raw = raw_connect(rig_url());
+	calls = script_calls(&look);
 	began_ms = clock_mono_ms();
 	for (int i = 0; i < count; i++)
 		request_init(&requests[i], i % NODES, 1 + i / NODES % PLACES,
@@ -243,14 +247,18 @@ run_fleet(bool tells_remaining, int per_window, int64_t window_ms, int each)
 	while (open_requests > 0 && clock_mono_ms() - began_ms < 20000)
 		loop_turn(loop, 20);
 	took_ms = clock_mono_ms() - began_ms;
+	calls = script_calls(&look) - calls;
+	redisFree(look.raw);
 	for (int i = 0; i < PLACES; i++) {
 		check_int(providers[i].good, ==, each);
 		refused += providers[i].refused;
 		late += providers[i].late;
 	}
-	printf("# %lld ms, optimum %lld; %d refused behind the first burst of %d\n",
-	       (long long)took_ms, (long long)optimum_ms, refused - PLACES * (each - per_window),
-	       PLACES * (each - per_window));
+	printf(
+	    "# %lld ms, optimum %lld; %d refused behind the first burst of %d; %lld calls of scripts\n",
+	    (long long)took_ms, (long long)optimum_ms, refused - PLACES * (each - per_window),
+	    PLACES * (each - per_window), calls);
+	check_int(calls, <=, 6 * count); /* asks and tells, polls included */
 	check_int(open_requests, ==, 0);
 	check_int(late, ==, 0);
 	check_int(refused, <=, PLACES * (each - per_window + 4));

@@ -1,4 +1,4 @@
-"""Webhooks reach only what they may: inner addresses in each spelling, names with one, names that change; odd URLs are not taken."""
+"""Webhooks, functions, the proxy and token calls reach only what they may: inner addresses in each spelling, names with one, names that change; odd URLs are not taken."""
 import os
 import subprocess
 import sys
@@ -16,6 +16,7 @@ closed-first.test {CLOSED},{OPEN}
 closed-last.test {OPEN},{CLOSED}
 turns.test {OPEN} {CLOSED} {OPEN}
 turned.test {CLOSED} {OPEN}
+flips.test {OPEN} {CLOSED} {OPEN} {CLOSED} {OPEN} {CLOSED}
 """
 
 
@@ -101,6 +102,41 @@ def a_redirect_is_an_answer_and_leads_nowhere(rig):
     assert not rig.closed.seen() and not rig.open.seen("/x")
 
 
+def turned_away(rig, host, path):
+    """By all ways out: a function, fetch, the proxy, a token endpoint."""
+    base = f"http://{host}:{rig.open.port}"
+    got = rig.call("get", base + path)
+    assert got.status == 500 and got.code == "script_network_error", got
+    got = rig.call("fetch", base + path)
+    assert got.json == "url_not_allowed", got
+    named = {"Connection-Id": "c", "Provider-Config-Key": "w", "Base-Url-Override": base}
+    got = rig.request("GET", "/proxy" + path, headers=named)
+    assert (got.status, got.code) == (400, "base_url_override_not_allowed"), got
+    key = "t" + host.replace("[", "").replace("]", "").replace(":", "-")
+    config = {"baseUrl": base, "tokenUrl": base + path, "authorizationUrl": base}
+    made = rig.request("POST", "/integrations", {"provider": "private-api-oauth2", "unique_key": key, "integration_config": config,
+                                                 "credentials": {"type": "OAUTH2", "client_id": "a", "client_secret": "b"}})
+    assert made.status == 200, made
+    made = rig.request("POST", "/connections", {"provider_config_key": key, "connection_id": "c", "credentials":
+                                                {"type": "OAUTH2", "access_token": "a", "refresh_token": "r",
+                                                 "expires_at": "2020-01-01T00:00:00Z"}})
+    assert made.status == 201, made
+    got = rig.request("GET", f"/connections/c?provider_config_key={key}")
+    assert got.status == 424 and "token URL is refused" in got.json["error"]["message"], got
+
+
+@test(seconds=60)
+def all_other_ways_out_are_guarded_alike(rig):
+    before = len(rig.closed.seen())
+    for host in ("closed-first.test", "closed-last.test", CLOSED, "0x7f.1", "[::ffff:7f00:1]"):
+        turned_away(rig, host, "/inner")
+    assert len(rig.closed.seen()) == before and not rig.open.seen("/inner")
+    seen = {rig.call("get", f"http://flips.test:{rig.open.port}/flips").status for _ in range(4)}
+    assert seen <= {200, 500}, seen  # each address is judged as it is when it is asked
+    assert rig.call("get", f"http://open.test:{rig.open.port}/fine").json == 200
+    assert not rig.closed.seen(), "and none went to the proxy that the environment names"
+
+
 class Guarded(Rig):
     """One node, which may reach OPEN and no other inner address; two receivers, of the same port."""
 
@@ -114,10 +150,13 @@ class Guarded(Rig):
         library = f"{self.directory}/names.so"
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, f"{LIB}/names.c", "-ldl"], check=True)
         node = self.nodes[0]
-        node.environment = {"LD_PRELOAD": library, "NAMES": self.names}
+        proxied = {name: self.closed.url for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")}
+        node.environment = {"LD_PRELOAD": library, "NAMES": self.names, **proxied}
         node.start()
         self.read_keys()
-        self.prepare({"done": "return 1;"})
+        self.prepare({"done": "return 1;", "get": "return (await nango.get({ endpoint: '', baseUrlOverride: input })).status;",
+                      "fetch": """try { return (await nango.uncontrolledFetch({ url: new URL(input) })).status; }
+                                  catch (e) { return e.payload ? e.payload.code : String(e); }"""})
         assert operator(self, "PATCH", "environments/dev", {"webhook_events": "async_action"}).status == 200
 
     def lookups(self, name):

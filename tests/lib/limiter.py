@@ -15,6 +15,10 @@ A violation is a request that comes more than slack after a 429 was sent to its 
 """
 import json
 import math
+import multiprocessing
+import os
+import pickle
+import signal
 import threading
 import time
 from email.utils import formatdate
@@ -66,29 +70,16 @@ class Key:
         return out
 
 
-class Limiter:
+class _State:
     def __init__(self, count=10, window=1.0, tells="seconds", by="authorization", latency=0.0):
         assert tells in TELLS and by in ("authorization", "path", "app"), (tells, by)
         self.count, self.window, self.tells, self.by, self.latency = count, window, tells, by, latency
         self.requests, self.keys = [], {}
         self._lock = threading.Lock()
-        self._server = None
 
-    def __enter__(self):
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_exc):
-        self._server.shutdown()
-        self._server.server_close()
-
-    def set(self, **settings):
+    def set(self, settings):
         with self._lock:
             for name, value in settings.items():
-                assert hasattr(self, name), name
                 setattr(self, name, value)
 
     def close(self, seconds):
@@ -98,36 +89,14 @@ class Limiter:
                 key.closed = self._closed_all
 
     def reset(self):
-        """Forgets every key and what was asked."""
         with self._lock:
             self.requests, self.keys = [], {}
 
+    def look(self):
+        with self._lock:
+            return pickle.loads(pickle.dumps((self.requests, self.keys)))
+
     _closed_all = -math.inf
-
-    # ---- what came
-
-    def violations(self, slack=SLACK):
-        with self._lock:
-            return [v for key in self.keys.values() for v in key.violations(slack)]
-
-    def refused(self):
-        with self._lock:
-            return sum(each.status == 429 for each in self.requests)
-
-    def answered(self):
-        with self._lock:
-            return sum(each.status == 200 for each in self.requests)
-
-    def span(self, name=None):
-        """Seconds from the first request to the last one that was answered by 200, of a key or of all."""
-        with self._lock:
-            those = [each for each in self.requests if name is None or each.key == name]
-            good = [each.at for each in those if each.status == 200]
-            return max(good) - those[0].at if good else 0.0
-
-    def optimum(self, requests):
-        """The least time that so many requests of one key take: each full window but the last one has to pass."""
-        return (math.ceil(requests / self.count) - 1) * self.window
 
     # ---- one request
 
@@ -178,6 +147,94 @@ class Limiter:
             return {"retry-after": formatdate(math.ceil(wall_end), usegmt=True)}
         request.until = now + whole
         return {"retry-after": str(whole)}
+
+
+class Limiter:
+    """The server is a process of its own: what the test does meanwhile delays no request."""
+
+    def __init__(self, count=10, window=1.0, tells="seconds", by="authorization", latency=0.0):
+        assert tells in TELLS and by in ("authorization", "path", "app"), (tells, by)
+        self.count, self.window, self.tells, self.by, self.latency = count, window, tells, by, latency
+        self._process = self._control = None
+        self._lock = threading.Lock()
+
+    def __enter__(self):
+        self._control, theirs = multiprocessing.Pipe()
+        state = _State(self.count, self.window, self.tells, self.by, self.latency)
+        self._process = multiprocessing.get_context("fork").Process(target=_serve, args=(state, theirs, self._control), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.port = self._control.recv()
+        self.url = f"http://127.0.0.1:{self.port}"
+        return self
+
+    def __exit__(self, *_exc):
+        self._control.close()  # it ends then
+        self._process.join(5)
+        if self._process.is_alive():
+            self._process.kill()
+
+    def _tell(self, what, *values):
+        with self._lock:
+            self._control.send((what, values))
+            return self._control.recv()
+
+    def set(self, **settings):
+        for name, value in settings.items():
+            assert name in ("count", "window", "tells", "by", "latency"), name
+            setattr(self, name, value)
+        self._tell("set", settings)
+
+    def close(self, seconds):
+        self._tell("close", seconds)
+
+    def reset(self):
+        """Forgets every key and what was asked."""
+        self._tell("reset")
+
+    # ---- what came
+
+    @property
+    def requests(self):
+        return self._tell("look")[0]
+
+    @property
+    def keys(self):
+        return self._tell("look")[1]
+
+    def violations(self, slack=SLACK):
+        return [each for key in self.keys.values() for each in key.violations(slack)]
+
+    def refused(self):
+        return sum(each.status == 429 for each in self.requests)
+
+    def answered(self):
+        return sum(each.status == 200 for each in self.requests)
+
+    def span(self, name=None):
+        """Seconds from the first request to the last one that was answered by 200, of a key or of all."""
+        those = [each for each in self.requests if name is None or each.key == name]
+        good = [each.at for each in those if each.status == 200]
+        return max(good) - those[0].at if good else 0.0
+
+    def optimum(self, requests):
+        """The least time that so many requests of one key take: each full window but the last one has to pass."""
+        return (math.ceil(requests / self.count) - 1) * self.window
+
+
+def _serve(state, control, other):
+    """The process of the limiter, until its test closes the pipe."""
+    other.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    server = _Server(("127.0.0.1", 0), _handler(state))
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    control.send(server.server_address[1])
+    try:
+        while True:
+            what, values = control.recv()
+            control.send(getattr(state, what)(*values))
+    except (EOFError, OSError):
+        os._exit(0)
 
 
 class _Server(ThreadingHTTPServer):

@@ -22,9 +22,9 @@ allows(const struct guard *guard, const char *text)
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
 
 	if (inet_pton(AF_INET, text, &in.sin_addr) == 1)
-		return guard_allows(guard, (struct sockaddr *)&in);
+		return guard_allows(guard, NULL, (struct sockaddr *)&in);
 	check_int(inet_pton(AF_INET6, text, &in6.sin6_addr), ==, 1);
-	return guard_allows(guard, (struct sockaddr *)&in6);
+	return guard_allows(guard, NULL, (struct sockaddr *)&in6);
 }
 
 static void
@@ -135,7 +135,7 @@ other_families_are_refused(void)
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	struct guard *guard = guard_of("0.0.0.0/0 ::/0");
 
-	check(!guard_allows(guard, (struct sockaddr *)&un));
+	check(!guard_allows(guard, NULL, (struct sockaddr *)&un));
 	guard_free(guard);
 }
 
@@ -146,13 +146,102 @@ another_list_takes_the_place_of_the_one_before_or_none_does(void)
 	struct sl_error error;
 
 	check_int(guard_changed_ms(guard), ==, 0);
-	check_int(guard_allow(guard, "10.0.0.0/8, junk", &error), ==, SL_INVALID);
+	check_int(guard_set(guard, &(struct guard_rules){.allow = "10.0.0.0/8, jun/k"}, &error), ==,
+		  SL_INVALID);
 	check(allows(guard, "10.1.2.3"));
 	check_int(guard_changed_ms(guard), ==, 0);
-	check_int(guard_allow(guard, "192.168.0.0/16", &error), ==, SL_OK);
+	check_int(guard_set(guard, &(struct guard_rules){.allow = "192.168.0.0/16"}, &error), ==,
+		  SL_OK);
 	check(!allows(guard, "10.1.2.3"));
 	check(allows(guard, "192.168.1.1"));
 	check(guard_changed_ms(guard) > 0);
+	guard_free(guard);
+}
+
+static bool
+reaches(const struct guard *guard, const char *host, const char *text)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET};
+
+	check_int(inet_pton(AF_INET, text, &in.sin_addr), ==, 1);
+	return guard_allows_host(guard, host) && guard_allows(guard, host, (struct sockaddr *)&in);
+}
+
+static void
+what_is_denied_is_refused_whatever_is_allowed(void)
+{
+	const struct guard_rules rules = {
+	    .allow = "10.0.0.0/8", .deny = "10.1.0.0/16 8.8.0.0/16 Evil.example, *.bad.example."};
+	struct guard *guard = guard_of(NULL);
+	struct sl_error error;
+
+	check_int(guard_set(guard, &rules, &error), ==, SL_OK);
+	check(reaches(guard, "x.example", "10.2.0.1"));
+	check(!reaches(guard, "x.example", "10.1.0.1"));
+	check(!reaches(guard, "x.example", "8.8.8.8"));
+	check(!allows(guard, "64:ff9b::808:808"));
+	check(reaches(guard, "x.example", "9.9.9.9"));
+	check(!reaches(guard, "evil.EXAMPLE.", "9.9.9.9"));
+	check(reaches(guard, "not-evil.example", "9.9.9.9"));
+	check(!reaches(guard, "a.b.bad.example", "9.9.9.9"));
+	check(reaches(guard, "bad.example", "9.9.9.9"));
+	check(reaches(guard, "notbad.example", "9.9.9.9"));
+	guard_free(guard);
+}
+
+static void
+an_allowlist_reaches_nothing_else_and_a_name_opens_no_inner_address(void)
+{
+	const struct guard_rules rules = {
+	    .policy = GUARD_ALLOWLIST,
+	    .allow = "api.example.org *.sales.example 10.0.0.0/8 9.9.9.0/24"};
+	struct guard *guard = guard_of(NULL);
+	struct sl_error error;
+
+	check_int(guard_set(guard, &rules, &error), ==, SL_OK);
+	check(reaches(guard, "api.example.org", "8.8.8.8"));
+	check(reaches(guard, "API.example.org.", "8.8.8.8"));
+	check(reaches(guard, "eu.sales.example", "8.8.8.8"));
+	check(!reaches(guard, "www.example.org", "8.8.8.8"));
+	check(!reaches(guard, "8.8.8.8", "8.8.8.8"));
+	check(reaches(guard, "www.example.org", "9.9.9.9"));
+	check(reaches(guard, "www.example.org", "10.0.0.1"));
+	check(!reaches(guard, "api.example.org", "192.168.0.1"));
+	check(!reaches(guard, "api.example.org", "127.0.0.1"));
+	check(!reaches(guard, "api.example.org", "169.254.169.254"));
+	guard_free(guard);
+}
+
+static void
+a_permissive_guard_still_keeps_to_others(void)
+{
+	static const char *const open[] = {"10.0.0.1",    "192.168.1.1", "172.16.0.1", "100.64.0.1",
+					   "169.254.1.1", "fd12::1",     "fe80::1",    "8.8.8.8"};
+	static const char *const shut[] = {"127.0.0.1",
+					   "0.0.0.0",
+					   "169.254.169.254",
+					   "100.100.100.200",
+					   "224.0.0.1",
+					   "255.255.255.255",
+					   "::1",
+					   "::",
+					   "fd00:ec2::254",
+					   "ff02::1",
+					   "::ffff:127.0.0.1",
+					   "64:ff9b::7f00:1",
+					   "fec0::1"};
+	struct guard *guard = guard_of(NULL);
+	struct sl_error error;
+
+	check_int(guard_set(guard, &(struct guard_rules){.policy = GUARD_PERMISSIVE}, &error), ==,
+		  SL_OK);
+	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+		check(allows(guard, open[i]));
+	for (size_t i = 0; i < sizeof(shut) / sizeof(shut[0]); i++) {
+		if (allows(guard, shut[i]))
+			printf("# allowed: %s\n", shut[i]);
+		check(!allows(guard, shut[i]));
+	}
 	guard_free(guard);
 }
 
@@ -166,5 +255,8 @@ main(void)
 	CHECK_RUN(bad_blocks_are_refused_by_name);
 	CHECK_RUN(other_families_are_refused);
 	CHECK_RUN(another_list_takes_the_place_of_the_one_before_or_none_does);
+	CHECK_RUN(what_is_denied_is_refused_whatever_is_allowed);
+	CHECK_RUN(an_allowlist_reaches_nothing_else_and_a_name_opens_no_inner_address);
+	CHECK_RUN(a_permissive_guard_still_keeps_to_others);
 	return check_done();
 }

@@ -167,9 +167,11 @@ answer_redirect(struct http_request *request)
 	static char page[200 * 1024];
 	int status = (int)strtol(http_request_query(request).data, NULL, 10);
 
-	http_request_reply(request, &(struct http_reply){.status = status,
-							 .extra_headers = "Location: /sink\r\n",
-							 .body = {page, sizeof(page)}});
+	http_request_reply(
+	    request,
+	    &(struct http_reply){.status = status,
+				 .extra_headers = "Location: /sink\r\n",
+				 .body = {page, path_is(request, "/to") ? sizeof(page) : 10}});
 }
 
 static void
@@ -189,7 +191,7 @@ on_request(void *arg, struct http_request *request)
 
 	(void)arg;
 	check_int(rig.job_count, <, 20);
-	if (path_is(request, "/to")) {
+	if (path_is(request, "/to") || path_is(request, "/to-small")) {
 		answer_redirect(request);
 		return;
 	}
@@ -211,7 +213,7 @@ on_request(void *arg, struct http_request *request)
 		answer_source(job, "Content-Encoding: gzip\r\n", true);
 	} else if (path_is(request, "/twice")) {
 		job->left = 10;
-		answer_source(job, "Content-Encoding: gzip, gzip\r\n", true);
+		answer_source(job, "Content-Encoding: identity, identity\r\n", true);
 	} else if (path_is(request, "/sink")) {
 		job->sinks = true;
 		job_sink(job);
@@ -540,6 +542,7 @@ an_announced_length_is_kept_to_and_none_is_a_body_of_none(void)
 	ask = ask_of("POST", "/sink", &stream);
 	run(&flow, &ask);
 	check_text(flow.body, "70000");
+	check_int(flow.given, ==, 70000);
 	stream.length = 0;
 	flow = (struct flow){.up = -1, .collects = true};
 	ask.stream = &stream;
@@ -557,21 +560,27 @@ a_redirect_is_not_the_outcome_and_a_body_goes_once(void)
 		bool dry;
 		const char *body, *at; /* "": it fails */
 	} cases[] = {
-	    {"POST", "/to?303", false, "0", "GET"},       {"POST", "/to?302", false, "0", "GET"},
-	    {"POST", "/to?307", false, "", ""},           {"PUT", "/to?302", false, "", ""},
+	    {"POST", "/to?303", false, "0", "GET"},
+	    {"POST", "/to?302", false, "0", "GET"},
+	    {"POST", "/to?307", false, "", ""},
+	    {"PUT", "/to?302", false, "", ""},
 	    {"POST", "/to?308", true, "1000000", "POST"}, /* nothing of it was taken */
 	    {"POST", "/to?303", true, "0", "GET"},
+	    {"POST", "/to-small?303", true, "0", "GET"},
 	};
 
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 7; i++) {
 		struct flow flow = {.up = 1000000, .dry = cases[i].dry, .collects = true};
 		struct http_ask ask;
+		int64_t since_ms = clock_mono_ms();
 
 		rig_start();
 		ask = ask_of(cases[i].method, cases[i].path, &up);
 		start(&flow, &ask);
 		WAIT_UNTIL(flow.done || flow.wants > 0);
 		WAIT_UNTIL(flow.done || !flow.dry || rig.job_count == 1);
+		check_int(clock_mono_ms() - since_ms, <,
+			  5000); /* a source that waits delays nothing */
 		flow.dry = false;
 		http_call_resume(flow.call);
 		WAIT_UNTIL(flow.done);
@@ -778,7 +787,7 @@ a_gzip_bomb_goes_off_slowly_or_not_at_all(void)
 	ask = ask_of("GET", "/twice", &down);
 	ask.decompress = true;
 	run(&flow, &ask);
-	check_int(flow.failure, ==, HTTP_PROTOCOL);
+	check_int(flow.failure, ==, HTTP_PROTOCOL); /* two codings at once */
 	check_text(flow.text, "the body's content-encoding is not one that was asked for");
 	rig_stop();
 }

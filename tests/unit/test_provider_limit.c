@@ -208,6 +208,8 @@ names_of_the_definition_and_of_the_request_count(void)
 	check(news.limited);
 	check_int(news.closed_ms, ==, 9000);
 	check(!READ(403)); /* it does not say how long: it may be about rights */
+	rules.header_at = "x-opens";
+	check(!READ(403, "x-opens", "1795324350")); /* that is sent with any answer */
 	provider.retry_after_header = "x-wait";
 	check(READ(429, "x-wait", "11", "retry-after", "2"));
 	check_int(news.closed_ms, ==, 11000);

@@ -350,6 +350,8 @@ refusals_are_told_by_name_without_secrets(void)
 	     "the token endpoint refused (400): BAD_REFRESH_TOKEN: missing or invalid"},
 	    {400, "{\"error\":{\"type\":\"OAuthException\",\"message\":\"expired\\u0007\\n\"}}",
 	     "the token endpoint refused (400): OAuthException: expired"},
+	    {400, "{\"error\":{\"message\":\"inner\"},\"error_description\":\"outer\"}",
+	     "the token endpoint refused (400): inner"},
 	    {400, "{\"error\":{}}", "the token endpoint refused (400): it gave no reason"},
 	    {400,
 	     "{\"error\":\"invalid_grant\",\"error_description\":\"secret-refresh is unknown\"}",

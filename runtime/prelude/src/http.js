@@ -6,6 +6,7 @@ import { streamOf } from "./stream.js";
 import { URLSearchParams } from "./url.js";
 
 const FORM = "application/x-www-form-urlencoded";
+const UNSENDABLE = "Data after transformation must be a string, an ArrayBuffer, a Buffer, or a Stream";
 
 const isFlat = (list) => !list.some(isObject);
 
@@ -14,22 +15,26 @@ function textOf(value) {
 	return String(value);
 }
 
-// { a: [1, 2], b: { c: 3 } } -> [["a[]", "1"], ["a[]", "2"], ["b[c]", "3"]]
-function pairs(value, prefix, out, above) {
-	if (above.indexOf(value) >= 0) throw new Error(`Circular reference detected in ${prefix}`);
-	const path = above.concat([value]);
+const withoutBrackets = (name) => (name.slice(-2) === "[]" ? name.slice(0, -2) : name);
+
+// { a: [1, 2], b: { c: [3] } } -> [["a[]", 1], ["a[]", 2], ["b[c][0]", 3]]: what is flat in the object itself has no
+// numbers, and "name{}" there is JSON.
+function pairs(value, path, out, above) {
+	if (above.indexOf(value) >= 0) throw new Error(`Circular reference detected in ${path}`);
+	const within = above.concat([value]);
 	const keys = Object.keys(value);
 	for (let i = 0; i < keys.length; i++) {
 		const member = value[keys[i]];
 		if (member === undefined || member === null) continue;
-		const name = prefix === "" ? keys[i] : `${prefix}[${keys[i]}]`;
-		if (Array.isArray(member) && isFlat(member)) {
-			const each = name.slice(-2) === "[]" ? name : `${name}[]`;
+		const outermost = above.length === 0;
+		const name = outermost ? keys[i] : `${withoutBrackets(path)}[${withoutBrackets(keys[i])}]`;
+		if (outermost && isObject(member) && name.slice(-2) === "{}") out.push([name, JSON.stringify(member)]);
+		else if (outermost && Array.isArray(member) && (isFlat(member) || name.slice(-2) === "[]")) {
 			for (let j = 0; j < member.length; j++) {
-				if (member[j] !== undefined && member[j] !== null) out.push([each, textOf(member[j])]);
+				if (member[j] !== undefined && member[j] !== null) out.push([`${withoutBrackets(name)}[]`, member[j]]);
 			}
-		} else if (isObject(member) && !(member instanceof Date)) pairs(member, name, out, path);
-		else out.push([name, textOf(member)]);
+		} else if (isObject(member) && !(member instanceof Date) && !isBytes(member)) pairs(member, name, out, within);
+		else out.push([name, member]);
 	}
 	return out;
 }
@@ -86,11 +91,10 @@ function partsOf(data, headers, named) {
 	const boundary = `--------------------------${hexOf(host.random(12))}`;
 	headers[named] = `multipart/form-data; boundary=${boundary}`;
 	const parts = [];
-	Object.keys(data).forEach((name) => {
-		const value = data[name];
+	pairs(data, "", [], []).forEach(([name, value]) => {
 		const type = isBytes(value) ? "Content-Type: application/octet-stream\r\n" : "";
 		parts.push(Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n${type}\r\n`));
-		parts.push(isBytes(value) ? Buffer.from(octets(value)) : Buffer.from(String(value)));
+		parts.push(isBytes(value) ? Buffer.from(octets(value)) : Buffer.from(textOf(value)));
 		parts.push(Buffer.from("\r\n"));
 	});
 	parts.push(Buffer.from(`--${boundary}--\r\n`));
@@ -113,12 +117,15 @@ function bodyOf(data, headers, method) {
 		else if (data instanceof URLSearchParams) {
 			setType(`${FORM};charset=utf-8`);
 			body = data.toString();
-		} else if (isObject(data) && type === "multipart/form-data") body = partsOf(data, headers, named);
-		else if (isObject(data) && type.indexOf(FORM) >= 0) body = new URLSearchParams(pairs(data, "", [], [])).toString();
+		} else if (isObject(data) && type.indexOf("multipart/form-data") >= 0) body = partsOf(data, headers, named);
+		else if (isObject(data) && type.indexOf(FORM) >= 0) {
+			body = new URLSearchParams(pairs(data, "", [], []).map(([name, value]) => [name, textOf(value)])).toString();
+		}
 		else if (isObject(data) || type.indexOf("application/json") >= 0) {
 			setType("application/json");
 			body = jsonOf(data);
-		} else body = String(data);
+		} else if (typeof data === "string") body = data;
+		else throw new AxiosError(UNSENDABLE, "ERR_BAD_REQUEST", { method: method.toLowerCase(), headers, data });
 	}
 	if (sends) setType(FORM);
 	return body;
@@ -273,9 +280,10 @@ export async function request(config, where, taken) {
 		config: shown,
 		request: sent,
 	};
+	const bytes = answer.body || new Uint8Array(0);
+	if (config.responseType === "stream") response.data = streamOf(wrap(octets(bytes)));
 	if (response.status >= 200 && response.status < 300) {
-		if (taken !== undefined) taken(answer.body || new Uint8Array(0));
-		if (config.responseType === "stream") response.data = streamOf(wrap(octets(answer.body || new Uint8Array(0))));
+		if (taken !== undefined) taken(bytes);
 		return response;
 	}
 	const code = response.status >= 400 && response.status < 500 ? "ERR_BAD_REQUEST" : "ERR_BAD_RESPONSE";

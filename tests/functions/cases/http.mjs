@@ -100,6 +100,23 @@ export default {
 			},
 		],
 	},
+	'answer-kinds': {
+		claim: 'every responseType, of good and bad answers',
+		runs: [
+			{
+				answers: {
+					'GET /text': [{ text: 'plain ü', headers: { 'content-type': 'text/plain' } }],
+					'GET /json': [{ json: { a: [1] } }],
+					'GET /bytes': [{ base64: 'AAH/gMOk', headers: { 'content-type': 'application/octet-stream' } }],
+					'GET /nothing': [{ status: 204 }],
+					'GET /bad': [{ status: 404, text: 'no ü', headers: { 'content-type': 'text/plain' } }],
+					'GET /bad-json': [{ status: 500, json: { message: 'broken' } }],
+				},
+			},
+		],
+	},
+	'body-kinds': { claim: 'bodies become what axios makes of them', runs: [{ answers: { '* /body': [echo] } }] },
+	'other-methods': { claim: 'other methods, and header names and values', runs: [{ answers: { 'HEAD /m': [{ json: { never: 'seen' }, headers: { 'x-is': 'head' } }], 'OPTIONS /m': [{ status: 204, headers: { 'x-is': 'options' } }], 'GET /h': [echo] } }] },
 	'basic-error': {
 		claim: 'a provider error becomes script_http_error',
 		runs: [
