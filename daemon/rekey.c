@@ -55,6 +55,7 @@ struct rekey {
 	bool finishing;
 	int writes;          /* under way */
 	bool write_failed;   /* the page is to be done again */
+	struct sl_error why; /* it failed */
 	int64_t page_ms;     /* when it began */
 	int64_t page_sealed; /* by the writes that are under way */
 	int64_t missed;      /* of the round: connections that changed, or were being refreshed */
@@ -134,7 +135,9 @@ goes_on(struct rekey *rekey, enum sl_code code, const struct sl_error *error)
 	if (code == SL_CONFLICT || ++rekey->failures > FAILURES_MAX) {
 		stop(rekey, code, error);
 	} else {
-		log_debug("rekey_waits", "error=%s", log_text(error != NULL ? error->text : ""));
+		if (rekey->failures == 1)
+			log_warn("rekey_waits", "error=%s",
+				 log_text(error != NULL ? error->text : ""));
 		pause_for(rekey, AGAIN_MS);
 	}
 	return false;
@@ -291,7 +294,6 @@ static void
 on_written(void *arg, enum sl_code code, int64_t sealed, const struct sl_error *error)
 {
 	struct rekey *rekey = arg;
-	struct sl_error why;
 
 	rekey->writes--;
 	if (rekey->state != REKEY_WRITING)
@@ -300,7 +302,7 @@ on_written(void *arg, enum sl_code code, int64_t sealed, const struct sl_error *
 	rekey->missed -= sealed;
 	if (code != SL_OK && code != SL_NOT_FOUND) { /* not found: it went with its connection */
 		rekey->write_failed = true;
-		log_debug("rekey_write", "error=%s", log_text(error->text));
+		rekey->why = *error;
 	}
 	if (rekey->writes > 0)
 		return;
@@ -312,8 +314,7 @@ on_written(void *arg, enum sl_code code, int64_t sealed, const struct sl_error *
 	rekey->pass.sealed += rekey->page_sealed;
 	rekey->missed = 0;
 	rekey->pass.failed -= rekey->page_failed;
-	(void)sl_fail(&why, SL_UNAVAILABLE, "a page cannot be written");
-	(void)goes_on(rekey, SL_UNAVAILABLE, &why);
+	(void)goes_on(rekey, SL_UNAVAILABLE, &rekey->why);
 }
 
 static bool

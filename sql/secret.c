@@ -118,6 +118,8 @@ static const struct unit_statement secret_lock = {
     "secret_lock",
     "SELECT require((SELECT true FROM connection WHERE id = $1::bigint FOR KEY SHARE), 'SL404',"
     " 'there is no such connection'), pg_advisory_xact_lock(hashtextextended($2::text, $1::bigint))"};
+/* Claims that are being made are waited for, and those that come wait: who has one reads the bytes as they are then. */
+static const struct unit_statement secret_claims = {"secret_claims", "SELECT hold_claims()"};
 /* What a crash of the server takes back is done again by the next pass, whose place is later in the log. */
 static const struct unit_statement secret_relaxed = {
     "secret_relaxed", "SELECT set_config('synchronous_commit', 'off', true)"};
@@ -268,6 +270,8 @@ secret_write(struct secret_store *store, enum secret_kind kind, const struct sec
 		unit_bind_int(unit, values[0].place.id);
 		unit_bind_text(unit, values[0].place.name);
 	}
+	if (kind == SECRET_CONNECTION)
+		unit_add(unit, &secret_claims);
 	unit_add(unit, &secret_relaxed);
 	unit_add(unit, &secret_sql[kind].write);
 	unit_bind_array(unit, &ids);

@@ -29,3 +29,10 @@ CREATE TABLE rekey (                           -- one row: the pass that runs, o
     seen_at     timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz
 ) WITH (fillfactor = 20);
+
+-- Until the end of the transaction nobody claims a refresh, and every claim that was made is seen: credentials that are being
+-- refreshed are not sealed anew, and who claims them later reads them as they are then.
+CREATE FUNCTION hold_claims() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    LOCK TABLE refresh IN SHARE MODE;
+END $$;
