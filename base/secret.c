@@ -1,5 +1,6 @@
 #include "base/secret.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -14,10 +15,10 @@
 
 #define KEY_BYTES 32
 #define KEY_HEX (2 * KEY_BYTES)
-#define ID_HEX 8 /* digits of a key's id */
+#define ID_HEX (SECRET_KEY_ID - 1)
 #define NONCE_BYTES 12
 #define TAG_BYTES 16
-#define RING_MAX 32
+#define RING_MAX SECRET_KEYS_MAX
 #define KEY_FILE_MAX 65536
 
 static const char form[] = "s1:"; /* version of the sealed form */
@@ -195,34 +196,51 @@ strip(struct slice line)
 	return line;
 }
 
-static enum sl_code
-parse_ring(const char *path, struct slice text, struct secret_ring *ring, struct sl_error *error)
+/* The next key's text, without a comment; separators: what ends it beside a newline. */
+static struct slice
+next_key(struct slice *text, const char *separators, int *number)
 {
-	int number = 1;
+	size_t len = 0;
+	struct slice line;
+	bool ended;
 
-	for (; text.len > 0; number++) {
-		const char *newline = memchr(text.data, '\n', text.len);
-		size_t len = newline != NULL ? (size_t)(newline - text.data) : text.len;
-		struct slice line = strip((struct slice){text.data, len});
+	while (len < text->len && text->data[len] != '\n' &&
+	       (text->data[len] == '\0' || strchr(separators, text->data[len]) == NULL))
+		len++;
+	ended = len < text->len;
+	*number += *separators != '\0' || (ended && text->data[len] == '\n');
+	line = strip((struct slice){text->data, len});
+	text->data += len + ended;
+	text->len -= len + ended;
+	return line;
+}
+
+static enum sl_code
+parse_ring(const char *where, struct slice text, const char *separators, struct secret_ring *ring,
+	   struct sl_error *error)
+{
+	int next = 1;
+
+	while (text.len > 0) {
+		int number = next;
+		struct slice line = next_key(&text, separators, &next);
 		struct ring_key *key = &ring->key[ring->count];
 
-		text.data += newline != NULL ? len + 1 : len;
-		text.len -= newline != NULL ? len + 1 : len;
 		if (line.len == 0)
 			continue;
 		if (ring->count == RING_MAX)
-			return sl_fail(error, SL_INVALID, "%s:%d: more than %d keys", path, number,
+			return sl_fail(error, SL_INVALID, "%s:%d: more than %d keys", where, number,
 				       RING_MAX);
 		if (!parse_key(line, key))
 			return sl_fail(error, SL_INVALID, "%s:%d: a key is %d hexadecimal digits",
-				       path, number, KEY_HEX);
+				       where, number, KEY_HEX);
 		if (find_key(ring, slice_text(key->id)) != NULL)
 			return sl_fail(error, SL_INVALID, "%s:%d: this key stands there twice",
-				       path, number);
+				       where, number);
 		ring->count++;
 	}
 	if (ring->count == 0)
-		return sl_fail(error, SL_INVALID, "%s: no key in it", path);
+		return sl_fail(error, SL_INVALID, "%s: no key in it", where);
 	return SL_OK;
 }
 
@@ -251,18 +269,9 @@ read_key_file(const char *path, char *room, size_t size, size_t *len, struct sl_
 	return got < 0 || *len == size ? SL_INVALID : SL_OK;
 }
 
-enum sl_code
-secret_ring_load(const char *path, struct secret_ring **out, struct sl_error *error)
+static enum sl_code
+finish_ring(enum sl_code code, struct secret_ring *ring, struct secret_ring **out)
 {
-	struct secret_ring *ring = sl_alloc(sizeof(*ring));
-	char *room = sl_alloc(KEY_FILE_MAX);
-	size_t len = 0;
-	enum sl_code code = read_key_file(path, room, KEY_FILE_MAX, &len, error);
-
-	if (code == SL_OK)
-		code = parse_ring(path, (struct slice){room, len}, ring, error);
-	secret_wipe(room, KEY_FILE_MAX);
-	free(room);
 	*out = NULL;
 	if (code == SL_OK)
 		*out = ring;
@@ -272,20 +281,52 @@ secret_ring_load(const char *path, struct secret_ring **out, struct sl_error *er
 }
 
 enum sl_code
-secret_ring_reload(struct secret_ring *ring, const char *path, struct sl_error *error)
+secret_ring_load(const char *path, struct secret_ring **out, struct sl_error *error)
 {
-	struct secret_ring *fresh;
-	enum sl_code code = secret_ring_load(path, &fresh, error);
+	struct secret_ring *ring = sl_alloc(sizeof(*ring));
+	char *room = sl_alloc(KEY_FILE_MAX);
+	size_t len = 0;
+	enum sl_code code = read_key_file(path, room, KEY_FILE_MAX, &len, error);
 
-	if (code != SL_OK)
-		return code;
-	if (secret_equal(fresh->key[0].bytes, ring->key[0].bytes, KEY_BYTES))
-		*ring = *fresh;
-	else
-		code = sl_fail(error, SL_CONFLICT, "%s: the first key changes by a restart only",
-			       path);
-	secret_ring_free(fresh);
-	return code;
+	if (code == SL_OK)
+		code = parse_ring(path, (struct slice){room, len}, "", ring, error);
+	secret_wipe(room, KEY_FILE_MAX);
+	free(room);
+	return finish_ring(code, ring, out);
+}
+
+enum sl_code
+secret_ring_parse(struct slice text, const char *where, struct secret_ring **out,
+		  struct sl_error *error)
+{
+	struct secret_ring *ring = sl_alloc(sizeof(*ring));
+
+	return finish_ring(parse_ring(where, text, ", \t\r", ring, error), ring, out);
+}
+
+void
+secret_ring_take(struct secret_ring *ring, const struct secret_ring *fresh)
+{
+	*ring = *fresh;
+}
+
+size_t
+secret_ring_count(const struct secret_ring *ring)
+{
+	return ring->count;
+}
+
+const char *
+secret_ring_id(const struct secret_ring *ring, size_t at)
+{
+	assert(at < ring->count);
+	return ring->key[at].id;
+}
+
+bool
+secret_ring_has(const struct secret_ring *ring, const char *id)
+{
+	return find_key(ring, slice_text(id)) != NULL;
 }
 
 void
@@ -304,7 +345,8 @@ secret_ring_free(struct secret_ring *ring)
 struct secret_work {
 	const struct secret_ring *ring;
 	EVP_CIPHER_CTX *sealing, *opening; /* with their key; NULL: not needed yet */
-	const struct ring_key *opens;      /* whose schedule `opening` has */
+	/* Whose schedules these have.  Copies: the ring may take other keys meanwhile. */
+	struct ring_key seals, opens;
 	EVP_MD_CTX *digest;
 	uint8_t nonces[NONCES_MAX * NONCE_BYTES];
 	size_t nonces_left,
@@ -332,6 +374,7 @@ secret_work_free(struct secret_work *work)
 	EVP_CIPHER_CTX_free(work->opening);
 	EVP_MD_CTX_free(work->digest);
 	buf_fini(&work->bytes);
+	secret_wipe(work, sizeof(*work));
 	free(work);
 }
 
@@ -356,6 +399,13 @@ take_nonce(struct secret_work *work, uint8_t *out)
 	memcpy(out, work->nonces + --work->nonces_left * NONCE_BYTES, NONCE_BYTES);
 }
 
+static bool
+is_same_key(const struct ring_key *a, const struct ring_key *b)
+{
+	return memcmp(a->id, b->id, sizeof(a->id)) == 0 &&
+	       secret_equal(a->bytes, b->bytes, KEY_BYTES);
+}
+
 void
 secret_work_seal(struct secret_work *work, struct slice plain, struct slice row, struct buf *out)
 {
@@ -365,11 +415,15 @@ secret_work_seal(struct secret_work *work, struct slice plain, struct slice row,
 	int written;
 
 	must(plain.len < INT32_MAX - NONCE_BYTES - TAG_BYTES && row.len < INT32_MAX, "size check");
-	if (work->sealing == NULL) {
-		work->sealing = EVP_CIPHER_CTX_new();
-		must(work->sealing != NULL && EVP_EncryptInit_ex(work->sealing, EVP_aes_256_gcm(),
-								 NULL, key->bytes, NULL) == 1,
+	if (work->sealing == NULL || !is_same_key(&work->seals, key)) {
+		const EVP_CIPHER *kind = work->sealing == NULL ? EVP_aes_256_gcm() : NULL;
+
+		if (work->sealing == NULL)
+			work->sealing = EVP_CIPHER_CTX_new();
+		must(work->sealing != NULL &&
+			 EVP_EncryptInit_ex(work->sealing, kind, NULL, key->bytes, NULL) == 1,
 		     "AES-256-GCM");
+		work->seals = *key;
 	}
 	buf_clear(&work->bytes);
 	must(buf_reserve(&work->bytes, len), "size check");
@@ -412,11 +466,14 @@ open_bytes(struct secret_work *work, const struct ring_key *key, struct slice by
 	int written;
 	bool opened;
 
-	if (work->opening == NULL)
+	if (work->opening == NULL) {
 		work->opening = EVP_CIPHER_CTX_new();
+		work->opens.id[0] = '\0';
+	}
 	must(row.len < INT32_MAX && work->opening != NULL &&
 		 EVP_DecryptInit_ex(work->opening, kind, NULL,
-				    key == work->opens ? NULL : key->bytes, nonce) == 1 &&
+				    is_same_key(&work->opens, key) ? NULL : key->bytes,
+				    nonce) == 1 &&
 		 EVP_CIPHER_CTX_ctrl(work->opening, EVP_CTRL_GCM_SET_TAG, TAG_BYTES,
 				     (void *)(uintptr_t)(cipher + len)) == 1 &&
 		 EVP_DecryptUpdate(work->opening, NULL, &written, (const uint8_t *)row.data,
@@ -424,11 +481,22 @@ open_bytes(struct secret_work *work, const struct ring_key *key, struct slice by
 		 EVP_DecryptUpdate(work->opening, (uint8_t *)plain, &written, cipher, (int)len) ==
 		     1,
 	     "AES-256-GCM");
-	work->opens = key;
+	work->opens = *key;
 	opened = EVP_DecryptFinal_ex(work->opening, (uint8_t *)plain + len, &written) == 1;
 	if (!opened)
 		secret_wipe(plain, len);
 	return opened;
+}
+
+bool
+secret_sealed_id(struct slice sealed, char id[SECRET_KEY_ID])
+{
+	if (sealed.len < HEAD_LEN || memcmp(sealed.data, form, FORM_LEN) != 0 ||
+	    sealed.data[HEAD_LEN - 1] != ':')
+		return false;
+	memcpy(id, sealed.data + FORM_LEN, ID_HEX);
+	id[ID_HEX] = '\0';
+	return true;
 }
 
 enum sl_code
@@ -445,7 +513,8 @@ secret_work_open(struct secret_work *work, struct slice sealed, struct slice row
 	key = find_key(work->ring, (struct slice){sealed.data + FORM_LEN, ID_HEX});
 	if (key == NULL)
 		return sl_fail(error, SL_INVALID,
-			       "sealed value: its key is not in the key file (add the old key)");
+			       "sealed value: its key is not among the encryption keys (add the "
+			       "old key)");
 	buf_clear(&work->bytes);
 	if (!base64_decode((struct slice){sealed.data + HEAD_LEN, sealed.len - HEAD_LEN},
 			   &work->bytes) ||

@@ -19,12 +19,23 @@ struct secret_ring; /* opaque: the sealing key and older ones that still open */
  * The ring is the caller's. */
 SL_MUST_USE enum sl_code secret_ring_load(const char *path, struct secret_ring **out,
 					  struct sl_error *error);
-/* Reads the file again into a ring that others hold: the keys that only open are those of the file
- * now.  SL_CONFLICT: another key is first, which would change what secret_ring_derive() gave.  Unless
- * SL_OK the ring is as it was. */
-SL_MUST_USE enum sl_code secret_ring_reload(struct secret_ring *ring, const char *path,
-					    struct sl_error *error);
-void secret_ring_free(struct secret_ring *ring); /* wipes */
+/* The same of a text, where commas and blanks end a line, too.  where stands in front of errors, which never
+ * repeat the text. */
+SL_MUST_USE enum sl_code secret_ring_parse(struct slice text, const char *where,
+					   struct secret_ring **out, struct sl_error *error);
+/* Gives a ring that others hold the keys of fresh, which stays the caller's. */
+void secret_ring_take(struct secret_ring *ring, const struct secret_ring *fresh);
+void secret_ring_free(struct secret_ring *ring); /* NULL is fine; wipes */
+
+#define SECRET_KEY_ID \
+	9 /* 8 hex digits and a NUL: made from the key by a one-way function, not secret */
+#define SECRET_KEYS_MAX 32
+size_t secret_ring_count(const struct secret_ring *ring);
+/* at 0: of the key that seals; borrowed until the ring takes other keys. */
+const char *secret_ring_id(const struct secret_ring *ring, size_t at);
+bool secret_ring_has(const struct secret_ring *ring, const char *id);
+/* Which key sealed it; false: it is no sealed value. */
+bool secret_sealed_id(struct slice sealed, char id[SECRET_KEY_ID]);
 /* out gets text (appended).  SL_INVALID on open: unknown key id, wrong row, or tampered bytes. */
 void secret_seal(const struct secret_ring *ring, struct slice plain, const char *row,
 		 struct buf *out);
@@ -32,7 +43,7 @@ SL_MUST_USE enum sl_code secret_open(const struct secret_ring *ring, struct slic
 				     const char *row, struct buf *plain, struct sl_error *error);
 
 /* The same for many values in a row: what OpenSSL looks up, the schedule of the key and the random
- * bytes are had once.  It does not follow secret_ring_reload(): for one stretch of work. */
+ * bytes are had once.  It follows secret_ring_take(). */
 struct secret_work;                                                  /* opaque */
 struct secret_work *secret_work_new(const struct secret_ring *ring); /* ring: borrowed */
 void secret_work_free(struct secret_work *work);                     /* NULL is fine; wipes */
@@ -43,8 +54,8 @@ SL_MUST_USE enum sl_code secret_work_open(struct secret_work *work, struct slice
 					  struct sl_error *error);
 void secret_work_sha256(struct secret_work *work, struct slice bytes, uint8_t out[32]);
 
-/* A key for another purpose: HMAC-SHA256 of label under the key that seals.  Changes when another
- * key becomes the first of the file. */
+/* A key for another purpose: HMAC-SHA256 of label under the key that seals.  Another one when another key
+ * becomes the first, so what is to last is derived once and kept sealed (daemon/seal.h). */
 void secret_ring_derive(const struct secret_ring *ring, const char *label, uint8_t out[32]);
 
 void secret_random(void *out, size_t len); /* getrandom; aborts when there is none */

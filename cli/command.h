@@ -68,6 +68,7 @@ int cmd_webhook_test(struct cli *cli, const struct arguments *arguments);
 int cmd_worker_ls(struct cli *cli, const struct arguments *arguments);
 int cmd_worker_quiet(struct cli *cli, const struct arguments *arguments);
 int cmd_worker_release(struct cli *cli, const struct arguments *arguments);
+int cmd_rekey(struct cli *cli, const struct arguments *arguments);
 int cmd_doctor(struct cli *cli, const struct arguments *arguments);
 int cmd_bench(struct cli *cli, const struct arguments *arguments);
 int cmd_help(struct cli *cli, const struct arguments *arguments);

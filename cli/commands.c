@@ -100,6 +100,11 @@ static const struct command_option release_options[] = {
     {"--force", NULL, "a lost or frozen one: end its session, what it ran is taken as lost"},
     {NULL, NULL, NULL},
 };
+static const struct command_option rekey_options[] = {
+    {"--status", NULL, "begin nothing: show the keys, the last pass, and what is under which key"},
+    {"--wait", "SECONDS", "return when it has finished, or fail (75) after that time"},
+    {NULL, NULL, NULL},
+};
 static const struct command_option doctor_options[] = {
     {"--all", NULL, "show the checks that are well, too"},
     {NULL, NULL, NULL},
@@ -211,6 +216,10 @@ const struct command commands[] = {
     {"worker", "release", "[NAME...]", 0, COMMAND_WORDS_MAX, "let a quiet one work again",
      release_options, NULL, false, cmd_worker_release},
 
+    {NULL, "rekey", "", 0, 0, "seal everything anew under the first encryption key", rekey_options,
+     "Online, and repeatable: one that was interrupted goes on.  All nodes must seal with that key\n"
+     "already.  A key under which nothing is left may be dropped.",
+     false, cmd_rekey},
     {NULL, "doctor", "", 0, 0, "is it well, and if not, what is wrong and what to do",
      doctor_options, "Exit status: 0 healthy, 1 degraded, 2 down, 77 not known for want of a key.",
      false, cmd_doctor},

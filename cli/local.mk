@@ -13,7 +13,7 @@ sluice_SOURCES = \
 	cli/trouble.c cli/trouble.h \
 	cli/verdict.c cli/verdict.h \
 	cli/cmd_bench.c cli/cmd_completion.c cli/cmd_dead.c cli/cmd_doctor.c cli/cmd_env.c cli/cmd_gate.c cli/cmd_help.c \
-	cli/cmd_job.c cli/cmd_queue.c cli/cmd_sync.c cli/cmd_webhook.c cli/cmd_worker.c
+	cli/cmd_job.c cli/cmd_queue.c cli/cmd_rekey.c cli/cmd_sync.c cli/cmd_webhook.c cli/cmd_worker.c
 sluice_LDADD = libhttp.a libbase.a $(CURL_LIBS) $(LIBEVENT_LIBS) $(MSGPACK_LIBS) $(OPENSSL_LIBS)
 
 # Completion is printed by the program that was built, so that it knows what that one knows.

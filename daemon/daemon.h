@@ -32,6 +32,7 @@ struct node;
 struct notify;
 struct pool;
 struct queue;
+struct rekey;
 struct scheduler;
 struct settle;
 struct standalone;
@@ -51,7 +52,7 @@ struct daemon {
 	bool draining;
 	bool given_up; /* told twice to stop before it was started: whoever waits for that stops */
 	struct secret_ring *ring;
-	uint8_t envelope_key[32];
+	uint8_t envelope_key[32]; /* the fleet's; see seal.h */
 	struct guard *guard;
 	struct http_client *client;
 	struct catalog *catalog;
@@ -80,6 +81,7 @@ struct daemon {
 	struct callers *callers;   /* api, worker: sync calls that run elsewhere */
 	struct api *api;
 	struct monitor *monitor; /* NULL without metrics_listen */
+	struct rekey *rekey;
 	struct node *self;       /* our row among the processes of the fleet */
 	struct standalone *standalone;
 	struct notify *notify;  /* the service manager */

@@ -21,7 +21,9 @@ sluiced_SOURCES = \
 	daemon/paths.c daemon/paths.h \
 	daemon/ready.c daemon/ready.h \
 	daemon/record_show.c daemon/record_show.h \
+	daemon/rekey.c daemon/rekey.h \
 	daemon/reload.c daemon/reload.h \
+	daemon/seal.c daemon/seal.h \
 	daemon/service.c daemon/service.h \
 	daemon/settings.c daemon/settings.h \
 	daemon/sockets.c daemon/sockets.h \
@@ -48,7 +50,7 @@ sluiced_SOURCES = \
 	daemon/api/admin.c daemon/api/admin.h daemon/api/admin_function.c \
 	daemon/api/admin_bench.c \
 	daemon/api/admin_dead.c daemon/api/admin_doctor.c daemon/api/admin_gate.c daemon/api/admin_quarantine.c \
-	daemon/api/admin_read.c daemon/api/admin_worker.c \
+	daemon/api/admin_read.c daemon/api/admin_rekey.c daemon/api/admin_worker.c \
 	daemon/api/admin_job.c daemon/api/admin_job_create.c \
 	daemon/api/admin_queue.c daemon/api/admin_queue.h daemon/api/admin_steer.c \
 	daemon/api/admin_sync.c daemon/api/admin_sync.h daemon/api/admin_sync_steer.c \

@@ -3,19 +3,21 @@
  * Exit codes are sysexits(3): 64 bad option, 65 schema newer than this build, 69 Postgres or Redis
  * cannot be reached, 70 something of ours failed, 71 an address cannot be listened on or a socket that
  * was passed is none, 75 another daemon runs on DIR, 78 bad settings. */
+#include <ctype.h>
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/envelope.h"
 #include "base/log.h"
 #include "config.h"
 #include "daemon/api/api.h"
@@ -34,8 +36,10 @@
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/paths.h"
+#include "daemon/rekey.h"
 #include "daemon/reload.h"
 #include "daemon/scheduler/scheduler.h"
+#include "daemon/seal.h"
 #include "daemon/service.h"
 #include "daemon/settings.h"
 #include "daemon/shard.h"
@@ -177,15 +181,22 @@ start_schema(struct daemon *daemon, bool migrate)
 static int
 start_secrets(struct daemon *daemon)
 {
-	const char *path = daemon->standalone != NULL
-			       ? standalone_encryption_key_file(daemon->standalone)
-			       : config_text(daemon->config, "encryption_key_file");
 	struct sl_error error;
 
-	if (secret_ring_load(path, &daemon->ring, &error) != SL_OK)
-		return fail(EX_CONFIG, "encryption_key_file: %s", error.text);
-	envelope_key(daemon->ring, daemon->envelope_key);
+	if (seal_load(daemon, daemon->config, &daemon->ring, &error) != SL_OK)
+		return fail(EX_CONFIG, "%s", error.text);
 	return EX_OK;
+}
+
+static int
+start_check(struct daemon *daemon)
+{
+	struct sl_error error;
+	enum sl_code code = seal_check(daemon, direct_url(daemon), &error);
+
+	if (code == SL_OK)
+		return EX_OK;
+	return fail(code == SL_INVALID ? EX_CONFIG : EX_UNAVAILABLE, "%s", error.text);
 }
 
 /* Redis may not throw entries away when it is full: what it lost would come back by the sweep only, late. */
@@ -396,6 +407,7 @@ start_parts(struct daemon *daemon)
 		return status;
 	daemon->account = account_new(daemon->loop, &account, NULL, NULL);
 	daemon->self = node_new(daemon);
+	daemon->rekey = rekey_new(daemon, direct_url(daemon));
 	daemon->directory = directory_new(daemon);
 	daemon->fresh = fresh_new(daemon);
 	daemon->concurrency = concurrency_new(daemon);
@@ -452,6 +464,7 @@ free_parts(struct daemon *daemon)
 	submits_free(daemon->submits);
 	callers_free(daemon->callers);
 	account_free(daemon->account);
+	rekey_free(daemon->rekey);
 	cancel_watch_free(daemon->cancels);
 	node_free(daemon->self);
 	steer_free(daemon->steer);
@@ -533,6 +546,8 @@ run(struct daemon *daemon, struct config *config, const struct settings_sources 
 	if (status == EX_OK)
 		status = start_schema(daemon, migrate);
 	if (status == EX_OK && !migrate)
+		status = start_check(daemon);
+	if (status == EX_OK && !migrate)
 		status = serve(daemon, config, sources);
 	if (daemon->standalone != NULL && daemon->notify != NULL)
 		notify_busy(daemon->notify, "Stopping: waiting for the private servers");
@@ -544,15 +559,62 @@ run(struct daemon *daemon, struct config *config, const struct settings_sources 
 	return status;
 }
 
-/* The pointers alone: the texts outlive unsetenv(). */
-static char **
-copy_environment(void)
+/* Is it a setting that may hold a secret? */
+static bool
+is_secret(const char *entry)
 {
+	for (const struct config_row *row = settings_rows; row->name != NULL; row++) {
+		size_t len = strlen(row->name), at = 0;
+
+		if ((row->flags & CONFIG_SECRET) == 0 && strcmp(row->name, "encryption_key") != 0)
+			continue;
+		while (at < len && entry[at] == toupper((unsigned char)row->name[at]))
+			at++;
+		if (at == len && entry[at] == '=')
+			return true;
+	}
+	return false;
+}
+
+/* The pointers alone: the texts outlive unsetenv().  But secrets are moved: /proc/PID/environ shows the bytes that the
+ * kernel put there, whatever environ says, and a child would inherit them. */
+static char **
+take_environment(void)
+{
+	static const char prefix[] = "SLUICE_";
 	size_t count = 0;
+	char **copy;
 
 	while (environ[count] != NULL)
 		count++;
-	return sl_memdup(environ, (count + 1) * sizeof(*environ));
+	copy = sl_memdup(environ, (count + 1) * sizeof(*environ));
+	for (size_t i = 0; i < count; i++) {
+		size_t name_len = strcspn(copy[i], "=");
+		char *entry = copy[i], *name;
+
+		if (strncmp(entry, prefix, sizeof(prefix) - 1) != 0 ||
+		    !is_secret(entry + sizeof(prefix) - 1))
+			continue;
+		copy[i] = sl_strdup(entry); /* for reloads; until the process ends */
+		name = sl_strndup(entry, name_len);
+		secret_wipe(entry + name_len + 1, strlen(entry + name_len + 1));
+		(void)unsetenv(name);
+		free(name);
+	}
+	return copy;
+}
+
+/* No core, and no look at our memory by others of our user: keys and credentials are in it.  (The checker of
+ * leaks in a sanitized build has to look.) */
+static void
+hide_memory(void)
+{
+	const struct rlimit none = {0, 0};
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__
+	(void)prctl(PR_SET_DUMPABLE, 0);
+#endif
 }
 
 int
@@ -570,7 +632,8 @@ main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	ignore_signals();
-	environment = copy_environment();
+	hide_memory();
+	environment = take_environment();
 	sources = (struct settings_sources){options.file, environment, argv, argc};
 	code = settings_load(&sources, &config, &error);
 	if (code != SL_OK) {

@@ -104,6 +104,13 @@ describe(const struct daemon *daemon, struct buf *out)
 	jw_object_end(&w);
 }
 
+static void
+name_keys(const struct secret_ring *ring, struct buf *out)
+{
+	for (size_t i = 0; i < secret_ring_count(ring); i++)
+		buf_printf(out, "%s%s", i > 0 ? " " : "", secret_ring_id(ring, i));
+}
+
 static enum node_state
 state_of(const struct node *node)
 {
@@ -179,7 +186,7 @@ write_row(struct node *node)
 	    .says_quiet = node->said != node->said_known,
 	    .quiet = node->quiet,
 	};
-	struct buf doing;
+	struct buf doing, keys;
 
 	node->due = node->writing;
 	if (node->writing || node->leaving)
@@ -187,10 +194,14 @@ write_row(struct node *node)
 	buf_init(&doing, DOING_MAX);
 	describe(daemon, &doing);
 	beat.doing = doing.data;
+	buf_init(&keys, SECRET_KEYS_MAX * SECRET_KEY_ID);
+	name_keys(daemon->ring, &keys);
+	beat.keys = keys.data;
 	node->writing = true;
 	node->said_sent = node->said;
 	node_write(account_pg(daemon->account), &beat, on_written, node);
 	buf_fini(&doing);
+	buf_fini(&keys);
 }
 
 static void

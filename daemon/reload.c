@@ -8,7 +8,8 @@
 #include "daemon/api/api.h"
 #include "daemon/api/directory.h"
 #include "daemon/deliver/deliver.h"
-#include "daemon/standalone.h"
+#include "daemon/node.h"
+#include "daemon/seal.h"
 #include "daemon/submit.h"
 #include "http/client.h"
 #include "http/guard.h"
@@ -80,34 +81,51 @@ on_change(void *arg, const struct config_row *row, bool applied)
 		 config_source(outcome->daemon->config, row->name));
 }
 
+static bool
+is_same_ring(const struct secret_ring *a, const struct secret_ring *b)
+{
+	bool same = secret_ring_count(a) == secret_ring_count(b);
+
+	for (size_t i = 0; same && i < secret_ring_count(a); i++)
+		same = strcmp(secret_ring_id(a, i), secret_ring_id(b, i)) == 0;
+	return same;
+}
+
+/* What is kept of the account may be sealed by a key that is gone now. */
+static void
+take_keys(struct daemon *daemon, const struct secret_ring *ring)
+{
+	if (is_same_ring(daemon->ring, ring))
+		return;
+	secret_ring_take(daemon->ring, ring);
+	directory_forget(daemon->directory);
+	node_changed(daemon->self);
+	log_info("encryption_keys_changed", "keys=%zu seals=%s", secret_ring_count(ring),
+		 secret_ring_id(ring, 0));
+}
+
 enum sl_code
 reload(struct daemon *daemon, struct config *config, const struct settings_sources *sources,
        struct sl_error *error)
 {
-	const char *keys = daemon->standalone != NULL
-			       ? standalone_encryption_key_file(daemon->standalone)
-			       : config_text(config, "encryption_key_file");
 	struct outcome outcome = {.daemon = daemon};
+	struct secret_ring *ring = NULL;
 	struct config *fresh = NULL;
 	enum sl_code code = settings_load(sources, &fresh, error);
 
 	assert(daemon->config == config);
-	if (code == SL_OK) {
-		code = secret_ring_reload(daemon->ring, keys, error);
-		if (code == SL_CONFLICT) {
-			log_warn("setting_needs_restart", "setting=encryption_key_file reason=%s",
-				 log_text(error->text));
-			outcome.left++;
-			code = SL_OK;
-		}
-	}
+	if (code ==
+	    SL_OK) /* of the source that is in force: another one is a setting that needs a restart */
+		code = seal_load(daemon, config, &ring, error);
 	if (code == SL_OK) { /* nothing can fail from here on */
 		(void)config_apply(config, fresh, on_change, &outcome);
+		take_keys(daemon, ring);
 		log_info("reloaded", "changed=%d need_restart=%d", outcome.applied, outcome.left);
 	} else {
 		log_error("reload_failed", "error=%s remedy=%s", log_text(error->text),
 			  log_text("nothing was changed; correct it and reload again"));
 	}
+	secret_ring_free(ring);
 	config_free(fresh);
 	return code;
 }

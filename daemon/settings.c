@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "daemon/daemon.h"
 #include "daemon/deliver/backoff.h"
 #include "http/guard.h"
@@ -119,6 +120,17 @@ check_level(const char *text, struct sl_error *error)
 	return SL_OK;
 }
 
+/* The text is never repeated. */
+static enum sl_code
+check_keys(const char *text, struct sl_error *error)
+{
+	struct secret_ring *ring;
+	enum sl_code code = secret_ring_parse(slice_text(text), "key", &ring, error);
+
+	secret_ring_free(ring);
+	return code;
+}
+
 static enum sl_code
 check_public_url(const char *text, struct sl_error *error)
 {
@@ -183,6 +195,9 @@ const struct config_row settings_rows[] = {
     {"encryption_key_file", CONFIG_TEXT, NULL, 0, 0,
      "File of 64 hex digits a line that seals credentials: the first line seals, all open.", NULL,
      CONFIG_SECRET},
+    {"encryption_key", CONFIG_TEXT, NULL, 0, 0,
+     "The same keys themselves, between commas or blanks, in place of a file; from the environment only, which forgets them.",
+     check_keys, 0},
     {"keys_file", CONFIG_TEXT, NULL, 0, 0,
      "File for the first API keys: made if missing (0600), and what it names exists after start.",
      NULL, CONFIG_SECRET},
@@ -342,12 +357,45 @@ settings_start_limit_ms(const struct config *config, enum job_kind kind)
 	return 0;
 }
 
+/* What seals has exactly one source. */
+static enum sl_code
+check_key_source(const struct config *config, bool standalone, struct sl_error *error)
+{
+	const char *file = config_text(config, "encryption_key_file"),
+		   *key = config_text(config, "encryption_key"),
+		   *source = config_source(config, "encryption_key");
+
+	if (key != NULL && strcmp(source, "environment") != 0)
+		return sl_fail(error, SL_INVALID,
+			       "encryption_key (from %s) is taken from the environment only, as "
+			       "SLUICE_ENCRYPTION_KEY; or put the keys into encryption_key_file",
+			       source);
+	if (file != NULL && key != NULL)
+		return sl_fail(
+		    error, SL_INVALID,
+		    "encryption_key_file (from %s) and encryption_key (from %s) are both "
+		    "set; remove one of them",
+		    config_source(config, "encryption_key_file"), source);
+	if (standalone && (file != NULL || key != NULL))
+		return sl_fail(
+		    error, SL_INVALID, "%s (from %s) cannot be set together with standalone",
+		    file != NULL ? "encryption_key_file" : "encryption_key",
+		    file != NULL ? config_source(config, "encryption_key_file") : source);
+	if (!standalone && file == NULL && key == NULL)
+		return sl_fail(
+		    error, SL_INVALID,
+		    "encryption_key_file is not set; set it (or SLUICE_ENCRYPTION_KEY), or "
+		    "use --standalone DIR for an embedded service");
+	return SL_OK;
+}
+
 enum sl_code
 settings_check(const struct config *config, struct sl_error *error)
 {
 	unsigned roles = settings_roles(config_text(config, "role"));
 	bool standalone = config_text(config, "standalone") != NULL;
-	static const char *const fleet[] = {"database_url", "redis_url", "encryption_key_file"};
+	static const char *const fleet[] = {"database_url", "redis_url"};
+	enum sl_code code = check_key_source(config, standalone, error);
 
 	for (size_t i = 0; i < sizeof(fleet) / sizeof(fleet[0]); i++) {
 		bool set = config_text(config, fleet[i]) != NULL;
@@ -382,7 +430,7 @@ settings_check(const struct config *config, struct sl_error *error)
 	if (standalone && roles != (ROLE_API | ROLE_WORKER | ROLE_SCHEDULER))
 		return sl_fail(error, SL_INVALID,
 			       "standalone runs all roles; remove the setting role");
-	return SL_OK;
+	return code;
 }
 
 enum sl_code

@@ -22,7 +22,8 @@ sql_migrations = \
 	sql/migrations/0017_retention.sql \
 	sql/migrations/0018_webhook.sql \
 	sql/migrations/0019_event.sql \
-	sql/migrations/0020_refresh.sql
+	sql/migrations/0020_refresh.sql \
+	sql/migrations/0021_secret.sql
 
 libsql_a_SOURCES = \
 	sql/account.c sql/account.h sql/account_rows.h \
@@ -46,7 +47,7 @@ libsql_a_SOURCES = \
 	sql/ledger_cancel.c \
 	sql/ledger_once.c \
 	sql/ledger_read.c \
-	sql/migrate.c sql/migrate.h sql/migrations.h \
+	sql/migrate.c sql/migrate.h sql/migrate_link.h sql/migrations.h \
 	sql/node.c sql/node.h \
 	sql/outbox.c sql/outbox.h \
 	sql/pg.c sql/pg.h sql/pg_connect.c sql/pg_link.h \
@@ -62,6 +63,8 @@ libsql_a_SOURCES = \
 	sql/resolve.c sql/resolve.h \
 	sql/schedule.c sql/schedule.h \
 	sql/schedule_steer.c sql/schedule_steer.h \
+	sql/secret.c sql/secret.h sql/secret_store.h \
+	sql/secret_first.c sql/secret_pass.c \
 	sql/settle.c sql/settle.h sql/settle_state.h \
 	sql/steer.c sql/steer.h \
 	sql/settle_batch.c sql/settle_batch.h \

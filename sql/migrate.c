@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "sql/migrate_link.h"
 #include "sql/migrations.h"
 #include "sql/value.h"
 
@@ -36,7 +37,7 @@ migrate_on_notice(void *arg, const char *message)
 }
 
 /* What libpq says about a string it cannot parse quotes it, and there may be a password in it. */
-static enum sl_code
+enum sl_code
 migrate_connect(const char *conninfo, PGconn **out, struct sl_error *error)
 {
 	const char *keywords[] = {"target_session_attrs", "connect_timeout", "dbname",

@@ -17,16 +17,16 @@
 	"SELECT n.name, n.version, n.roles, n.schema_version,"                   \
 	" (extract(epoch FROM n.started_at) * 1000)::bigint, greatest(" NODE_AGE \
 	", 0)::bigint, n.beat_ms, n.state, " NODE_IS_LOST ", n.quiet, n.leads,"  \
-	" n.session_id, n.doing FROM node n "
+	" n.session_id, n.doing, n.keys FROM node n "
 
 static const struct unit_statement node_upsert = {
     "node_upsert",
     "INSERT INTO node (name, roles, version, schema_version, beat_ms, state, quiet, leads,"
-    " session_id, doing) VALUES ($1::text, $2::bigint, $3::text, $4::bigint, $5::bigint, $6::bigint,"
-    " $11::boolean, $8::boolean, nullif($9::bigint, 0), $10::text)"
+    " session_id, doing, keys) VALUES ($1::text, $2::bigint, $3::text, $4::bigint, $5::bigint, $6::bigint,"
+    " $11::boolean, $8::boolean, nullif($9::bigint, 0), $10::text, $12::text)"
     " ON CONFLICT (name) DO UPDATE SET seen_at = clock_timestamp(), state = excluded.state,"
     " quiet = coalesce($7::boolean, node.quiet), leads = excluded.leads,"
-    " session_id = excluded.session_id, doing = excluded.doing RETURNING quiet"};
+    " session_id = excluded.session_id, doing = excluded.doing, keys = excluded.keys RETURNING quiet"};
 
 /* A beat that a crash of the server takes back is repeated; it must not hold up what stands behind it on the
  * account's connection, as a commit does whose standby is away. */
@@ -124,6 +124,7 @@ node_write(struct pg *pg, const struct node_beat *beat, node_beat_cb *cb, void *
 	unit_bind_int(unit, beat->session_id);
 	unit_bind_text(unit, beat->doing);
 	unit_bind_bool(unit, beat->quiet); /* if the row is new, or was forgotten meanwhile */
+	unit_bind_text(unit, beat->keys != NULL ? beat->keys : "");
 	unit_add(unit, &node_operators);
 	if (!beat->says_quiet) /* that is said once */
 		unit_add(unit, &node_relaxed);
@@ -171,6 +172,7 @@ node_read_row(struct node_row *row, const PGresult *rows, int i)
 	row->leads = value_bool(rows, i, 10);
 	row->session_id = value_int(rows, i, 11);
 	row->doing = value_text(rows, i, 12);
+	row->keys = value_text(rows, i, 13);
 }
 
 /* The last command's rows. */

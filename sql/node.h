@@ -36,10 +36,12 @@ struct node_row {
 	bool leads;
 	int64_t session_id; /* 0: none */
 	const char *doing;  /* JSON object */
+	/* Names of its encryption keys with blanks between, the one that seals first; "": of an earlier release. */
+	const char *keys;
 };
 
 struct node_beat { /* what a process says of itself; copied */
-	const char *name, *version, *doing;
+	const char *name, *version, *doing, *keys;
 	unsigned roles;
 	int64_t beat_ms, session_id;
 	enum node_state state;

@@ -108,7 +108,7 @@ value_array_text(struct value_array *array, const char *text)
 void
 value_array_bytes(struct value_array *array, struct slice bytes)
 {
-	assert(array->type == VALUE_BYTEA);
+	assert(array->type == VALUE_BYTEA || array->type == VALUE_TEXT);
 	value_array_add(array, bytes.data, bytes.len);
 }
 

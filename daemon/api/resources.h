@@ -40,6 +40,8 @@ api_handler admin_function_read, admin_function_patch;
 /* admin_sync.c, admin_sync_steer.c */
 api_handler admin_sync_list, admin_sync_read, admin_sync_begin, admin_sync_pause,
     admin_sync_trigger;
+/* admin_rekey.c */
+api_handler admin_rekey_read, admin_rekey_start;
 /* admin_worker.c, admin_doctor.c */
 api_handler admin_worker_list, admin_worker_quiet, admin_worker_release, admin_doctor;
 /* deploy.c */

@@ -336,7 +336,7 @@ def a_reload_with_one_bad_setting_changes_nothing_and_says_where(rig):
 
 
 @test
-def keys_that_open_can_be_added_by_a_reload_and_the_one_that_seals_waits_for_a_restart(rig):
+def keys_can_be_added_and_another_one_put_first_by_a_reload(rig):
     node = rig.nodes[0]
     with Restored(rig) as manager:
         path = node.settings["encryption_key_file"]
@@ -353,8 +353,10 @@ def keys_that_open_can_be_added_by_a_reload_and_the_one_that_seals_waits_for_a_r
             write(first + "bbb\n")
             assert "bbb" not in reload(manager, "reload_failed", "seal.key:2")
             write("b" * 64 + "\n" + first)
-            reload(manager, 'setting_needs_restart" setting=encryption_key_file')
+            reload(manager, 'encryption_keys_changed" keys=2')
             assert rig.call("ask").json == 200, "what was sealed does not open"
+            job = rig.submit("ask")
+            assert rig.finish(job).json == 200, "what signs jobs has not changed"
         finally:
             write(first)
 

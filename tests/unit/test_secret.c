@@ -363,45 +363,96 @@ decoding_needs_no_more_room_than_the_bytes(void)
 	buf_fini(&out);
 }
 
-static enum sl_code
-reload(struct secret_ring *ring, const char *text)
+static void
+take(struct secret_ring *ring, const char *text)
 {
-	char path[] = "/tmp/test_secret.XXXXXX";
-	int fd = mkstemp(path);
-	enum sl_code code;
+	struct secret_ring *fresh = ring_of(text);
 
-	check(fd >= 0);
-	check_int(write(fd, text, strlen(text)), ==, strlen(text));
-	close(fd);
-	code = secret_ring_reload(ring, path, &error);
-	unlink(path);
-	return code;
+	secret_ring_take(ring, fresh);
+	secret_ring_free(fresh);
 }
 
 static void
-a_reload_adds_and_drops_keys_that_open_and_keeps_the_first(void)
+a_ring_takes_other_keys_and_who_works_with_it_follows(void)
 {
 	struct secret_ring *ring = ring_of(KEY_A "\n"), *other = ring_of(KEY_B "\n");
-	struct buf sealed, opened;
+	struct secret_work *work = secret_work_new(ring);
+	struct slice row = SLICE_LITERAL("row");
+	struct buf one, two, opened;
 
-	buf_init(&sealed, 1000);
+	buf_init(&one, 1000);
+	buf_init(&two, 1000);
 	buf_init(&opened, 1000);
-	secret_seal(other, SLICE_LITERAL("x"), "row", &sealed);
-	check_int(secret_open(ring, buf_slice(&sealed), "row", &opened, &error), ==, SL_INVALID);
-	check_int(reload(ring, KEY_A "\n" KEY_B "\n"), ==, SL_OK);
-	check_int(secret_open(ring, buf_slice(&sealed), "row", &opened, &error), ==, SL_OK);
-	check_int(reload(ring, KEY_B "\n" KEY_A "\n"), ==, SL_CONFLICT);
-	check_int(reload(ring, "junk\n"), ==, SL_INVALID);
-	check_int(secret_ring_reload(ring, "/nonexistent/key", &error), ==, SL_NOT_FOUND);
-	buf_clear(&sealed);
-	secret_seal(ring, SLICE_LITERAL("y"), "row", &sealed); /* by the first one still */
-	check_int(secret_open(other, buf_slice(&sealed), "row", &opened, &error), ==, SL_INVALID);
-	check_int(reload(ring, KEY_A "\n"), ==, SL_OK);
-	check_int(secret_open(ring, buf_slice(&sealed), "row", &opened, &error), ==, SL_OK);
+	secret_work_seal(work, SLICE_LITERAL("x"), row, &one);
+	check_int(secret_work_open(work, buf_slice(&one), row, &opened, &error), ==, SL_OK);
+	take(ring, KEY_B "\n" KEY_A "\n");
+	secret_work_seal(work, SLICE_LITERAL("y"), row, &two);
+	check_int(secret_open(other, buf_slice(&two), "row", &opened, &error), ==, SL_OK);
+	check_int(secret_work_open(work, buf_slice(&two), row, &opened, &error), ==, SL_OK);
+	check_int(secret_work_open(work, buf_slice(&one), row, &opened, &error), ==, SL_OK);
+	take(ring, KEY_B "\n");
+	check_int(secret_work_open(work, buf_slice(&one), row, &opened, &error), ==, SL_INVALID);
+	check_int(secret_work_open(work, buf_slice(&two), row, &opened, &error), ==, SL_OK);
+	check_text(opened.data, "xyyxy");
+	secret_work_free(work);
 	secret_ring_free(ring);
 	secret_ring_free(other);
-	buf_fini(&sealed);
+	buf_fini(&one);
+	buf_fini(&two);
 	buf_fini(&opened);
+}
+
+static void
+keys_have_names_that_sealed_values_carry(void)
+{
+	struct secret_ring *ring = ring_of(KEY_B "\n" KEY_A "\n"), *a = ring_of(KEY_A);
+	char id[SECRET_KEY_ID];
+	struct buf sealed;
+
+	buf_init(&sealed, 1000);
+	check_int(secret_ring_count(ring), ==, 2);
+	check_text(secret_ring_id(ring, 1), secret_ring_id(a, 0));
+	check(secret_ring_has(ring, secret_ring_id(a, 0)));
+	check(!secret_ring_has(a, secret_ring_id(ring, 0)));
+	check(!secret_ring_has(a, ""));
+	secret_seal(a, SLICE_LITERAL("x"), "row", &sealed);
+	check(secret_sealed_id(buf_slice(&sealed), id));
+	check_text(id, secret_ring_id(a, 0));
+	check(strstr(KEY_A, id) == NULL);
+	check(!secret_sealed_id(SLICE_LITERAL(""), id));
+	check(!secret_sealed_id(SLICE_LITERAL("s1:12345678"), id));
+	check(!secret_sealed_id(SLICE_LITERAL("s2:12345678:abcd"), id));
+	secret_ring_free(ring);
+	secret_ring_free(a);
+	buf_fini(&sealed);
+}
+
+static void
+keys_of_a_variable_stand_between_commas_or_blanks(void)
+{
+	static const char *const good[] = {KEY_B "," KEY_A, KEY_B " " KEY_A, KEY_B ",\n" KEY_A "\n",
+					   "  " KEY_B "  ,  " KEY_A ","};
+	static const char *const bad[] = {"", " ,", KEY_A "," KEY_A, KEY_A ",0011", "x" KEY_A};
+	struct secret_ring *ring, *file = ring_of(KEY_B "\n" KEY_A);
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		check_int(
+		    secret_ring_parse(slice_text(good[i]), "SLUICE_ENCRYPTION_KEY", &ring, &error),
+		    ==, SL_OK);
+		check_int(secret_ring_count(ring), ==, 2);
+		check_text(secret_ring_id(ring, 0), secret_ring_id(file, 0));
+		secret_ring_free(ring);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		check_int(
+		    secret_ring_parse(slice_text(bad[i]), "SLUICE_ENCRYPTION_KEY", &ring, &error),
+		    ==, SL_INVALID);
+		check(ring == NULL);
+		check(strstr(error.text, "SLUICE_ENCRYPTION_KEY") != NULL);
+		check(strstr(error.text, "0102030405") == NULL &&
+		      strstr(error.text, "0011") == NULL);
+	}
+	secret_ring_free(file);
 }
 
 int
@@ -412,7 +463,9 @@ main(void)
 	CHECK_RUN(any_changed_or_missing_byte_keeps_it_shut);
 	CHECK_RUN(another_row_does_not_open);
 	CHECK_RUN(old_keys_open_and_the_first_one_seals);
-	CHECK_RUN(a_reload_adds_and_drops_keys_that_open_and_keeps_the_first);
+	CHECK_RUN(a_ring_takes_other_keys_and_who_works_with_it_follows);
+	CHECK_RUN(keys_have_names_that_sealed_values_carry);
+	CHECK_RUN(keys_of_a_variable_stand_between_commas_or_blanks);
 	CHECK_RUN(a_plain_buffer_that_is_too_small_is_said);
 	CHECK_RUN(bad_key_files_are_refused_without_repeating_them);
 	CHECK_RUN(derived_keys_depend_on_key_and_label);
