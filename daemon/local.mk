@@ -41,7 +41,8 @@ sluiced_SOURCES = \
 	daemon/deliver/lane.c daemon/deliver/lane.h \
 	daemon/deliver/post.c daemon/deliver/post.h \
 	daemon/deliver/sign.c daemon/deliver/sign.h \
-	daemon/egress/flight.c daemon/egress/flight.h daemon/egress/fresh.c daemon/egress/fresh.h \
+	daemon/egress/flight.c daemon/egress/flight.h daemon/egress/flight_parts.h daemon/egress/flight_token.c \
+	daemon/egress/fresh.c daemon/egress/fresh.h \
 	daemon/egress/gate.c daemon/egress/gate.h daemon/egress/gate_learn.c daemon/egress/gate_parts.h \
 	daemon/egress/send.c daemon/egress/send.h daemon/egress/shown.c daemon/egress/shown.h \
 	daemon/api/action.c daemon/api/action.h \

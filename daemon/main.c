@@ -210,6 +210,14 @@ on_policy(void *arg, enum sl_code code, int64_t value, const struct sl_error *er
 			 log_text("set maxmemory-policy to noeviction"));
 }
 
+static void
+on_queue_state(void *arg, bool up)
+{
+	const struct daemon *daemon = arg;
+
+	gates_store_changed(daemon->gates, up);
+}
+
 static int
 start_queue(struct daemon *daemon)
 {
@@ -224,7 +232,7 @@ start_queue(struct daemon *daemon)
 	daemon->queues = sl_calloc((size_t)shards, sizeof(struct queue *));
 	for (; daemon->shard_count < shards; daemon->shard_count++) {
 		settings.shard = daemon->shard_count;
-		if (queue_new(daemon->loop, &settings, NULL, NULL,
+		if (queue_new(daemon->loop, &settings, on_queue_state, daemon,
 			      &daemon->queues[daemon->shard_count], &error) != SL_OK)
 			return fail(EX_CONFIG, "redis_url: %s", error.text);
 	}

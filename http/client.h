@@ -30,7 +30,8 @@ struct http_header {
  * time ends it (HTTP_PROTOCOL) once a byte was taken.  With decompress only gzip and deflate are asked for: what a
  * piece of them can swell to has a bound. */
 struct http_stream {
-	/* The head of the answer that will be the outcome (not of a redirect that is followed).  True: its body goes to
+	/* The head of the answer that will be the outcome (not of a redirect that is followed); it may still break off,
+	 * and then the end is a failure.  True: its body goes to
 	 * on_body; false: it is collected, as without a stream.  NULL: all bodies go to on_body, if there is one. */
 	bool (*on_head)(void *arg, const struct http_answer *head);
 	/* Takes all of the bytes, or none (false): then they come again after http_call_resume().  response_max does

@@ -10,10 +10,10 @@
 #include "daemon/egress/fresh.h"
 #include "provider/catalog.h"
 
-#define FRESH_BACKOFF_TEXT                                                                 \
+#define FRESH_BACKOFF_TEXT                                                                      \
 	"the last refresh of this connection's credentials has failed, and is not tried again " \
 	"within 30 seconds; force_refresh does it at once"
-#define FRESH_EXHAUSTED_TEXT                                                              \
+#define FRESH_EXHAUSTED_TEXT                                                                   \
 	"refreshing this connection's credentials has failed on 4 days; connect it again, or " \
 	"try with force_refresh"
 

@@ -82,7 +82,7 @@ fresh_need(const struct fresh_case *c)
 		return left > 0 && !c->stale ? FRESH_AS_IT_IS : FRESH_EXHAUSTED;
 	if (row->failed_mono_ms != 0 && now - row->failed_mono_ms < FRESH_COOLDOWN_MS)
 		return left > 0 && (c->stale || row->failure_log_id[0] == '\0') ? FRESH_AS_IT_IS
-										 : FRESH_BACKOFF;
+										: FRESH_BACKOFF;
 	return FRESH_NEEDED;
 }
 
@@ -205,8 +205,9 @@ fresh_get(struct fresh *fresh, const struct fresh_ask *ask, fresh_cb *cb, void *
 	c.plain = buf_slice(&opened.plain);
 	c.stale = is_stale(ask->stale, opened.value);
 	touch(fresh, ask->row);
-	switch (c.provider == NULL || (ask->stale != NULL && !c.stale && !c.force) ? FRESH_AS_IT_IS
-										 : fresh_need(&c)) {
+	switch (c.provider == NULL || (ask->stale != NULL && !c.stale && !c.force)
+		    ? FRESH_AS_IT_IS
+		    : fresh_need(&c)) {
 	case FRESH_AS_IT_IS:
 		answer_opened(cb, arg, ask->row, c.plain);
 		break;

@@ -19,6 +19,8 @@
 #define LOOK_MOST_MS 5000
 #define CONFIRM_MS 20 /* a pass that is older asks again before its request goes */
 #define CONFIRMS_MAX 3
+/* When Redis is back, nodes have so long to tell it what it may have lost; meanwhile it is as if it was away. */
+#define BACK_MS 250
 #define KEEP_MS 60000 /* how long strikes are remembered behind a window */
 
 /* ---- lines ------------------------------------------------------------------------------------- */
@@ -94,8 +96,12 @@ look_soon(struct place *place)
 void
 gate_tick_soon(struct gates *gates, int64_t ms)
 {
-	if (!gates->closing)
-		loop_timer_in(gates->tick, ms);
+	int64_t due_ms = clock_mono_ms() + ms;
+
+	if (gates->closing || (loop_timer_is_armed(gates->tick) && gates->tick_ms <= due_ms))
+		return;
+	gates->tick_ms = due_ms;
+	loop_timer_in(gates->tick, ms);
 }
 
 static struct place *
@@ -186,6 +192,8 @@ on_asked(void *arg, enum sl_code code, const struct queue_gate_answer *answer)
 	gate_show_away(place->gates, false);
 	/* What it closed for was learnt behind the ask: the answer does not know it yet. */
 	overtaken = gate_place_closed_ms(place, now_ms) > 0 && place->learnt_ms >= ask->sent_ms;
+	if (!overtaken && !answer->counted && place->telling == 0)
+		overtaken = gate_remind(place, now_ms); /* it has lost what this node remembers */
 	if (answer->closed_ms > 0 || (place->telling == 0 && !overtaken && !place->owes))
 		place->closed_until_ms =
 		    gate_longer(overtaken || place->telling > 0 ? place->closed_until_ms : 0,
@@ -263,7 +271,7 @@ place_look(struct place *place, int64_t now_ms)
 			return look_ms;
 		place->ask->late = true;
 	}
-	if (!gate_store_is_there(place)) {
+	if (!gate_store_is_there(place) || now_ms < place->gates->trusted_ms) {
 		gate_show_away(place->gates, true);
 		if (closed_ms > 0)
 			return closed_ms;
@@ -445,7 +453,7 @@ on_tick(void *arg)
 	}
 	metric_set(&metrics[METRIC_GATE_CLOSED], 0, 0, closed);
 	if (map_count(gates->places) > 0)
-		gate_tick_soon(gates, owing ? TICK_OWING_MS : TICK_MS);
+		gate_tick_soon(gates, owing || closed > 0 ? TICK_OWING_MS : TICK_MS);
 }
 
 struct gates *
@@ -462,6 +470,28 @@ gates_new(struct daemon *daemon)
 	metric_set(&metrics[METRIC_GATE_CLOSED], 0, 0, 0);
 	metric_set(&metrics[METRIC_GATE_WAITING], 0, 0, 0);
 	return gates;
+}
+
+void
+gates_store_changed(struct gates *gates, bool up)
+{
+	int64_t now_ms = clock_mono_ms();
+	size_t at = 0;
+	void *value;
+
+	if (gates == NULL || !up || !gates->lost) {
+		if (gates != NULL)
+			gates->lost |= !up;
+		return;
+	}
+	gates->lost = false;
+	gates->trusted_ms = now_ms + BACK_MS;
+	while (map_each(gates->places, &at, &value)) {
+		struct place *place = value;
+
+		(void)gate_remind(place, now_ms);
+		gate_publish(place);
+	}
 }
 
 void

@@ -30,6 +30,8 @@ typedef void gate_cb(void *arg, bool allowed, int64_t waited_ms);
 typedef void gate_wait_cb(void *arg, int64_t wait_ms);
 
 struct gates *gates_new(struct daemon *daemon);
+/* The connection to Redis was lost, or is there again: it may have come back empty. */
+void gates_store_changed(struct gates *gates, bool up);
 void gates_close(struct gates *gates); /* before the queues go: Redis is asked nothing any more */
 void gates_free(struct gates *gates);  /* behind whoever has a pass */
 /* cb follows once, from the loop, never from inside; nor does on_wait, which may be NULL.  place is copied. */

@@ -45,6 +45,7 @@ close_for(struct place *place, int64_t ms, int64_t now_ms)
 		return;
 	place->closed_until_ms = now_ms + ms;
 	place->learnt_ms = now_ms;
+	gate_tick_soon(place->gates, TICK_OWING_MS);
 }
 
 /* ---- with the store away ----------------------------------------------------------------------- */
@@ -192,6 +193,21 @@ send_news(struct place *place, const struct gate_pass *pass, const struct limit_
 	}
 	place->telling++;
 	queue_gate_tell(place->queue, &place->id, &out, on_told, tell);
+}
+
+bool
+gate_remind(struct place *place, int64_t now_ms)
+{
+	const struct limit_news known = {.limited = true,
+					 .closed_ms = gate_place_closed_ms(place, now_ms),
+					 .remaining = -1,
+					 .reset_ms = -1,
+					 .limit = -1};
+
+	if (known.closed_ms == 0)
+		return false;
+	owe(place, &known, now_ms, now_ms);
+	return true;
 }
 
 void

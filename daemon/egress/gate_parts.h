@@ -75,10 +75,14 @@ struct gates {
 	struct daemon *daemon;
 	struct map *places; /* by name */
 	struct loop_timer *tick;
+	int64_t tick_ms; /* when it is due */
 	char node[20];
 	uint64_t named;
 	int waiting;
 	bool away, closing;
+	bool lost; /* the connection to Redis, and it was not back since */
+	int64_t
+	    trusted_ms; /* from then on what Redis does not know is not known by other nodes either */
 };
 
 /* How long nobody gets out, as far as this node knows. */
@@ -103,6 +107,8 @@ void gate_show_away(struct gates *gates, bool away);
 void gate_show_opened(struct place *place, int64_t now_ms);
 /* A request is back; news NULL: there was no answer. */
 void gate_learn(struct place *place, const struct gate_pass *pass, const struct limit_news *news);
+/* The store says that it knows nothing: is there a window that this node remembers?  Then it is told again. */
+bool gate_remind(struct place *place, int64_t now_ms);
 /* Tells the store what it does not know yet. */
 void gate_publish(struct place *place);
 /* A pass that the store let out, with which nothing was sent. */

@@ -6,7 +6,7 @@
 -- window stays closed (0: it is open), 1 when passes are counted, and Redis's time in ms.
 -- Not repeatable: after a lost answer the passes end with their lease.  Caller: queue_gate_ask() in
 -- queue/gate.c.  A place of which nothing is known costs one HMGET, and nothing is written.
-local POLL, SPREAD, ARRIVE = 50, 8, 2000 -- ARRIVE: a request has reached its provider by then
+local POLL, SPREAD, ARRIVE = 50, 8, 1000 -- ARRIVE: a request has reached its provider by then
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local want, lease = tonumber(ARGV[1]), tonumber(ARGV[#ARGV])
@@ -24,9 +24,9 @@ if closed > now then
 	return {0, closed - now, closed - now, 1, now}
 end
 
--- Those that went well before a window's end were counted there, or died with their node.
+-- Those that went before a window's end, and not just now, were counted there or died with their node.
 local ended = math.max(shut_at, reset <= now and reset or 0)
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', math.max(now, ended - ARRIVE + lease))
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', math.max(now, math.min(ended, now - ARRIVE) + lease))
 local flying = redis.call('ZCARD', KEYS[2])
 local may, wait, shut = 0, POLL, 0
 local set = {}

@@ -14,7 +14,7 @@
 --   strikes refusals in a row                     by       what closed it: told | remaining | none (said)
 --   rem     1 + what remains (0: not known), as the provider says; falls until reset, ms
 --   limit   requests of a whole window, as the provider says; top: the most that it was seen to be
---   env, integ, conn   row ids, for those who look at it
+--   env, integ, conn   row ids, for those who look at it;  cleared  1: by an operator, and nothing was learnt since
 -- and where the provider says no more than "not now": the window begins with the first request behind a refusal,
 -- and what it lets through before the next one is its size.  From then on that many go, then none until it is over:
 --   start, first, last   when the first went, when the first and the last answer came, of this window
@@ -62,6 +62,9 @@ local fresh = gone == 0 and before == 0 or gone > 0 and gone > has('shut')
 
 if ARGV[3] == '2' and counted and has('start') > 0 and gone >= window.start then
 	window.out = math.max(0, has('out') - 1)
+end
+if limited or answered and left >= 0 and renew >= 0 then
+	window.cleared = 0
 end
 if answered and whole > 0 then
 	window.limit = whole

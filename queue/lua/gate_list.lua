@@ -10,8 +10,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local out = {}
 for _, place in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, ARGV[2] - 1)) do
 	local key = ARGV[1] .. place
-	local w = redis.call('HMGET', key, 'until', 'rem', 'reset', 'limit', 'cap', 'env', 'integ', 'conn', 'by')
-	if w[1] then
+	local w = redis.call('HMGET', key, 'until', 'rem', 'reset', 'limit', 'cap', 'env', 'integ', 'conn', 'by', 'cleared')
+	if w[1] and w[10] ~= '1' then
 		for i = 1, 8 do
 			w[i] = tonumber(w[i] or 0)
 		end

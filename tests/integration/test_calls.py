@@ -56,8 +56,11 @@ WORKER, API = "api,worker,scheduler", "api"
 
 
 def fill(rig, node, name):
-    """All places of a node are taken, until the test releases name."""
-    calls = [Later(rig, "call", {"path": f"/hang/{name}"}, node=node) for _ in range(PLACES)]
+    """All places of a node are taken, until the test releases name; by connections of their own, which do not wait
+    for each other when Redis is away."""
+    for n in range(PLACES):
+        rig.connection(f"filling-{n}")
+    calls = [Later(rig, "call", {"path": f"/hang/{name}"}, node=node, connection=f"filling-{n}") for n in range(PLACES)]
     rig.witness.wait_seen(f"/hang/{name}", PLACES)
     return calls
 
