@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "daemon/egress/fresh.h"
 #include "daemon/egress/gate.h"
@@ -365,6 +366,7 @@ egress_go(struct egress *egress, bool allowed)
 		egress_enter(egress, EGRESS_AT_GATE); /* the leave took long: the window may have closed */
 		return;
 	}
+	FAULT_POINT("provider_call");
 	egress_enter(egress, EGRESS_SENDING);
 	egress->tries++;
 	if (!allowed)

@@ -18,7 +18,6 @@ on_effect_answer(void *arg, bool allowed)
 {
 	struct host_call *call = arg;
 
-	FAULT_POINT("provider_call");
 	if (call->attempt != NULL && call->egress != NULL)
 		egress_go(call->egress, allowed);
 }

@@ -246,11 +246,18 @@ def one_whose_node_was_killed_goes_on_where_it_was(rig):
         reload(rig, node)
     told_keys(rig, lambda keys: keys[0] == NEW)
     killed = rig.nodes[0]
+    writer = subprocess.Popen([f"{rig.postgres.bin}/psql", "-h", rig.postgres.directory, "-U", "sluice", "-d", "sluice", "-XAtq"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    writer.stdin.write("BEGIN; SELECT 'held' FROM (SELECT pg_advisory_xact_lock(hashtextextended('Item', id)) FROM connection"
+                       " WHERE connection_id = 'busy') l;\n")
+    writer.stdin.flush()
+    assert writer.stdout.readline() == "held\n"
     cli(rig, "rekey")
-    wait_until("it is at the records", lambda: under(rig)["record"].get(NEW, 0) > 0, 20, 0.005)
+    wait_until("it is at the records", lambda: under(rig)["record"].get(NEW, 0) > 0, 20)
     killed.kill()
+    writer.communicate("ROLLBACK;\n", 10)
     counts = under(rig)["record"]
-    assert counts.get(OLD, 0) > 0, "it was too fast to be killed"
+    assert counts[OLD] > 0, counts
     rig.postgres.query("UPDATE rekey SET seen_at = now() - interval '1 minute'")
     rig.postgres.query("UPDATE node SET seen_at = now() - interval '1 hour' WHERE name LIKE '%:" + str(killed.process.pid) + ":%'")
     killed.start()
@@ -259,6 +266,12 @@ def one_whose_node_was_killed_goes_on_where_it_was(rig):
     assert "finished" in told, told
     assert all(set(keys) == {NEW} for keys in under(rig).values()), under(rig)
     assert "goes_on=1" in killed.log()
+    for node in rig.nodes:  # one started before the keys changed, one after: each runs what the other one has signed
+        [name] = [row["name"] for row in status_of(rig)["nodes"] if f":{node.process.pid}:" in row["name"]]
+        cli(rig, "worker", "quiet", name, "--wait", "10")
+        assert rig.finish(rig.submit("ask", node=node)).json == 200
+        cli(rig, "worker", "release", name)
+    assert "security_event" not in rig.nodes[0].log() + rig.nodes[1].log()
 
 
 @test
