@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from rig import Rig
+from rig import Rig, wait_until
 from tap import main, test
 
 CPU_S, WALL_S = 1.0, 3.0
@@ -201,9 +201,11 @@ def a_run_killed_for_a_forbidden_call_is_a_security_event_and_a_dead_runner(rig)
     with ThreadPoolExecutor(1) as caller:
         asked = caller.submit(rig.call, "wait", {"name": rig.node.name}, node=rig.node, seconds=30)
         rig.witness.wait_seen(f"/hang/{rig.node.name}")
-        for pid in runs(rig.node.process.pid):  # idle processes go as well
+        killed = set(runs(rig.node.process.pid))  # idle processes go as well
+        for pid in killed:
             os.kill(pid, signal.SIGSYS)  # as the filter ends it
         answer = asked.result()
+    wait_until("the node has seen all of them die", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in killed), 10)
     rig.witness.release(rig.node.name)
     assert answer.status == 500 and answer.code == "action_script_failure" and "SIGSYS" in answer.body.decode(), answer
     line = next(line for line in rig.node.log()[begin:].splitlines() if 'msg="security_event"' in line and 'function="wait"' in line)
