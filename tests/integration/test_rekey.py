@@ -255,9 +255,9 @@ def one_whose_node_was_killed_goes_on_where_it_was(rig):
     cli(rig, "rekey")
     wait_until("it is at the records", lambda: under(rig)["record"].get(NEW, 0) > 0, 20)
     killed.kill()
-    writer.communicate("ROLLBACK;\n", 10)
     counts = under(rig)["record"]
     assert counts[OLD] > 0, counts
+    writer.communicate("ROLLBACK;\n", 10)
     rig.postgres.query("UPDATE rekey SET seen_at = now() - interval '1 minute'")
     rig.postgres.query("UPDATE node SET seen_at = now() - interval '1 hour' WHERE name LIKE '%:" + str(killed.process.pid) + ":%'")
     killed.start()
