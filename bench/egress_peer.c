@@ -1,7 +1,8 @@
 /* bench/egress_peer.c - a provider that costs little, and a client that asks it through whatever is in between.
  *
- *   egress_peer serve PORT             GET /wait/MS... : 200 after MS milliseconds, 1 KiB, {"us":N,...}: N is the time from
- *                                      the request's last byte to the answer.  /hold... : answered when a line comes on stdin
+ *   egress_peer serve PORT             GET /wait/MS... : 200 after half of MS to one and a half of it, by chance (or those that
+ *                                      ask in parallel would come in step), 1 KiB, {"us":N,...}: N is the time
+ *                                      from the request's last byte to the answer.  /hold... : answered when a line comes on stdin
  *   egress_peer ask PORT PATH CONNECTIONS SECONDS [-d BODY] [HEADER: VALUE]...
  *   egress_peer curl PORT PATH CONNECTIONS SECONDS         the same by libcurl's multi interface
  * ask and curl print {"requests","seconds","p50_us","p99_us","over_p50_us","over_p99_us"}: over is what a request took beyond
@@ -103,7 +104,7 @@ take(struct peer *peer)
 	if (ms == 0) {
 		answer(peer);
 	} else {
-		peer->due_us = peer->came_us + ms * 1000;
+		peer->due_us = peer->came_us + ms * 500 + (int64_t)((double)ms * 1000 * drand48());
 		arm();
 	}
 }

@@ -110,6 +110,7 @@ sql_tests = test_sql_migrate \
 	test_sql_count \
 	test_sql_delivery_show \
 	test_sql_outbox \
+	test_sql_refresh \
 	test_sql_delivery \
 	test_sql_prune \
 	test_sql_retain \
@@ -159,6 +160,9 @@ test_sql_delivery_show_LDADD = $(sql_test_libs)
 test_sql_outbox_SOURCES = tests/integration/test_sql_outbox.c tests/integration/sync_rig.h
 test_sql_outbox_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_outbox_LDADD = $(sql_test_libs)
+test_sql_refresh_SOURCES = tests/integration/test_sql_refresh.c tests/integration/sql_rig.h
+test_sql_refresh_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
+test_sql_refresh_LDADD = $(sql_test_libs)
 test_sql_delivery_SOURCES = tests/integration/test_sql_delivery.c tests/integration/sync_rig.h
 test_sql_delivery_CPPFLAGS = $(AM_CPPFLAGS) $(LIBPQ_CFLAGS)
 test_sql_delivery_LDADD = $(sql_test_libs)

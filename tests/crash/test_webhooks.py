@@ -296,7 +296,10 @@ def _(fleet):
     jobs = fleet.jobs("none", range(1, 6))
     fleet.quiet()
     with fleet.history.fault("lose_postgres", node=0):
-        fleet.pause(node)  # or a claim that finds nothing would be the one
+        fleet.pause(node)  # or a claim that finds nothing would be the one, and so would one that is under way
+        wait_until("what it has asked is answered", lambda: fleet.postgres.query(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sluiced deliveries' AND state <> 'idle'") == [["0"]], 5)
+        time.sleep(0.1)  # and the answer has passed the proxy
         node.to_postgres.lost = 0
         node.to_postgres.lose_answer(b"delivery_claim", linger=0.2)
         fleet.postgres.query("UPDATE endpoint SET paused_at = NULL, pause_cause = 0")
