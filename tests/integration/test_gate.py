@@ -127,6 +127,30 @@ def what_one_node_was_told_holds_on_another(rig):
 
 
 @test
+def the_window_of_an_app_is_that_of_all_its_connections(rig):
+    """strava's definition says that it limits per app."""
+    with Limiter(count=2, window=1.0, tells="reset_ms", latency=0, by="app") as limiter:
+        for key in ("strava", "other-app"):
+            made = rig.request("POST", "/integrations", {"provider": "strava", "unique_key": key,
+                                                         "credentials": {"type": "OAUTH2", "client_id": "a", "client_secret": "b"}})
+            assert made.status == 200, made
+            rig.deploy({"once": "try { return (await nango.get({ endpoint: '/x', baseUrlOverride: input })).status } catch (e) { return e.response.status }"}, key)
+        for key, name in (("strava", "s1"), ("strava", "s2"), ("other-app", "s3")):
+            made = rig.request("POST", "/connections", {"provider_config_key": key, "connection_id": name,
+                                                        "credentials": {"type": "OAUTH2", "access_token": name}})
+            assert made.status == 201, made
+
+        def once(name, node, key="strava"):
+            return rig.call("once", limiter.url, connection=name, integration=key, node=rig.nodes[node]).json
+        assert [once("s1", 0), once("s1", 1), once("s1", 2)] == [200, 200, 429]
+        began = time.monotonic()
+        assert once("s3", 3, "other-app") == 429 and time.monotonic() - began < 0.5, "another app has a window of its own"
+        assert once("s2", 3) == 200 and time.monotonic() - began > 0.5, "another connection of the app waits"
+        row, = [row for row in operator(rig, "GET", "/admin/v1/gates?environment=dev")["gates"] if row["integration"] == "strava"]
+        assert row["connection"] is None, row
+
+
+@test
 def the_proxy_obeys_what_a_function_was_told_and_the_other_way_round(rig):
     limiter = rig.limiter
     limiter.set(count=1, window=0.7, tells="reset_ms", latency=0)
