@@ -70,6 +70,8 @@ config_case("a_line_that_is_no_setting_is_named", "log_level info\n", "1")
 config_case("a_number_out_of_range_is_named", "runners = 0\n", "runners")
 config_case("a_text_where_a_number_belongs_is_named", "runners = many\n", "runners")
 config_case("a_bad_cidr_block_is_named", "egress_allow = 127.0.0.0/99\n", "egress_allow")
+config_case("a_host_name_wants_an_allowlist", "egress_allow = api.example.org\n", "egress_allow")
+config_case("a_policy_that_there_is_not_is_named", "egress_policy = open\n", "egress_policy")
 config_case("a_setting_that_stands_twice_is_named", "runners = 4\nrunners = 5\n", "runners")
 config_case("a_bad_time_is_named", "lease_ttl = soon\n", "lease_ttl")
 
