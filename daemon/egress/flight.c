@@ -20,8 +20,9 @@
 #define LOCK_MS 30000      /* how long the lock is taken for */
 #define LOCK_ANSWER_MS 500 /* without an answer for so long it goes without the lock */
 #define CLAIM_MS 90000     /* a claim outlasts the calls, and the waits between them */
-#define POLL_MS 120       /* somebody else is at it: looked again, with half of it by chance more */
-#define PATIENCE_MS 60000 /* so long at most */
+#define POLL_MS 120 /* somebody else is at it: looked again, with half of it by chance more */
+/* so long at most: a node that died with a claim is outlasted */
+#define PATIENCE_MS (CLAIM_MS + 5000)
 
 static void try_lock(struct flight *flight);
 static void try_claim(struct flight *flight);
@@ -361,6 +362,7 @@ on_claim(void *arg, enum sl_code code, int64_t claim, const struct account_conne
 	 const struct sl_error *error)
 {
 	struct flight *flight = arg;
+	struct sl_error busy;
 	bool same;
 
 	flight->pending--;
@@ -374,10 +376,15 @@ on_claim(void *arg, enum sl_code code, int64_t claim, const struct account_conne
 	} else if (flight_lands_by(flight, row, &same)) {
 		return;
 	} else if (claim == 0) {
-		if (clock_mono_ms() < flight->patient_until_ms)
+		if (clock_mono_ms() < flight->patient_until_ms) {
 			flight_wait_then(flight, poll_ms(), try_claim);
-		else
-			flight_land_unavailable(flight, NULL);
+			return;
+		}
+		sl_fail(
+		    &busy, SL_UNAVAILABLE,
+		    "these credentials are being refreshed elsewhere, which has not ended in %d s",
+		    PATIENCE_MS / 1000);
+		flight_land_unavailable(flight, &busy);
 	} else {
 		flight_take_row(flight, row);
 		flight->state = FLIGHT_LOOKING_UP;
