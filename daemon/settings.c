@@ -397,6 +397,12 @@ settings_check(const struct config *config, struct sl_error *error)
 	static const char *const fleet[] = {"database_url", "redis_url"};
 	enum sl_code code = check_key_source(config, standalone, error);
 
+	if (strcmp(config_text(config, "egress_policy"), "allowlist") != 0 &&
+	    guard_list_has_name(config_text(config, "egress_allow")))
+		return sl_fail(error, SL_INVALID,
+			       "egress_allow (from %s) names a host; that is for egress_policy = "
+			       "allowlist, otherwise it takes CIDR blocks",
+			       config_source(config, "egress_allow"));
 	for (size_t i = 0; i < sizeof(fleet) / sizeof(fleet[0]); i++) {
 		bool set = config_text(config, fleet[i]) != NULL;
 
@@ -421,12 +427,6 @@ settings_check(const struct config *config, struct sl_error *error)
 		    error, SL_INVALID,
 		    "database_direct_url is not set; database_pooling = transaction needs it, "
 		    "past the pooler, for what needs a session");
-	if (strcmp(config_text(config, "egress_policy"), "allowlist") != 0 &&
-	    guard_list_has_name(config_text(config, "egress_allow")))
-		return sl_fail(error, SL_INVALID,
-			       "egress_allow (from %s) names a host; that is for egress_policy = "
-			       "allowlist, otherwise it takes CIDR blocks",
-			       config_source(config, "egress_allow"));
 	if (standalone && roles != (ROLE_API | ROLE_WORKER | ROLE_SCHEDULER))
 		return sl_fail(error, SL_INVALID,
 			       "standalone runs all roles; remove the setting role");

@@ -59,34 +59,45 @@ static const struct refused_row refused_rows[] = {
     {"127.0.0.0/8", ROW_PINNED},        /* loopback */
     {"168.63.129.16/32",
      ROW_PINNED}, /* metadata: Azure; a public address that never leaves the host */
-    {"169.254.0.0/16", ROW_INNER},      /* link-local */
-    {"169.254.169.254/32", ROW_PINNED}, /* metadata: AWS, GCP, Azure and others */
-    {"169.254.170.0/24", ROW_PINNED},   /* metadata: AWS containers */
-    {"172.16.0.0/12", ROW_INNER},       /* private */
-    {"192.0.0.0/24", ROW_USUAL},        /* protocol assignments */
-    {"192.0.0.192/32", ROW_PINNED},     /* metadata: Oracle */
-    {"192.0.2.0/24", ROW_USUAL},        /* documentation */
-    {"192.88.99.0/24", ROW_USUAL},      /* 6to4 relays, deprecated */
-    {"192.168.0.0/16", ROW_INNER},      /* private */
-    {"198.18.0.0/15", ROW_USUAL},       /* benchmarking */
-    {"198.51.100.0/24", ROW_USUAL},     /* documentation */
-    {"203.0.113.0/24", ROW_USUAL},      /* documentation */
-    {"224.0.0.0/4", ROW_USUAL},         /* multicast */
-    {"240.0.0.0/4", ROW_USUAL},         /* reserved, broadcast */
-    {"2001::/23", ROW_USUAL},           /* protocol assignments: Teredo, benchmarking, ORCHID */
-    {"2001:db8::/32", ROW_USUAL},       /* documentation */
-    {"3fff::/20", ROW_USUAL},           /* documentation */
-    {"::/128", ROW_PINNED},             /* unspecified */
-    {"::1/128", ROW_PINNED},            /* loopback */
-    {"fd00:ec2::254/128", ROW_PINNED},  /* metadata: AWS */
-    {"fd20:ce::254/128", ROW_PINNED},   /* metadata: GCP */
+    {"169.254.0.0/16", ROW_INNER},          /* link-local */
+    {"169.254.169.254/32", ROW_PINNED},     /* metadata: AWS, GCP, Azure and others */
+    {"169.254.170.0/24", ROW_PINNED},       /* metadata: AWS containers */
+    {"169.254.0.23/32", ROW_PINNED},        /* metadata: Tencent */
+    {"169.254.42.42/32", ROW_PINNED},       /* metadata: Scaleway */
+    {"172.16.0.0/12", ROW_INNER},           /* private */
+    {"192.0.0.0/24", ROW_USUAL},            /* protocol assignments */
+    {"192.0.0.192/32", ROW_PINNED},         /* metadata: Oracle */
+    {"192.0.2.0/24", ROW_USUAL},            /* documentation */
+    {"192.88.99.0/24", ROW_USUAL},          /* 6to4 relays, deprecated */
+    {"192.168.0.0/16", ROW_INNER},          /* private */
+    {"198.18.0.0/15", ROW_USUAL},           /* benchmarking */
+    {"198.51.100.0/24", ROW_USUAL},         /* documentation */
+    {"203.0.113.0/24", ROW_USUAL},          /* documentation */
+    {"224.0.0.0/4", ROW_USUAL},             /* multicast */
+    {"240.0.0.0/4", ROW_USUAL},             /* reserved, broadcast */
+    {"2001::/23", ROW_USUAL},               /* protocol assignments: Teredo, benchmarking, ORCHID */
+    {"2001:db8::/32", ROW_USUAL},           /* documentation */
+    {"3fff::/20", ROW_USUAL},               /* documentation */
+    {"::/128", ROW_PINNED},                 /* unspecified */
+    {"::1/128", ROW_PINNED},                /* loopback */
+    {"2001::/32", ROW_PINNED},              /* Teredo: carries two IPv4 addresses */
+    {"fd00:42::42/128", ROW_PINNED},        /* metadata: Scaleway */
+    {"fd00:c1::a9fe:a9fe/128", ROW_PINNED}, /* metadata: Oracle */
+    {"fd00:ec2::23/128", ROW_PINNED},       /* metadata: AWS containers */
+    {"fe80::a9fe:a9fe/128", ROW_PINNED},    /* metadata: OpenStack */
+    {"fd00:ec2::254/128", ROW_PINNED},      /* metadata: AWS */
+    {"fd20:ce::254/128", ROW_PINNED},       /* metadata: GCP */
 };
+
+static bool address_is_v4(const struct address *address);
 
 static bool
 block_holds(const struct block *block, const struct address *address)
 {
 	int whole = block->bits / 8, rest = block->bits % 8;
 
+	if (block->bits < MAPPED_BITS && address_is_v4(address))
+		return false; /* ::/0 is all of IPv6: the mapped form is ours, not theirs who wrote it */
 	if (memcmp(block->base.bytes, address->bytes, (size_t)whole) != 0)
 		return false;
 	return rest == 0 || (block->base.bytes[whole] ^ address->bytes[whole]) >> (8 - rest) == 0;
@@ -327,18 +338,24 @@ allowed_within(const struct guard *guard, const struct address *address, int bit
 	return false;
 }
 
-/* An address that carries an IPv4 one which a translator will reach in its place: NAT64
- * (RFC 6052) and 6to4 (RFC 3056). */
+/* An address that carries an IPv4 one which a translator may reach in its place: NAT64 (RFC 6052, and for local use
+ * RFC 8215), SIIT (RFC 2765), 6to4 (RFC 3056), IPv4-compatible (RFC 4291). */
 static bool
 embedded_v4(const struct address *address, struct address *out)
 {
 	static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
+	static const uint8_t local_nat64[6] = {0, 0x64, 0xff, 0x9b, 0, 1};
+	static const uint8_t siit[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	static const uint8_t compatible[12] = {0};
 	static const uint8_t six_to_four[2] = {0x20, 0x02};
 
-	if (memcmp(address->bytes, nat64, sizeof(nat64)) == 0)
-		address_set_v4(out, address->bytes + 12);
-	else if (memcmp(address->bytes, six_to_four, sizeof(six_to_four)) == 0)
+	if (memcmp(address->bytes, six_to_four, sizeof(six_to_four)) == 0)
 		address_set_v4(out, address->bytes + 2);
+	else if (memcmp(address->bytes, nat64, sizeof(nat64)) == 0 ||
+		 memcmp(address->bytes, local_nat64, sizeof(local_nat64)) == 0 ||
+		 memcmp(address->bytes, siit, sizeof(siit)) == 0 ||
+		 memcmp(address->bytes, compatible, sizeof(compatible)) == 0)
+		address_set_v4(out, address->bytes + 12);
 	else
 		return false;
 	return true;

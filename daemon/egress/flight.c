@@ -22,6 +22,7 @@
 #define CLAIM_MS 90000     /* a claim outlasts the calls, and the waits between them */
 #define POLL_MS 120 /* somebody else is at it: looked again, with half of it by chance more */
 /* so long at most: a node that died with a claim is outlasted */
+#define OLD_AFTER_MS 5000 /* then a token that has not ended is used as it is */
 #define PATIENCE_MS (CLAIM_MS + 5000)
 
 static void try_lock(struct flight *flight);
@@ -257,6 +258,20 @@ on_timer(void *arg)
 
 /* ---- the lock, which saves the ledger from being asked by all -------------------------------------- */
 
+/* Somebody else is at it, and may be dead: a token that has not ended serves meanwhile. */
+static bool
+lands_by_old(struct flight *flight)
+{
+	const struct fresh_answer what = {.row = &flight->row,
+					  .credentials = buf_slice(&flight->plain)};
+
+	if (flight->forced || clock_mono_ms() - flight->began_ms < OLD_AFTER_MS ||
+	    !flight_has_time_left(flight))
+		return false;
+	flight_land(flight, &what);
+	return true;
+}
+
 static void
 on_looked(void *arg, enum sl_code code, const struct account_connection *rows, int count,
 	  const struct sl_error *error)
@@ -272,7 +287,7 @@ on_looked(void *arg, enum sl_code code, const struct account_connection *rows, i
 		flight_land_gone(flight);
 	else if (code != SL_OK)
 		flight_land_unavailable(flight, error);
-	else if (!flight_lands_by(flight, &rows[0], &same))
+	else if (!flight_lands_by(flight, &rows[0], &same) && !lands_by_old(flight))
 		flight_wait_then(flight, poll_ms(),
 				 clock_mono_ms() < flight->patient_until_ms ? try_lock : try_claim);
 }
@@ -376,6 +391,8 @@ on_claim(void *arg, enum sl_code code, int64_t claim, const struct account_conne
 	} else if (flight_lands_by(flight, row, &same)) {
 		return;
 	} else if (claim == 0) {
+		if (lands_by_old(flight))
+			return;
 		if (clock_mono_ms() < flight->patient_until_ms) {
 			flight_wait_then(flight, poll_ms(), try_claim);
 			return;

@@ -201,6 +201,21 @@ def four_failing_days_exhaust_it_until_it_is_forced(_rig):
 
 
 @test
+def a_token_that_lives_serves_while_a_dead_node_holds_the_claim(_rig):
+    family = tokens.grant()
+    living, ended = connect(family, left=300), connect(family, left=-5)
+    for name in (living, ended):
+        sql(f"INSERT INTO refresh (connection_id, claim, claimed_until) VALUES ({row_of(name)}, 1, now() + interval '7 seconds')")
+    before = tokens.count()
+    waits = threading.Thread(target=lambda: read(ended))
+    waits.start()
+    answer = read(living)
+    assert answer.status == 200 and answer.json["credentials"]["access_token"] == family.access and tokens.count() == before, answer
+    waits.join(20)
+    assert tokens.count() == before + 1, "who has no token waits for the claim to end"
+
+
+@test
 def an_import_in_the_middle_of_a_refresh_stays(_rig):
     family, newer = tokens.grant(), tokens.grant()
     name = connect(family)

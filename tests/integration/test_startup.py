@@ -65,11 +65,22 @@ def config_case(name, text, *words):
             one_line(done, "broken.conf", *words)
 
 
+@test
+def a_host_name_in_egress_allow_wants_an_allowlist(rig):
+    for more in ([], ["--check-config"]):
+        done = rig.run(*flags(rig, egress_allow="api.example.org"), *more)
+        assert done.returncode == EX_CONFIG, (done.returncode, done.stdout)
+        one_line(done, "egress_allow", "allowlist")
+    done = rig.run(*flags(rig, egress_allow="api.example.org, *.example.com", egress_policy="allowlist"), "--check-config")
+    assert done.returncode == 0, done.stdout
+
+
 config_case("an_unknown_setting_in_the_file_is_named_with_its_line", "# mine\nlog_level = info\nnonsense = 1\n", "3", "nonsense")
 config_case("a_line_that_is_no_setting_is_named", "log_level info\n", "1")
 config_case("a_number_out_of_range_is_named", "runners = 0\n", "runners")
 config_case("a_text_where_a_number_belongs_is_named", "runners = many\n", "runners")
 config_case("a_bad_cidr_block_is_named", "egress_allow = 127.0.0.0/99\n", "egress_allow")
+config_case("a_policy_that_there_is_not_is_named", "egress_policy = open\n", "egress_policy")
 config_case("a_setting_that_stands_twice_is_named", "runners = 4\nrunners = 5\n", "runners")
 config_case("a_bad_time_is_named", "lease_ttl = soon\n", "lease_ttl")
 

@@ -158,6 +158,30 @@ another_list_takes_the_place_of_the_one_before_or_none_does(void)
 	guard_free(guard);
 }
 
+static void
+all_of_ipv6_is_not_ipv4_nor_what_carries_it(void)
+{
+	static const char *const shut[] = {
+	    "10.0.0.1",        "224.0.0.1",       "127.0.0.1",       "::1",
+	    "::7f00:1",        "::ffff:0:7f00:1", "64:ff9b::7f00:1", "64:ff9b:1::7f00:1",
+	    "2001:0:7f00:1::", "2002:7f00:1::",   "fd00:ec2::23",    "fe80::a9fe:a9fe"};
+	const struct guard_rules no_ipv6 = {.deny = "::/0"};
+	struct guard *guard = guard_of("::/0");
+	struct sl_error error;
+
+	for (size_t i = 0; i < sizeof(shut) / sizeof(shut[0]); i++) {
+		if (allows(guard, shut[i]))
+			printf("# allowed: %s\n", shut[i]);
+		check(!allows(guard, shut[i]));
+	}
+	check(allows(guard, "fd12::1"));
+	check(allows(guard, "64:ff9b::808:808"));
+	check_int(guard_set(guard, &no_ipv6, &error), ==, SL_OK);
+	check(allows(guard, "8.8.8.8"));
+	check(!allows(guard, "2606:4700::1111"));
+	guard_free(guard);
+}
+
 static bool
 reaches(const struct guard *guard, const char *host, const char *text)
 {
@@ -255,6 +279,7 @@ main(void)
 	CHECK_RUN(bad_blocks_are_refused_by_name);
 	CHECK_RUN(other_families_are_refused);
 	CHECK_RUN(another_list_takes_the_place_of_the_one_before_or_none_does);
+	CHECK_RUN(all_of_ipv6_is_not_ipv4_nor_what_carries_it);
 	CHECK_RUN(what_is_denied_is_refused_whatever_is_allowed);
 	CHECK_RUN(an_allowlist_reaches_nothing_else_and_a_name_opens_no_inner_address);
 	CHECK_RUN(a_permissive_guard_still_keeps_to_others);
