@@ -294,6 +294,7 @@ def a_variant_has_schedule_checkpoint_and_records_of_its_own(rig):
     assert entry["recordCount"] == {"Item": 0}, entry
     done(rig.request("POST", "/sync/trigger", {"syncs": ["items", {"name": "items", "variant": "mine"}],
                                                "provider_config_key": "w", "connection_id": "c"}))
+    ended(rig, "items")
     entry = ended(rig, "items::mine")
     assert entry["checkpoint"] == {"at": "mine"} and entry["recordCount"] == {"Item": 1}, entry
     assert records(rig, "Item", variant="mine") == ["mine"] and records(rig, "Item") == ["base"]
