@@ -112,6 +112,28 @@ test('each method takes the connection to the provider', async () => {
 	assert.equal(seen.at(-1).body.toString(), 'a=1&b=%20');
 });
 
+test('a body of any kind arrives as the client made it', async () => {
+	const post = async (data, headers) => {
+		await nango.post(asked({ endpoint: '/kinds', data, headers }));
+		return seen.at(-1);
+	};
+	const bytes = Buffer.from([0, 255, 128, 13, 10, 0]);
+	const raw = await post(bytes, { 'Content-Type': 'application/octet-stream' });
+	assert.deepEqual(raw.body, bytes);
+	assert.equal(raw.headers['content-type'], 'application/octet-stream');
+	const fields = await post(new URLSearchParams({ a: 'x y', b: '&=ü' }));
+	assert.equal(fields.body.toString(), 'a=x+y&b=%26%3D%C3%BC');
+	assert.match(fields.headers['content-type'], /^application\/x-www-form-urlencoded/);
+	const form = new FormData();
+	form.append('note', 'Grüße');
+	form.append('file', new Blob([bytes]), 'a.bin');
+	const sent = await post(form);
+	const got = await new Response(sent.body, { headers: { 'content-type': sent.headers['content-type'] } }).formData();
+	assert.equal(got.get('note'), 'Grüße');
+	assert.equal(got.get('file').name, 'a.bin');
+	assert.deepEqual(Buffer.from(await got.get('file').arrayBuffer()), bytes);
+});
+
 test('parameters arrive as an object and as a text', async () => {
 	assert.equal((await nango.get(asked({ endpoint: '/q', params: { a: 'x y', b: '2' } }))).data.url, '/api/q?a=x+y&b=2');
 	assert.equal((await nango.get(asked({ endpoint: '/q', params: 'a=%2F&b=2' }))).data.url, '/api/q?a=%2F&b=2');

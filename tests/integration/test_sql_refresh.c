@@ -202,6 +202,97 @@ failures_count_by_the_day_and_the_first_one_is_told(void)
 }
 
 static void
+a_claim_that_was_lost_records_no_failure(void)
+{
+	int64_t id = connection("overtaken"), lost = begin(id, 60000).claim;
+	struct seen seen;
+
+	sql("UPDATE refresh SET claimed_until = now() - interval '1 second' WHERE connection_id = %lld",
+	    (long long)id);
+	check_int(begin(id, 60000).claim, ==, lost + 1);
+	seen = fail(id, lost, "old", LOG_A, true);
+	check_int(seen.code, ==, SL_OK);
+	check(!seen.failed);
+	check_text(seen.log_id, "");
+	check_int(seen.failing_days, ==, 0);
+	check_int(sql("SELECT count(*) FROM outbox WHERE connection_id = %lld", (long long)id), ==,
+		  0);
+	check_int(begin(id, 60000).claim, ==, 0); /* who came second still has it */
+}
+
+static void
+on_upsert(void *arg, enum sl_code code, const struct account_connection *row, bool overridden,
+	  const struct sl_error *error)
+{
+	struct seen *seen = arg;
+
+	(void)error;
+	seen->count = overridden;
+	take(seen, code, row);
+}
+
+static void
+an_import_clears_failures_and_a_refresh_from_before_it_comes_too_late(void)
+{
+	struct account_connection row = {.environment_id = 1,
+					 .integration_id = 1,
+					 .connection_id = "again",
+					 .credentials = "imported",
+					 .seal_row = "again",
+					 .connection_config = "{}",
+					 .metadata = "{}",
+					 .tags = "{}",
+					 .end_user = "null",
+					 .webhook_url_override = ""};
+	int64_t id = connection("again"), claim;
+	struct seen seen = fail(id, begin(id, 60000).claim, "old", LOG_A, false);
+
+	check_int(seen.failing_days, ==, 1);
+	claim = begin(id, 60000).claim;
+	seen = (struct seen){0};
+	account_connection_upsert(account, &row, on_upsert, &seen);
+	until_done(&seen);
+	check_int(seen.code, ==, SL_OK);
+	seen = store(id, claim, "old", "late");
+	check_text(seen.credentials, "imported");
+	check(!seen.failed && !seen.refreshed);
+	seen = fail(id, claim, "imported", LOG_B,
+		    true); /* the same bytes do not give the claim back */
+	check(!seen.failed);
+	check_text(seen.log_id, "");
+	check_int(seen.failing_days, ==, 0);
+	check_int(sql("SELECT count(*) FROM outbox WHERE connection_id = %lld", (long long)id), ==,
+		  0);
+	check_int(begin(id, 60000).claim, >, claim); /* free at once */
+}
+
+static void
+use_is_noted_to_the_hour(void)
+{
+	const int64_t ids[] = {connection("used"), connection("just used"), connection("unused")};
+	char stale[200], recent[200];
+
+	sql("UPDATE connection SET last_fetched_at = now() - CASE connection_id WHEN 'just used'"
+	    " THEN interval '30 minutes' ELSE interval '2 hours' END");
+	snprintf(
+	    stale, sizeof(stale),
+	    "SELECT count(*) FROM connection WHERE id IN (%lld, %lld) AND last_fetched_at < now()"
+	    " - interval '1 hour'",
+	    (long long)ids[0], (long long)ids[2]);
+	snprintf(recent, sizeof(recent),
+		 "SELECT count(*) FROM connection WHERE id = %lld AND last_fetched_at < now()"
+		 " - interval '20 minutes'",
+		 (long long)ids[1]);
+	refresh_touch(account, ids, 2);
+	rig_until(rig_sql(stale) == 1); /* the one that was not named stays */
+	check_int(sql("SELECT count(*) FROM connection WHERE id = %lld AND last_fetched_at < now()"
+		      " - interval '1 hour'",
+		      (long long)ids[2]),
+		  ==, 1);
+	check_int(rig_sql(recent), ==, 1);
+}
+
+static void
 those_that_nobody_uses_are_taken_once_the_oldest_first(void)
 {
 	int64_t older = connection("older"), young = connection("young");
@@ -245,6 +336,9 @@ main(void)
 	CHECK_RUN(one_of_two_has_the_claim_until_it_ends);
 	CHECK_RUN(a_new_token_goes_over_the_one_that_was_refreshed_and_no_other);
 	CHECK_RUN(failures_count_by_the_day_and_the_first_one_is_told);
+	CHECK_RUN(a_claim_that_was_lost_records_no_failure);
+	CHECK_RUN(an_import_clears_failures_and_a_refresh_from_before_it_comes_too_late);
+	CHECK_RUN(use_is_noted_to_the_hour);
 	CHECK_RUN(those_that_nobody_uses_are_taken_once_the_oldest_first);
 	account_free(account);
 	rig_stop();
