@@ -87,8 +87,9 @@ export async function startRig({ options = [] } = {}) {
 	async function stop() {
 		provider.stop();
 		daemon.kill('SIGTERM');
-		await Promise.race([ended, sleep(40000).then(() => daemon.kill('SIGKILL'))]);
+		const late = setTimeout(() => daemon.kill('SIGKILL'), 40000);
 		await ended;
+		clearTimeout(late); // else it keeps the test's process for as long
 		rmSync(folder, { recursive: true, force: true });
 	}
 	const host = `http://127.0.0.1:${port}`;
