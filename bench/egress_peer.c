@@ -383,15 +383,15 @@ main(int argc, char **argv)
 	if (took == NULL || over == NULL)
 		die("memory");
 	if (argc == 3 && strcmp(argv[1], "serve") == 0) {
-		serve(atoi(argv[2]));
+		serve((int)strtol(argv[2], NULL, 10));
 	} else if (argc >= 6 && strcmp(argv[1], "ask") == 0) {
 		if (argc > at + 1 && strcmp(argv[at], "-d") == 0) {
 			body = argv[at + 1];
 			at += 2;
 		}
-		ask(atoi(argv[2]), argv[3], atoi(argv[4]), atof(argv[5]), body, argv + at, argc - at);
+		ask((int)strtol(argv[2], NULL, 10), argv[3], (int)strtol(argv[4], NULL, 10), strtod(argv[5], NULL), body, argv + at, argc - at);
 	} else if (argc == 6 && strcmp(argv[1], "curl") == 0) {
-		by_curl(atoi(argv[2]), argv[3], atoi(argv[4]), atof(argv[5]));
+		by_curl((int)strtol(argv[2], NULL, 10), argv[3], (int)strtol(argv[4], NULL, 10), strtod(argv[5], NULL));
 	} else {
 		fprintf(stderr, "egress_peer: see the head of the file\n");
 		return 2;
